@@ -1,0 +1,1 @@
+//! The collector's section of the configuration.

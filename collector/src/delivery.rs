@@ -1,0 +1,152 @@
+//! The wall between the collector and whoever takes its batches: a bounded channel of batches, each with a receipt.
+//!
+//! The server's ingest holds the other end when both run in one process; an agent's sender holds it on a distant host.
+//! A full channel slows the sender down: that is the back-pressure of the whole system.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::model::Batch;
+
+/// A batch and the promise to answer for it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What to store.
+    pub batch: Batch,
+    /// Where to answer, once.
+    pub receipt: Receipt,
+}
+
+/// Answers for one batch. Dropping it unanswered tells the sender that the taker went away.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Sender<Outcome>);
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable: on disk and fsynced. `acked_through` is the last sequence number of its stream that is, when it has a place.
+    Stored {
+        /// Last durable sequence number of the stream.
+        acked_through: Option<u64>,
+    },
+    /// All of it was durable before: a resend.
+    Duplicate {
+        /// Last durable sequence number of the stream.
+        acked_through: u64,
+    },
+    /// The batch starts after a hole; nothing of it was stored.
+    Gap {
+        /// The sequence number that the stream goes on with.
+        expected: u64,
+    },
+    /// It was not stored.
+    Refused(Refusal),
+}
+
+/// Why a batch was not stored, in words for the sender's operator.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Which limit or fault.
+    pub reason: RefusalReason,
+    /// A sentence that names the setting to change.
+    pub message: String,
+    /// When to try again; none when trying again cannot help.
+    pub retry_after: Option<Duration>,
+}
+
+/// The named reasons for which a batch or a record is turned away. Each has its own counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalReason {
+    /// The batch is larger than one batch may be.
+    BatchTooLarge,
+    /// The store takes no more just now (memory, queue).
+    Overloaded,
+    /// The disk is full.
+    DiskFull,
+    /// Writing failed in another way.
+    WriteFailed,
+    /// The server is stopping.
+    ShuttingDown,
+    /// Two live agents use one identity.
+    IdentityConflict,
+}
+
+/// The sending end, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    sender: mpsc::Sender<Delivery>,
+}
+
+/// A new channel that holds at most `capacity` batches.
+pub fn channel(capacity: usize) -> (Outlet, mpsc::Receiver<Delivery>) {
+    let (sender, receiver) = mpsc::channel(capacity);
+    (Outlet { sender }, receiver)
+}
+
+impl Outlet {
+    /// Hands the batch over and waits until it is durable or refused. Waits as long as the channel is full.
+    ///
+    /// Not cancel-safe in the sense of `select!`: when the future is dropped after the batch was handed over, the batch
+    /// may still be stored.
+    pub async fn deliver(&self, batch: Batch) -> Outcome {
+        match self.send(batch).await {
+            Ok(pending) => pending.outcome().await,
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// Hands the batch over and returns at once with the pending answer, so that several batches can be under way.
+    pub async fn send(&self, batch: Batch) -> Result<Pending, Refusal> {
+        let (answer, pending) = oneshot::channel();
+        match self.sender.send(Delivery { batch, receipt: Receipt(answer) }).await {
+            Ok(()) => Ok(Pending(pending)),
+            Err(_) => Err(Refusal::shutting_down()),
+        }
+    }
+}
+
+/// The answer to come for a batch that was handed over.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Outcome>);
+
+impl Pending {
+    /// Waits for the answer.
+    pub async fn outcome(self) -> Outcome {
+        self.0.await.unwrap_or_else(|_| Outcome::Refused(Refusal::shutting_down()))
+    }
+}
+
+impl Receipt {
+    /// Answers the sender. A sender that no longer waits is no error.
+    pub fn answer(self, outcome: Outcome) {
+        let _ = self.0.send(outcome);
+    }
+}
+
+impl Refusal {
+    /// The taker is stopping or has stopped.
+    pub fn shutting_down() -> Refusal {
+        Refusal {
+            reason: RefusalReason::ShuttingDown,
+            message: "the server is stopping; send again when it is back".to_owned(),
+            retry_after: Some(Duration::from_secs(1)),
+        }
+    }
+}
+
+impl RefusalReason {
+    /// The reason's name in counters, answers and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RefusalReason::BatchTooLarge => "batch_too_large",
+            RefusalReason::Overloaded => "overloaded",
+            RefusalReason::DiskFull => "disk_full",
+            RefusalReason::WriteFailed => "write_failed",
+            RefusalReason::ShuttingDown => "shutting_down",
+            RefusalReason::IdentityConflict => "identity_conflict",
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The collector room: bytes from outside become a [`model::Batch`] of log records and samples, handed
+//! on with a [`delivery::Receipt`] that is answered once the batch is safe.
+//!
+//! Whatever a host agent can run lives here, so that `taffrail collect` and `taffrail serve` differ only
+//! in who holds the other end of the [`delivery::Outlet`]: a sender to a distant server, or the store itself.
+//! This room knows nothing of how or where data is stored, and nothing of questions.
+//!
+//! Reading order: [`model`] (the data), [`delivery`] (the wall to whoever takes it), [`source`] (the ways in),
+//! [`enrich`] (what a line says about itself), [`frame`] and [`journal`] (the bytes on wire and disk),
+//! [`ship`] (an agent's sender).
+
+pub mod config;
+pub mod delivery;
+pub mod enrich;
+pub mod file_system;
+pub mod frame;
+pub mod journal;
+pub mod model;
+pub mod ship;
+pub mod source;

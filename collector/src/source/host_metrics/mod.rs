@@ -1,0 +1,1 @@
+//! The host_metrics source.

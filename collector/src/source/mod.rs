@@ -1,0 +1,85 @@
+//! The ways in. A source turns what one protocol brings into batches and hands them to the [`Outlet`].
+//!
+//! Every source is a folder with a `Config` (its section of the configuration) and a `start` function that binds or opens
+//! what it needs, reports what is wrong at once, and then runs as a task until [`SourceContext::stop`] is cancelled: it
+//! stops taking, delivers what it holds, and ends. What it refuses, cuts or drops it counts in its [`Tally`], by reason.
+//!
+//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`].
+//! Batches of other agents: [`agent`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::{Outcome, Outlet};
+use crate::enrich::Enricher;
+use crate::model::{Batch, Resource};
+
+pub mod agent;
+pub mod file_tail;
+pub mod host_metrics;
+pub mod journald;
+pub mod json_lines;
+pub mod statsd;
+pub mod stdin;
+pub mod syslog;
+mod tally;
+
+pub use tally::{ProblemSnapshot, Tallies, Tally, TallySnapshot};
+
+/// What a source needs from the process it runs in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SourceContext {
+    /// Where batches go.
+    pub outlet: Outlet,
+    /// Where what arrived and what went wrong is counted.
+    pub tallies: Arc<Tallies>,
+    /// Reads what a line says about itself.
+    pub enricher: Enricher,
+    /// This host, for what does not say where it comes from.
+    pub resource: Arc<Resource>,
+    /// How far sources had been read when this process started, as the taker of the batches knows it.
+    pub checkpoints: Arc<HashMap<String, Vec<u8>>>,
+    /// Cancelled when the source is to stop.
+    pub stop: CancellationToken,
+}
+
+/// A source that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// The source's kind, as its section is called.
+    pub kind: &'static str,
+    /// What it listens on, when it listens.
+    pub address: Option<SocketAddr>,
+    /// Ends after [`SourceContext::stop`] was cancelled and everything held was delivered.
+    pub task: JoinHandle<()>,
+}
+
+/// Why a source could not start; the message names the setting to change.
+#[derive(Debug, Error)]
+#[error("{setting}: {message}")]
+pub struct StartError {
+    /// The setting, as it stands in the file (`collector.statsd.address`).
+    pub setting: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Delivers a batch, waiting and trying again while the taker says that waiting can help; gives up once `stop` is
+/// cancelled and the taker still refuses. Returns the last outcome.
+pub async fn deliver_patiently(outlet: &Outlet, batch: Batch, stop: &CancellationToken) -> Outcome {
+    loop {
+        let outcome = outlet.deliver(batch.clone()).await;
+        let Outcome::Refused(refusal) = &outcome else { return outcome };
+        let Some(wait) = refusal.retry_after else { return outcome };
+        tokio::select! {
+            () = tokio::time::sleep(wait.clamp(Duration::from_millis(50), Duration::from_secs(30))) => {}
+            () = stop.cancelled() => return outcome,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Alert rules: a Prometheus rules file, evaluated on time, with state that survives restarts.

@@ -1,0 +1,2 @@
+//! The tests that drive the whole program, one module a subject.
+fn main() {}

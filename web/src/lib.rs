@@ -1,0 +1,1 @@
+//! The web room: answers become pages, API replies, notifications and exit codes.

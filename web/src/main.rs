@@ -1,0 +1,2 @@
+//! The `taffrail` binary.
+fn main() {}
