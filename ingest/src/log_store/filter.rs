@@ -3,6 +3,8 @@
 
 use taffrail_collector::model::{LogRecord, Severity, SpanId, TraceId};
 
+use crate::scan::TimeRange;
+
 /// A condition on a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
@@ -32,6 +34,8 @@ pub enum Filter {
     },
     /// Severity in a closed range (`level:error`, `level:>=warn`).
     SeverityBetween(Severity, Severity),
+    /// The record's time lies in the range (`time:>=now-15m`): to the nanosecond, where a number test would round.
+    Time(TimeRange),
     /// The trace.
     Trace(TraceId),
     /// The span.
