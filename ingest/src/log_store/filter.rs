@@ -1,7 +1,9 @@
-//! Which records a question wants: the tree that the query room hands to the store, and what it means for one record.
-//! Every way the store has of answering must give what [`Filter::matches`] gives on a plain scan.
+//! Which records a question wants: the tree that the query room hands to the store. What it means for one record is
+//! [`CompiledFilter::matches`](super::CompiledFilter::matches).
 
-use taffrail_collector::model::{LogRecord, Severity, SpanId, TraceId};
+use taffrail_collector::model::{Severity, SpanId, TraceId};
+
+use super::matching::{CompiledFilter, FilterError};
 
 use crate::scan::TimeRange;
 
@@ -22,12 +24,12 @@ pub enum Filter {
     Text {
         /// What is looked for.
         text: TextMatch,
-        /// Attribute values too.
+        /// The record's own attributes too (not its resource's: a file's path would answer for every line of it).
         everywhere: bool,
     },
     /// The field's value passes the test; a record without the field never does. An array passes when one of its items does.
     Field {
-        /// A short name (`message level host service trace_id span_id time`) or an attribute's name.
+        /// A short name ([`Field`](super::Field) lists them) or an attribute's name.
         name: String,
         /// The test.
         test: Test,
@@ -43,14 +45,16 @@ pub enum Filter {
 }
 
 /// How text is looked for. Words are maximal runs of letters and digits (Unicode `Alphanumeric` plus `_`); letters compare
-/// without case (Unicode simple lower case).
+/// without case (Unicode simple lower case): [`words`](super::words).
 #[derive(Clone, Debug, PartialEq)]
 pub enum TextMatch {
-    /// These words, next to each other, in this order; one word is a phrase of one. Already lower-cased.
+    /// These words, next to each other, in this order; one word is a phrase of one, no words stand in every text.
+    /// Already folded.
     Phrase(Vec<String>),
-    /// A word that starts so. Already lower-cased.
+    /// A word that starts so; of a field also the whole value (`path:/api/*`). Already folded.
     Prefix(String),
-    /// A word that fits this pattern of `*` (any run) and `?` (any one character). Already lower-cased.
+    /// A word that fits this pattern of `*` (any run) and `?` (any one character); of a field also the whole value
+    /// (`host:web-*`). Already folded.
     Wildcard(String),
     /// The text itself contains a match of this regular expression (linear time; the `regex` crate's syntax).
     Regex(String),
@@ -59,12 +63,13 @@ pub enum TextMatch {
 /// A test of one field's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// The field is there and not null.
+    /// The field is there and not null; of the record's own fields, not empty.
     Exists,
-    /// For text: contains the phrase as words (a field holding one word equals it, without case); a number, truth value or
-    /// id equals what was typed.
+    /// The text match, and what was typed. For text: contains the phrase as words (a field holding one word equals it,
+    /// without case; when what was typed has no word in it, the whole value equals it). A number, truth value or id equals
+    /// what was typed; prefixes, wildcards and regular expressions see it as people write it.
     Text(TextMatch, String),
-    /// Exactly this text, letter for letter, or this number.
+    /// Exactly this text, letter for letter, or this number, truth value or id.
     Equals(String),
     /// A number in a range; text that reads as a number counts. Bounds are (value, included).
     Number {
@@ -85,9 +90,9 @@ pub enum Test {
 }
 
 impl Filter {
-    /// Whether the record passes.
-    pub fn matches(&self, record: &LogRecord) -> bool {
-        let _ = record;
-        unimplemented!()
+    /// Prepares the filter for many records: compiles its regular expressions, resolves its names. Refuses what is too
+    /// large ([`FilterError`] says what and how).
+    pub fn compile(&self) -> Result<CompiledFilter, FilterError> {
+        CompiledFilter::new(self)
     }
 }

@@ -1,13 +1,21 @@
 //! The log store: newest records in memory, older ones in immutable splits.
+//!
+//! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means),
+//! [`field`] (fields by name).
 
+pub mod field;
 pub mod filter;
+pub mod matching;
+pub mod words;
 
 use std::ops::ControlFlow;
 
 use taffrail_collector::model::{LogRecord, Timestamp, TraceId};
 use thiserror::Error;
 
+pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
+pub use matching::{CompiledFilter, FilterError};
 
 use crate::scan::{Scan, StopReason, TimeRange};
 
