@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::field::Field;
 use super::filter::{Filter, Test, TextMatch};
 use super::words::{self, Wildcard};
+use crate::scan::TimeRange;
 
 /// Conditions nested deeper are refused: nobody types them, and the tree is walked by recursion.
 pub const DEPTH_MAX: usize = 128;
@@ -63,6 +64,7 @@ enum Condition {
     SeverityBetween(Severity, Severity),
     Trace(TraceId),
     Span(SpanId),
+    Time(TimeRange),
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Condition {
             Filter::SeverityBetween(low, high) => Condition::SeverityBetween(*low, *high),
             Filter::Trace(id) => Condition::Trace(*id),
             Filter::Span(id) => Condition::Span(*id),
+            Filter::Time(range) => Condition::Time(*range),
         })
     }
 
@@ -125,6 +128,7 @@ impl Condition {
             Condition::SeverityBetween(low, high) => (*low..=*high).contains(&record.severity),
             Condition::Trace(id) => record.trace_id == Some(*id),
             Condition::Span(id) => record.span_id == Some(*id),
+            Condition::Time(range) => range.contains(record.timestamp),
         }
     }
 }
@@ -453,6 +457,9 @@ mod tests {
         check(&Filter::SeverityBetween(Severity::CRITICAL, Severity::FATAL), false);
         check(&Filter::Trace(TraceId::from_hex("a3ce929d0e0e4736").expect("an id")), true);
         check(&Filter::Span(SpanId::from_hex("1").expect("an id")), false);
+        let from = |start| TimeRange { start: Timestamp::from_unix_seconds(start), end: Timestamp::MAX };
+        check(&Filter::Time(from(1_700_000_000)), true);
+        check(&Filter::Time(from(1_700_000_001)), false);
         check(&Filter::And(vec![]), true);
         check(&Filter::Or(vec![]), false);
         check(&Filter::And(vec![Filter::All, Filter::Nothing]), false);
