@@ -1,2 +1,22 @@
-//! The tests that drive the whole program, one module a subject.
-fn main() {}
+//! The tests that drive the whole program, as its users do: the binary, real senders, real questions.
+//!
+//! - [`house`]: the promises about the code itself (who may import whom, where `unsafe` may stand).
+//! - [`first_answers`]: a line and a metric in through each door, and out through HTTP and the command line.
+//! - [`senders`]: clients that are not ours (`PyPI`'s `statsd` and `datadog`, Python's `SysLogHandler`, `logger`, `curl`).
+//! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
+//! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
+//! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
+//! - [`rotation`]: a file rotated while it is written, and an agent that ships it.
+//! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
+//! - [`browser`]: the pages in a real Chromium.
+
+mod alerts;
+mod bad_input;
+mod browser;
+mod crash;
+mod first_answers;
+mod house;
+mod rotation;
+mod senders;
+mod server;
+mod startup;

@@ -1,0 +1,58 @@
+# Taffrail's commands. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+UI_SOURCES := $(shell find web/ui -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
+ADDRESS ?= 127.0.0.1:6464
+DATA ?= data
+
+.PHONY: help run demo test bench lint ui clean need-rust need-node
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
+
+run: need-rust ui ## build everything and start Taffrail on this machine's own logs and metrics
+	cargo build --release
+	exec target/release/taffrail serve --data-dir $(DATA) --http $(ADDRESS)
+
+demo: need-rust ui ## the same beside a small simulated shop, so that every page is alive
+	cargo build --release
+	exec target/release/taffrail demo --data-dir $(DATA)-demo --http $(ADDRESS)
+
+test: need-rust need-node ## install what the tests need and run them all
+	bash tests/prepare.sh
+	$(MAKE) --no-print-directory lint ui
+	cd web/ui && npm test
+	cargo test --workspace
+	@echo "all tests passed"
+
+bench: need-rust ## print the tables of benches/ (ROWS=500000 sets the size)
+	cargo build --release
+	cargo bench --bench whole_system
+
+lint: need-rust ## formatting, clippy, licences and sources of dependencies, TypeScript
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo deny --log-level error --offline check bans licenses sources
+	cd web/ui && npm run --silent check
+
+ui: need-node web/ui/dist/index.html ## build the browser's part into web/ui/dist
+
+web/ui/node_modules/.installed: web/ui/package-lock.json
+	cd web/ui && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+web/ui/dist/index.html: web/ui/node_modules/.installed $(UI_SOURCES)
+	cd web/ui && npm run --silent build
+	touch $@
+
+need-rust:
+	@command -v cargo >/dev/null || { echo "missing: Rust (cargo) 1.95 or newer; install it with rustup, then run this again" >&2; exit 1; }
+
+need-node:
+	@command -v npm >/dev/null || { echo "missing: Node.js 20.19 or newer with npm; install it, then run this again (a bare 'cargo run --release' works without the browser pages)" >&2; exit 1; }
+
+clean: ## remove what was built (not the data)
+	rm -rf target web/ui/dist web/ui/node_modules

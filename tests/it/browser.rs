@@ -1,0 +1,34 @@
+//! The pages in a real Chromium, driven by `web/ui/test/browser/walk.mjs` against the demo's world. Screenshots are left in
+//! `tests/output/`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::server::{Server, taffrail};
+
+#[test]
+fn the_browser_walk_passes_over_the_demo() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ready = root.join("web/ui/node_modules/playwright-core").exists()
+        && root.join("web/ui/dist/index.html").exists()
+        && Path::new("/usr/bin/chromium").exists();
+    if !ready {
+        println!("SKIPPED: needs /usr/bin/chromium and a built web/ui (make ui)");
+        assert!(std::env::var_os("CI").is_none(), "in CI the browser must be there");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_command(taffrail().args(["demo"]), &directory.path().join("data"), &[]);
+    let output = root.join("tests/output");
+    let walk = Command::new("node")
+        .arg("test/browser/walk.mjs")
+        .current_dir(root.join("web/ui"))
+        .env("BASE_URL", server.url(""))
+        .env("OUTPUT_DIR", &output)
+        .stdin(Stdio::null())
+        .output()
+        .expect("run node");
+    let text = String::from_utf8_lossy(&walk.stdout) + String::from_utf8_lossy(&walk.stderr);
+    println!("{text}");
+    assert!(walk.status.success(), "the walk failed; screenshots are in {}", output.display());
+}

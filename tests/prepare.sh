@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is not there: Debian packages (a browser, Python, curl, logger), Python clients in a
+# virtual environment below target/, cargo-deny. Says in one line what is missing when it may not install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+declare -A package_of=([chromium]=chromium [python3]=python3-venv [curl]=curl [logger]=bsdutils)
+missing=()
+for command in "${!package_of[@]}"; do
+    command -v "$command" >/dev/null || missing+=("${package_of[$command]}")
+done
+if command -v python3 >/dev/null && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
+if ((${#missing[@]})); then
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
+    if ! { command -v apt-get >/dev/null && "${as_root[@]}" apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }; then
+        echo "missing: ${missing[*]}; install them with your package manager, then run this again" >&2
+        exit 1
+    fi
+fi
+
+clients=target/test-clients
+if ! cmp -s tests/clients.txt "$clients/installed.txt" 2>/dev/null; then
+    rm -rf "$clients"
+    python3 -m venv "$clients"
+    "$clients/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/clients.txt
+    cp tests/clients.txt "$clients/installed.txt"
+fi
+
+# 0.20 is checked against; any newer one does.
+command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
