@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taffrail_collector::model::{LabelSet, Timestamp};
-use taffrail_ingest::series_store::LabelMatcher;
-use taffrail_ingest::{Scan, StopReason};
+use taffrail_ingest::series_store::{LabelMatcher, SeriesStore};
+use taffrail_ingest::{Scan, StopReason, TimeRange};
 use thiserror::Error;
 
 /// Where series come from: the store, or a test's `load`.
@@ -74,6 +74,56 @@ pub enum PromqlError {
     /// The question was cancelled or hit its budget (`canceled`, `timeout`).
     #[error("the query stopped early: {0:?}")]
     Stopped(StopReason),
+}
+
+/// The series store as PromQL sees it: counters cumulative, a distribution as a summary (`x{quantile="0.5"}`, `x_count`,
+/// `x_sum`, `x_min`, `x_max`).
+#[derive(Clone)]
+pub struct StoreSource {
+    store: Arc<SeriesStore>,
+}
+
+impl StoreSource {
+    /// A view of this store.
+    pub fn new(store: Arc<SeriesStore>) -> StoreSource {
+        StoreSource { store }
+    }
+
+    /// The label sets that pass all matchers and have a point in `range`, sorted; without matchers all of them.
+    pub fn series(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<Vec<Arc<LabelSet>>, PromqlError> {
+        let _ = (&self.store, matchers, range, scan);
+        unimplemented!()
+    }
+}
+
+impl SeriesSource for StoreSource {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        start_ms: i64,
+        end_ms: i64,
+        scan: &Scan,
+    ) -> Result<Vec<Series>, PromqlError> {
+        let _ = (matchers, start_ms, end_ms, scan);
+        unimplemented!()
+    }
+}
+
+/// The same query, laid out over lines as people write it (`format_query`).
+pub fn format(query: &str) -> Result<String, PromqlError> {
+    let _ = query;
+    unimplemented!()
+}
+
+/// The matchers of each vector selector in a query, in the order they stand (for `match[]` and `query_exemplars`).
+pub fn selectors(query: &str) -> Result<Vec<Vec<LabelMatcher>>, PromqlError> {
+    let _ = query;
+    unimplemented!()
 }
 
 /// Evaluates at one moment.
