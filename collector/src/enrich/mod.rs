@@ -1,32 +1,34 @@
 //! What a line says about itself: from a [`ReceivedLine`] (a claim) to a [`LogRecord`] (checked).
-use crate::model::{Attributes, LogRecord, Resource, Severity, Timestamp};
-use std::sync::Arc;
+//!
+//! A line that is a JSON object or logfmt gives its fields as attributes; any line may give its time, its severity and
+//! the trace it belongs to. The body stays as it was written: what is read out of it is only copied.
+//! Sources know transports; only this folder knows how programs write log lines.
+//!
+//! Reading order: [`line_reader`] (one line from end to end), [`names`] (which field names mean something), [`fields`]
+//! (named values become a record's parts), [`json`], [`logfmt`], [`timestamp`], [`severity`], [`trace_context`],
+//! [`notes`] (counts of what had to be adjusted).
 
-/// A line as it arrived, with what its transport knew of it.
-#[derive(Debug)]
-pub struct ReceivedLine<'a> {
-    /// The bytes between two line ends.
-    pub bytes: &'a [u8],
-    /// When it arrived.
-    pub arrival: Timestamp,
-    /// Who sent it, as far as the transport knows.
-    pub resource: &'a Arc<Resource>,
-    /// The moment the transport gives (syslog header, journald field).
-    pub timestamp: Option<Timestamp>,
-    /// The severity the transport gives.
-    pub severity: Option<Severity>,
-    /// What else the transport knows (syslog's app name, a file's path …).
-    pub attributes: Attributes,
-}
+mod fields;
+mod json;
+mod line_reader;
+mod logfmt;
+mod names;
+mod notes;
+mod severity;
+mod timestamp;
+mod trace_context;
 
-/// Turns lines into records.
-#[derive(Clone, Debug, Default)]
-pub struct Enricher {}
+pub use line_reader::{Enricher, JsonRejection, Parse, ReceivedLine, cut_at_character};
+pub use notes::Notes;
+pub use timestamp::Zone;
 
-impl Enricher {
-    /// Reads JSON, logfmt, severity, time and trace context out of the line.
-    pub fn enrich(&self, line: ReceivedLine<'_>) -> LogRecord {
-        let _ = line;
-        unimplemented!()
-    }
-}
+/// A record may have this many attributes; what is beyond is kept as JSON text in [`OVERFLOW_ATTRIBUTE`].
+pub const FIELDS_MAX: usize = 1000;
+/// Objects nested deeper than this are kept as their JSON text.
+pub const DEPTH_MAX: usize = 32;
+/// Bytes of a dotted attribute name; longer ones go to [`OVERFLOW_ATTRIBUTE`].
+pub const KEY_BYTES_MAX: usize = 128;
+/// Holds, as one JSON object, the fields that [`FIELDS_MAX`] and [`KEY_BYTES_MAX`] leave no room for.
+pub const OVERFLOW_ATTRIBUTE: &str = "taffrail.overflow";
+/// Stands, with the value `true`, on a record whose line was cut.
+pub const TRUNCATED_ATTRIBUTE: &str = "taffrail.truncated";

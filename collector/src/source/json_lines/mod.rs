@@ -1,1 +1,13 @@
-//! The json_lines source.
+//! `POST /api/v1/logs`: log records as JSON, one object a line (NDJSON) or all in one array.
+//!
+//! Reading order: [`parse`] (a body becomes records and rejections; pure), [`body`] (decompression with a cap), [`routes`] (HTTP:
+//! limits, batches, the answer after everything is stored).
+
+pub mod body;
+mod config;
+mod parse;
+mod routes;
+
+pub use config::Config;
+pub use parse::{Parsed, Rejected, parse};
+pub use routes::routes;

@@ -1,0 +1,272 @@
+//! One line from end to end: text, structure, time, severity, trace context, and who said it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rapidhash::RapidHashMap;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::fields::{Fields, Parts};
+use super::names::Names;
+use super::notes::Notes;
+use super::timestamp::{self, Setting, Zone};
+use super::{TRUNCATED_ATTRIBUTE, json, logfmt, severity, trace_context};
+use crate::model::{LogRecord, Resource, Severity, Timestamp, Value};
+
+/// A line as it arrived, with what its transport knew of it.
+#[derive(Debug)]
+pub struct ReceivedLine<'a> {
+    /// The bytes between two line ends.
+    pub bytes: &'a [u8],
+    /// Whether the line was longer and these bytes are its start.
+    pub truncated: bool,
+    /// When it arrived.
+    pub arrival: Timestamp,
+    /// Who sent it, as far as the transport knows. A line that names its host or service overrules it.
+    pub resource: &'a Arc<Resource>,
+    /// The moment the transport gives (syslog header, journald field). A JSON or logfmt line's own time overrules it.
+    pub timestamp: Option<Timestamp>,
+    /// The severity the transport gives. A JSON or logfmt line's own level overrules it.
+    pub severity: Option<Severity>,
+    /// What else the transport knows (syslog's process id …). Trace context is taken from here too.
+    pub attributes: Vec<(Cow<'a, str>, Value)>,
+}
+
+/// How a line is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parse {
+    /// As JSON or logfmt where it is one, else as text.
+    #[default]
+    Auto,
+    /// As JSON where it is an object, else as text.
+    Json,
+    /// As logfmt where it is, else as text.
+    Logfmt,
+    /// As text: nothing becomes an attribute, but time, severity and trace context are still looked for.
+    None,
+}
+
+/// Turns lines into records.
+///
+/// Remembers names and resources it has met, so that records share them: a task or thread takes a clone for itself and
+/// keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct Enricher {
+    zone: Zone,
+    parse: Parse,
+    names: Names,
+    resources: Resources,
+    notes: Notes,
+    path: String,
+    width: usize,
+}
+
+/// Why text is not taken for a JSON record.
+#[derive(Debug, Error)]
+pub enum JsonRejection {
+    /// It is JSON of another kind, or nothing like JSON.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// It starts as an object and then breaks off or goes wrong.
+    #[error("not valid JSON: {0}")]
+    Invalid(String),
+}
+
+/// Attributes that room is made for at once; the last record's number is a good guess up to here.
+const WIDTH_MAX: usize = 64;
+
+impl<'a> ReceivedLine<'a> {
+    /// A line of which only its text, its arrival and its sender are known.
+    pub fn plain(bytes: &'a [u8], arrival: Timestamp, resource: &'a Arc<Resource>) -> ReceivedLine<'a> {
+        ReceivedLine {
+            bytes,
+            truncated: false,
+            arrival,
+            resource,
+            timestamp: None,
+            severity: None,
+            attributes: Vec::new(),
+        }
+    }
+}
+
+impl Enricher {
+    /// An enricher that takes times without a zone for times of this one.
+    pub fn new(zone: Zone) -> Enricher {
+        Enricher { zone, ..Enricher::default() }
+    }
+
+    /// The same, but reading lines in this way.
+    #[must_use]
+    pub fn with_parse(mut self, parse: Parse) -> Enricher {
+        self.parse = parse;
+        self
+    }
+
+    /// The zone of times that name none.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// What had to be adjusted in the lines read so far, for the source to report.
+    pub fn notes(&mut self) -> &mut Notes {
+        &mut self.notes
+    }
+
+    /// Reads JSON, logfmt, severity, time and trace context out of the line.
+    pub fn enrich(&mut self, mut line: ReceivedLine<'_>) -> LogRecord {
+        let text = self.text_of(line.bytes);
+        let from_transport = std::mem::take(&mut line.attributes);
+        let setting = Setting { zone: &self.zone, arrival: line.arrival };
+        if matches!(self.parse, Parse::Auto | Parse::Json) && json::looks_like_object(&text) {
+            let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, self.width);
+            if json::read(&text, &mut fields, &mut self.path).is_ok() {
+                let parts = with_transport(fields, from_transport);
+                return self.finish(parts, &text, &line);
+            }
+        }
+        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, false, 0);
+        if matches!(self.parse, Parse::Auto | Parse::Logfmt) && logfmt::is_logfmt(&text) {
+            logfmt::read(&text, &mut fields);
+        }
+        let parts = with_transport(fields, from_transport);
+        self.finish(parts, &text, &line)
+    }
+
+    /// Reads the line as a JSON object, or says why it is none.
+    pub fn read_json(&mut self, mut line: ReceivedLine<'_>) -> Result<LogRecord, JsonRejection> {
+        let text = self.text_of(line.bytes);
+        let from_transport = std::mem::take(&mut line.attributes);
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(JsonRejection::NotAnObject);
+        }
+        let setting = Setting { zone: &self.zone, arrival: line.arrival };
+        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, self.width);
+        json::read(&text, &mut fields, &mut self.path).map_err(|error| JsonRejection::Invalid(one_line(&error)))?;
+        let parts = with_transport(fields, from_transport);
+        Ok(self.finish(parts, &text, &line))
+    }
+
+    fn text_of<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, str> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => {
+                self.notes.add("invalid_utf8", bytes);
+                String::from_utf8_lossy(bytes)
+            }
+        }
+    }
+
+    fn finish(&mut self, parts: Parts<'_>, text: &str, line: &ReceivedLine<'_>) -> LogRecord {
+        let Parts { mut attributes, time, severity, body, host, service, mut context } = parts;
+        self.width = attributes.len().min(WIDTH_MAX);
+        let body = match body {
+            Some(body) if !body.is_empty() => body,
+            _ => Cow::Borrowed(text),
+        };
+        let in_line = match time.or(line.timestamp) {
+            Some(_) => None,
+            None => timestamp::find(&body, Setting { zone: &self.zone, arrival: line.arrival }),
+        };
+        let (severity, severity_text) = match (severity, line.severity) {
+            (Some((severity, word)), _) => (severity, word.into_owned()),
+            (None, Some(severity)) => (severity, String::new()),
+            (None, None) => severity::find(&body, in_line.map(|(_, end)| end))
+                .map(|(severity, word)| (severity, word.to_owned()))
+                .unwrap_or_default(),
+        };
+        if context.trace.is_none() {
+            let found = trace_context::find(&body);
+            context.trace = found.trace;
+            context.span = context.span.or(found.span);
+        }
+        if line.truncated {
+            self.notes.add("line_too_long", text.as_bytes());
+            attributes.push((Arc::clone(&self.names.meet(TRUNCATED_ATTRIBUTE).0.name), Value::Bool(true)));
+        }
+        LogRecord {
+            timestamp: time.or(line.timestamp).or(in_line.map(|(time, _)| time)).unwrap_or(line.arrival),
+            observed_timestamp: line.arrival,
+            severity,
+            severity_text,
+            trace_id: context.trace,
+            span_id: context.span,
+            resource: self.resources.of(line.resource, host.as_deref(), service.as_deref()),
+            attributes,
+            body: body.into_owned(),
+        }
+    }
+}
+
+/// Adds what the transport knows to what the line says, and makes an end of it.
+fn with_transport<'a>(mut fields: Fields<'a, '_>, from_transport: Vec<(Cow<'_, str>, Value)>) -> Parts<'a> {
+    for (name, value) in from_transport {
+        fields.offer_from_transport(&name, value);
+    }
+    fields.finish()
+}
+
+/// The error of a text that is one line: its column is all the place it needs.
+fn one_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
+}
+
+/// The longest start of `bytes` of at most `length` bytes that does not end inside a UTF-8 character.
+pub fn cut_at_character(bytes: &[u8], length: usize) -> &[u8] {
+    if bytes.len() <= length {
+        return bytes;
+    }
+    let inside = (0..3).take_while(|back| length > *back && bytes[length - back] & 0xC0 == 0x80).count();
+    &bytes[..length - inside]
+}
+
+/// Resources met, so that the records of one sender share one.
+#[derive(Clone, Debug, Default)]
+struct Resources {
+    known: RapidHashMap<Box<[u8]>, Shared>,
+    key: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
+    resource: Arc<Resource>,
+    /// Held so that its address, which is part of the key, is not given to another.
+    _base: Arc<Resource>,
+}
+
+/// Resources remembered before the memory is emptied.
+const RESOURCES_MAX: usize = 8192;
+
+impl Resources {
+    /// The resource of the transport with the line's own host and service in place of its.
+    fn of(&mut self, base: &Arc<Resource>, host: Option<&str>, service: Option<&str>) -> Arc<Resource> {
+        if host.is_none_or(|host| *host == *base.host) && service.is_none_or(|service| *service == *base.service) {
+            return Arc::clone(base);
+        }
+        self.key.clear();
+        self.key.extend_from_slice(&Arc::as_ptr(base).addr().to_ne_bytes());
+        // No UTF-8 text holds these bytes, so that no two pairs of names share a key.
+        self.key.extend_from_slice(host.map_or(b"\xfe", str::as_bytes));
+        self.key.push(0xff);
+        self.key.extend_from_slice(service.map_or(b"\xfe", str::as_bytes));
+        if let Some(shared) = self.known.get(&*self.key) {
+            return Arc::clone(&shared.resource);
+        }
+        if self.known.len() >= RESOURCES_MAX {
+            self.known.clear();
+        }
+        let resource = Arc::new(Resource {
+            host: host.map_or_else(|| Arc::clone(&base.host), Arc::from),
+            service: service.map_or_else(|| Arc::clone(&base.service), Arc::from),
+            attributes: base.attributes.clone(),
+        });
+        let shared = Shared { resource: Arc::clone(&resource), _base: Arc::clone(base) };
+        self.known.insert(self.key.as_slice().into(), shared);
+        resource
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! The section `collector.json_lines`.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of `POST /api/v1/logs`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Largest body as it is sent, in bytes; a larger one is answered 413. Default 20 MiB. Raise it for senders whose batches
+    /// cannot be made smaller.
+    pub body_bytes_max: usize,
+    /// Largest body once decompressed, in bytes; a larger one is answered 413 however small it came. Default 100 MiB. It bounds
+    /// the memory that one request can take.
+    pub decompressed_bytes_max: usize,
+    /// Largest text of one record, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 1 MiB.
+    pub line_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { body_bytes_max: 20 << 20, decompressed_bytes_max: 100 << 20, line_bytes_max: 1 << 20 }
+    }
+}
