@@ -1,7 +1,42 @@
 //! Log search: what people type into the box, as a [`Filter`].
+//!
+//! Reading order: [`ast`] (what was typed, as a tree), `cursor` (the characters and where one stands in them), `grammar`
+//! (the tree from the characters), `plan` (the filter from the tree), `own_field` (level, time and ids, which have rules
+//! of their own), [`execute`] (single records and what stands around them).
+//!
+//! ```text
+//! query   = and *( ("OR" / "or" / "||") and )
+//! and     = unary *( ["AND" / "and" / "&&"] unary )            side by side means AND
+//! unary   = ("NOT" / "not" / "-" / "!") unary / "(" query ")" / clause / "*"
+//! clause  = [field ":"] value / field (">" / ">=" / "<" / "<=" / "=" / "!=") scalar / field "IN" "[" values "]"
+//! value   = word / "phrase" / wild*c?rd / prefix* / /regex/ / "(" query of values ")" / "IN" "[" values "]"
+//!         / ("[" / "{") low "TO" high ("]" / "}") / (">" / ">=" / "<" / "<=" / "=") scalar / network / "*"
+//! field   = name / "@" name / "\"any name\"" / "*" (every field) / "_exists_"
+//! ```
+//! AND binds tighter than OR, NOT tightest. A regular expression ends at its first bare `/`, which a space or a closing
+//! bracket follows: so paths and URLs need no quotes. `!=` and NOT also hold for records without the field.
 
+pub mod ast;
+mod cursor;
+pub mod execute;
+mod grammar;
+mod own_field;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use taffrail_collector::model::Timestamp;
 use taffrail_ingest::log_store::Filter;
 use thiserror::Error;
+
+/// The longest text that is read, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// The deepest nesting of parentheses and negations.
+pub const NESTING_MAX: usize = 100;
+
+/// The most conditions in one question.
+pub const CLAUSES_MAX: usize = 1_000;
 
 /// Why text is no question.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -13,8 +48,17 @@ pub struct ParseError {
     pub column: usize,
 }
 
-/// The question in a query box; empty text asks for everything.
+/// The question in a query box, its relative times seen from the wall clock's now; empty text asks for everything.
 pub fn parse(text: &str) -> Result<Filter, ParseError> {
-    let _ = text;
-    unimplemented!()
+    parse_at(text, Timestamp::now())
+}
+
+/// The question in a query box, its relative times seen from `now`.
+pub fn parse_at(text: &str, now: Timestamp) -> Result<Filter, ParseError> {
+    plan::filter(&grammar::parse(text)?, now)
+}
+
+/// The question as a tree, without asking whether its values suit their fields.
+pub fn parse_tree(text: &str) -> Result<ast::Query, ParseError> {
+    grammar::parse(text)
 }
