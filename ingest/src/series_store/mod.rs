@@ -1,42 +1,100 @@
-//! The series store: metric windows in memory, then in immutable blocks per time partition.
+//! The series store: metric windows in memory, then in immutable blocks per partition of time.
+//!
+//! Windows come in through [`SeriesStore::insert`] once the journal has them, lie in the **head**, and are written to
+//! **blocks** by a seal: one file for each two hours that the head reaches into. A seal is a [`BlockChange`] in two steps,
+//! so that the catalog's transaction can lie between the files and the view that readers have:
+//!
+//! ```text
+//! let change = store.prepare_seal()?;          // files are written and durable, readers still use the head
+//! catalog.transaction(change.added(), change.removed(), …)?;
+//! store.commit(change);                        // readers use the files; dropping the change instead removes them
+//! ```
+//!
+//! Compaction is such a change too: more than [`BLOCKS_OF_A_PARTITION_MAX`] blocks of one partition become one.
+//! Changes, and [`SeriesStore::remove_blocks`], are made one at a time; inserts and questions go on meanwhile.
+//!
+//! Reading order: [`matcher`], `points` (the windows of one series), `label_index`, `head`; `byte_cursor`, `column`, `chunk`,
+//! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `view` (questions), `change`
+//! (seals and compaction).
 
+mod block_layout;
+mod block_reader;
+mod block_writer;
+mod byte_cursor;
+mod change;
+mod chunk;
+mod column;
+mod head;
+mod label_index;
+pub mod matcher;
+mod merge;
+mod points;
+mod series_table;
+mod table_cache;
+#[cfg(test)]
+mod test_samples;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use taffrail_collector::model::{Distribution, Exemplar, LabelSet, SampleKind, Timestamp, TraceId};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use taffrail_collector::model::{Distribution, Exemplar, LabelSet, Sample, SampleKind, Timestamp, TraceId};
 use thiserror::Error;
 
+pub use change::BlockChange;
+pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
+pub use points::RunningTotal;
+
 use crate::scan::{Scan, StopReason, TimeRange};
+use change::Totals;
+use table_cache::TableCache;
+use view::{KnownMetrics, View};
 
-/// A condition on one label; an absent label has the empty value, as in Prometheus.
-#[derive(Clone, Debug)]
-pub struct LabelMatcher {
-    /// The label.
+/// A block's windows all end in one such stretch of time, counted from the epoch.
+pub const PARTITION_LENGTH: Duration = Duration::from_secs(2 * 3_600);
+
+/// A partition with more blocks than this is compacted into one.
+pub const BLOCKS_OF_A_PARTITION_MAX: usize = 4;
+
+/// The series store. Methods block: call them from a blocking thread.
+#[derive(Debug)]
+pub struct SeriesStore {
+    directory: PathBuf,
+    view: RwLock<View>,
+    totals: Mutex<Totals>,
+    known_metrics: Mutex<KnownMetrics>,
+    tables: Arc<TableCache>,
+    next_number: AtomicU64,
+}
+
+/// What the catalog keeps of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockInfo {
+    /// The file's name in the store's directory.
     pub name: String,
-    /// The condition.
-    pub test: LabelTest,
-}
-
-/// A condition on a label's value.
-#[derive(Clone, Debug)]
-pub enum LabelTest {
-    /// `=`
-    Equal(String),
-    /// `!=`
-    NotEqual(String),
-    /// `=~`, anchored at both ends (compiled by the query room).
-    Matches(LabelRegex),
-    /// `!~`
-    NotMatches(LabelRegex),
-}
-
-/// A compiled, anchored label pattern: any `Fn(&str) -> bool` that is shared between threads.
-#[derive(Clone)]
-pub struct LabelRegex(pub Arc<dyn Fn(&str) -> bool + Send + Sync>);
-
-impl std::fmt::Debug for LabelRegex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LabelRegex")
-    }
+    /// The start of the partition in which all its windows end.
+    #[serde(with = "nanos")]
+    pub partition: Timestamp,
+    /// Of two blocks the one with the higher order is the newer.
+    pub order: u64,
+    /// The end of its first window.
+    #[serde(with = "nanos")]
+    pub first_end: Timestamp,
+    /// The end of its last window.
+    #[serde(with = "nanos")]
+    pub last_end: Timestamp,
+    /// The file's length.
+    pub bytes: u64,
+    /// Windows in it.
+    pub samples: u64,
+    /// Series in it.
+    pub series: u64,
 }
 
 /// One series and its windows in a time range, by rising time, each window once.
@@ -53,9 +111,14 @@ pub struct SeriesData {
 }
 
 /// Windows by kind: (end of the window, content).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Windows {
     /// Increments, and the running sum before the first of them.
+    ///
+    /// The running sum is kept per series and block as an anchor. An answer uses the anchor that goes with its oldest window
+    /// and adds the increments it reads, so that it never falls unless an increment is negative. Windows that came late are
+    /// in the answer, but not in the anchors of blocks sealed before them: two answers that start at different times may
+    /// differ by a constant, never in what lies between two of their points.
     Counter {
         /// Sum of all increments before.
         before: f64,
@@ -64,8 +127,13 @@ pub enum Windows {
     },
     /// Levels.
     Gauge(Vec<(Timestamp, GaugeWindow)>),
-    /// Summaries.
-    Distribution(Vec<(Timestamp, Distribution)>),
+    /// Summaries, and what count and sum added up to before the first of them (anchored as counters are).
+    Distribution {
+        /// Count and sum of all observations before.
+        before: RunningTotal,
+        /// (end, summary).
+        points: Vec<(Timestamp, Distribution)>,
+    },
     /// Counts of different values.
     Set(Vec<(Timestamp, f64)>),
 }
@@ -81,6 +149,9 @@ pub struct GaugeWindow {
     pub max: f64,
 }
 
+/// A series and its exemplars, by rising time.
+pub type SeriesExemplars = (Arc<LabelSet>, Vec<Exemplar>);
+
 /// What is known of a metric name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricInfo {
@@ -90,11 +161,28 @@ pub struct MetricInfo {
     pub kind: SampleKind,
     /// The unit, when known.
     pub unit: String,
-    /// How many series have it.
+    /// How many series have it: the most that the head or one block holds.
     pub series: u64,
 }
 
-/// A block could not be read, or the scan was stopped.
+/// Sizes of the store now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SeriesStoreSizes {
+    /// Windows in memory, those being sealed included.
+    pub head_samples: u64,
+    /// Series in memory.
+    pub head_series: u64,
+    /// About how many bytes they take.
+    pub head_bytes: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Windows in them.
+    pub block_samples: u64,
+    /// Their bytes.
+    pub block_bytes: u64,
+}
+
+/// A block could not be read or written, or the scan was stopped.
 #[derive(Debug, Error)]
 pub enum SeriesStoreError {
     /// A block is damaged.
@@ -105,53 +193,135 @@ pub enum SeriesStoreError {
         /// What is wrong with it.
         message: String,
     },
+    /// The disk took no block, or the directory could not be read; for instance because the disk is full.
+    #[error("series store {path}: {message}")]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        message: String,
+    },
     /// The question was cancelled or hit its budget.
     #[error("stopped early")]
     Stopped(StopReason),
 }
 
-/// The series store. Methods block: call them from a blocking thread.
-pub struct SeriesStore {}
-
 impl SeriesStore {
-    /// The windows of every series that passes all matchers, whose end lies in `range`; sorted by labels.
+    /// Opens the store in `directory` with the blocks that the catalog lists; files that it does not list are leftovers of
+    /// a crash and are removed. A listed block that cannot be read is reported in the log now, and is an error for every
+    /// question that reaches into its time.
+    pub fn open(directory: &Path, blocks: Vec<BlockInfo>) -> Result<SeriesStore, SeriesStoreError> {
+        change::open(directory, blocks)
+    }
+
+    /// Takes in windows that are already durable. A question that starts after this returns sees them.
+    pub fn insert(&self, samples: Vec<Sample>) {
+        self.insert_samples(samples);
+    }
+
+    /// Freezes the head and writes it to block files. Samples inserted from now on lie in a new head. Frozen heads of
+    /// changes that were dropped are written too.
+    pub fn prepare_seal(&self) -> Result<BlockChange, SeriesStoreError> {
+        self.write_heads()
+    }
+
+    /// Merges the blocks of one partition that has more than [`BLOCKS_OF_A_PARTITION_MAX`], the oldest first; none when no
+    /// partition has.
+    pub fn prepare_compaction(&self) -> Result<Option<BlockChange>, SeriesStoreError> {
+        self.write_compacted()
+    }
+
+    /// Shows a change to readers, once the catalog has it: what it added takes the place of what it removed (or of the
+    /// head), at once, so that no window is missed or seen twice.
+    pub fn commit(&self, change: BlockChange) {
+        self.commit_change(change);
+    }
+
+    /// Removes blocks that the catalog no longer lists. Questions that are reading them end undisturbed.
+    pub fn remove_blocks(&self, names: &[String]) {
+        self.view.write().remove_blocks(names);
+    }
+
+    /// The blocks, oldest first.
+    pub fn blocks(&self) -> Vec<BlockInfo> {
+        self.view.read().blocks.iter().map(|block| block.info.clone()).collect()
+    }
+
+    /// Sizes now.
+    pub fn sizes(&self) -> SeriesStoreSizes {
+        self.view.read().sizes()
+    }
+
+    /// The windows of every series that passes all matchers, whose end lies in `range`; sorted by labels, then kind.
     pub fn select(
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<SeriesData>, SeriesStoreError> {
-        let _ = (matchers, range, scan);
-        unimplemented!()
+        self.snapshot().select(matchers, range, scan)
     }
-    /// The label sets (and kinds) that pass all matchers and have a window in `range`.
+
+    /// The label sets (and kinds) that pass all matchers and whose windows reach into `range`; sorted.
     pub fn series(
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<(Arc<LabelSet>, SampleKind)>, SeriesStoreError> {
-        let _ = (matchers, range, scan);
-        unimplemented!()
+        self.snapshot().series(matchers, range, scan)
     }
+
     /// Known metrics whose name contains `part` (without case), sorted by name, at most `limit`.
     pub fn metrics(&self, part: &str, limit: usize) -> Vec<MetricInfo> {
-        let _ = (part, limit);
-        unimplemented!()
+        let view = self.snapshot();
+        let mut known = self.known_metrics.lock().containing(part);
+        view.add_head_metrics(part, &mut known);
+        known.into_infos(limit)
     }
+
     /// Exemplars of matching series in `range`, by series then time.
     pub fn exemplars(
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
         scan: &Scan,
-    ) -> Result<Vec<(Arc<LabelSet>, Vec<Exemplar>)>, SeriesStoreError> {
-        let _ = (matchers, range, scan);
-        unimplemented!()
+    ) -> Result<Vec<SeriesExemplars>, SeriesStoreError> {
+        self.snapshot().exemplars(matchers, range, scan)
     }
-    /// Exemplars that point to a trace.
+
+    /// Exemplars that point to a trace, oldest first. Blocks that cannot be read are passed over (and logged).
     pub fn exemplars_of_trace(&self, trace_id: TraceId) -> Vec<(Arc<LabelSet>, Exemplar)> {
-        let _ = trace_id;
-        unimplemented!()
+        self.snapshot().exemplars_of_trace(trace_id)
+    }
+
+    fn snapshot(&self) -> View {
+        self.view.read().clone()
+    }
+}
+
+impl SeriesStoreError {
+    fn write(path: &Path, error: &std::io::Error) -> SeriesStoreError {
+        SeriesStoreError::Disk { path: path.to_owned(), message: error.to_string() }
+    }
+}
+
+/// The partition in which a window with this end lies.
+fn partition_of(end: points::End) -> Timestamp {
+    Timestamp::from_unix_nanos(end).floor_to(PARTITION_LENGTH)
+}
+
+mod nanos {
+    //! A moment in the catalog: nanoseconds since the epoch.
+    use serde::{Deserialize, Deserializer, Serializer};
+    use taffrail_collector::model::Timestamp;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(moment.unix_nanos())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(Timestamp::from_unix_nanos)
     }
 }

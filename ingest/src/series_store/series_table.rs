@@ -1,0 +1,266 @@
+//! The series of one block: their labels as numbers into a dictionary of strings, and where their windows lie.
+//!
+//! ```text
+//! table   := strings:varint string…  rows:varint row…
+//! string  := length:varint bytes                    ; UTF-8, sorted, each once
+//! row     := kind:u8 labels:varint (name:varint value:varint)… unit:varint interval_ms:varint
+//!            windows:varint chunk:varint place:varint first_end:zigzag length:varint [before total]
+//! before  := count:f64 sum:f64                      ; what all earlier windows added up to } counters and
+//! total   := count:f64 sum:f64                      ; what the windows of this row add up to } distributions only
+//! ```
+//!
+//! Rows are sorted by kind, then labels. `first_end` counts from the first end of the block, `length` up to the row's last
+//! end. Kept in memory as it is written (a few dozen bytes a series), because it is also the block's label index: a matcher
+//! is tried once on each distinct value, then rows are compared by number.
+
+use std::sync::Arc;
+
+use rapidhash::RapidHashMap;
+use taffrail_collector::model::{LabelSet, SampleKind};
+
+use super::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
+use super::matcher::LabelMatcher;
+use super::points::{End, RunningTotal};
+
+/// A decoded table.
+#[derive(Debug)]
+pub(super) struct SeriesTable {
+    text: String,
+    /// Where each string ends in `text`.
+    string_ends: Vec<u32>,
+    /// (name, value) of all rows, one after the other.
+    pairs: Vec<(u32, u32)>,
+    rows: Vec<Row>,
+}
+
+/// One series.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    pub(super) kind: SampleKind,
+    pub(super) unit: u32,
+    pub(super) interval_ms: u32,
+    pub(super) windows: u32,
+    /// Which chunk holds its windows …
+    pub(super) chunk: u32,
+    /// … and which of the chunk's series it is.
+    pub(super) place: u32,
+    pub(super) first_end: End,
+    pub(super) last_end: End,
+    pub(super) before: RunningTotal,
+    pub(super) total: RunningTotal,
+    pairs_end: u32,
+}
+
+/// What the writer says of one series; see [`Row`].
+#[derive(Clone, Debug)]
+pub(super) struct NewRow {
+    pub(super) kind: SampleKind,
+    pub(super) labels: Arc<LabelSet>,
+    pub(super) unit: String,
+    pub(super) interval_ms: u32,
+    pub(super) windows: usize,
+    pub(super) chunk: usize,
+    pub(super) place: usize,
+    pub(super) first_end: End,
+    pub(super) last_end: End,
+    pub(super) before: RunningTotal,
+    pub(super) total: RunningTotal,
+}
+
+/// Writes the table of a block whose first window ends at `block_first_end`.
+pub(super) fn encode(rows: &[NewRow], block_first_end: End) -> Vec<u8> {
+    let mut strings: Vec<&str> = rows
+        .iter()
+        .flat_map(|row| row.labels.iter().flat_map(|(name, value)| [name, value]).chain([row.unit.as_str()]))
+        .collect();
+    strings.sort_unstable();
+    strings.dedup();
+    let numbers: RapidHashMap<&str, u64> = strings.iter().zip(0..).map(|(&text, i)| (text, i)).collect();
+    let mut out = Vec::new();
+    put_varint(&mut out, strings.len() as u64);
+    strings.iter().for_each(|text| put_prefixed(&mut out, text.as_bytes()));
+    put_varint(&mut out, rows.len() as u64);
+    for row in rows {
+        out.push(row.kind as u8);
+        put_varint(&mut out, row.labels.len() as u64);
+        for (name, value) in row.labels.iter() {
+            put_varint(&mut out, numbers[name]);
+            put_varint(&mut out, numbers[value]);
+        }
+        put_varint(&mut out, numbers[row.unit.as_str()]);
+        put_varint(&mut out, u64::from(row.interval_ms));
+        put_varint(&mut out, row.windows as u64);
+        put_varint(&mut out, row.chunk as u64);
+        put_varint(&mut out, row.place as u64);
+        put_signed(&mut out, row.first_end.wrapping_sub(block_first_end));
+        put_varint(&mut out, row.last_end.wrapping_sub(row.first_end) as u64);
+        if has_totals(row.kind) {
+            for number in [row.before.count, row.before.sum, row.total.count, row.total.sum] {
+                out.extend(number.to_le_bytes());
+            }
+        }
+    }
+    out
+}
+
+impl SeriesTable {
+    /// Reads what [`encode`] wrote.
+    pub(super) fn decode(bytes: &[u8], block_first_end: End) -> Result<SeriesTable, Malformed> {
+        let mut cursor = ByteCursor(bytes);
+        let count = cursor.count(1, u32::MAX as usize)?;
+        let mut text = String::with_capacity(bytes.len().min(1 << 20));
+        let mut string_ends = Vec::with_capacity(count);
+        for _ in 0..count {
+            text.push_str(std::str::from_utf8(cursor.prefixed()?).map_err(|_| Malformed("a label is not UTF-8"))?);
+            string_ends.push(u32::try_from(text.len()).map_err(|_| Malformed("the labels are too long"))?);
+        }
+        let row_count = cursor.count(9, u32::MAX as usize)?;
+        let mut table = SeriesTable { text, string_ends, pairs: Vec::new(), rows: Vec::with_capacity(row_count) };
+        for _ in 0..row_count {
+            let row = table.read_row(&mut cursor, block_first_end)?;
+            table.rows.push(row);
+        }
+        cursor.finish()?;
+        table.text.shrink_to_fit();
+        table.pairs.shrink_to_fit();
+        Ok(table)
+    }
+
+    fn read_row(&mut self, cursor: &mut ByteCursor<'_>, block_first_end: End) -> Result<Row, Malformed> {
+        let kind = SampleKind::from_number(cursor.u8()?).ok_or(Malformed("a series is of an unknown kind"))?;
+        for _ in 0..cursor.count(2, u32::MAX as usize)? {
+            let pair = (self.string_number(cursor)?, self.string_number(cursor)?);
+            self.pairs.push(pair);
+        }
+        let pairs_end = u32::try_from(self.pairs.len()).map_err(|_| Malformed("there are too many labels"))?;
+        let unit = self.string_number(cursor)?;
+        let mut number = || u32::try_from(cursor.varint()?).map_err(|_| Malformed("a number is too large"));
+        let [interval_ms, windows, chunk, place] = [number()?, number()?, number()?, number()?];
+        let first_end = block_first_end.wrapping_add(cursor.signed()?);
+        let last_end = first_end.wrapping_add(cursor.varint()? as i64);
+        let (mut before, mut total) = (RunningTotal::default(), RunningTotal::default());
+        if has_totals(kind) {
+            before = RunningTotal { count: cursor.f64()?, sum: cursor.f64()? };
+            total = RunningTotal { count: cursor.f64()?, sum: cursor.f64()? };
+        }
+        Ok(Row { kind, unit, interval_ms, windows, chunk, place, first_end, last_end, before, total, pairs_end })
+    }
+
+    fn string_number(&self, cursor: &mut ByteCursor<'_>) -> Result<u32, Malformed> {
+        let number = cursor.varint()?;
+        if number < self.string_ends.len() as u64 { Ok(number as u32) } else { Err(Malformed("a label is missing")) }
+    }
+
+    /// All rows, sorted by kind, then labels.
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The labels of a row.
+    pub(super) fn labels(&self, row: usize) -> LabelSet {
+        LabelSet::new(self.pairs(row).iter().map(|&(name, value)| (self.string(name), self.string(value))))
+    }
+
+    /// A string of the dictionary.
+    pub(super) fn string(&self, number: u32) -> &str {
+        let number = number as usize;
+        let start = if number == 0 { 0 } else { self.string_ends[number - 1] as usize };
+        &self.text[start..self.string_ends[number] as usize]
+    }
+
+    /// The rows that pass all matchers, in rising order.
+    pub(super) fn select(&self, matchers: &[LabelMatcher]) -> Vec<usize> {
+        let mut found: Vec<usize> = (0..self.rows.len()).collect();
+        for matcher in matchers {
+            let Some(name) = self.number_of(&matcher.name) else {
+                if !matcher.test.passes("") {
+                    return Vec::new();
+                }
+                continue;
+            };
+            let absent = matcher.test.passes("");
+            let mut verdicts: RapidHashMap<u32, bool> = RapidHashMap::default();
+            found.retain(|&row| match self.pairs(row).iter().find(|pair| pair.0 == name) {
+                None => absent,
+                Some(&(_, value)) => *verdicts.entry(value).or_insert_with(|| matcher.test.passes(self.string(value))),
+            });
+        }
+        found
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + 4 * self.string_ends.len() + 8 * self.pairs.len() + size_of::<Row>() * self.rows.len()
+    }
+
+    fn pairs(&self, row: usize) -> &[(u32, u32)] {
+        let start = if row == 0 { 0 } else { self.rows[row - 1].pairs_end as usize };
+        &self.pairs[start..self.rows[row].pairs_end as usize]
+    }
+
+    fn number_of(&self, text: &str) -> Option<u32> {
+        let (mut low, mut high) = (0, self.string_ends.len() as u32);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.string(middle).cmp(text) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+}
+
+fn has_totals(kind: SampleKind) -> bool {
+    matches!(kind, SampleKind::Counter | SampleKind::Distribution)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matcher::LabelTest;
+    use super::*;
+
+    fn row(kind: SampleKind, labels: &[(&str, &str)]) -> NewRow {
+        NewRow {
+            kind,
+            labels: Arc::new(LabelSet::new(labels.iter().copied())),
+            unit: "ms".to_owned(),
+            interval_ms: 10_000,
+            windows: 3,
+            chunk: 1,
+            place: 2,
+            first_end: 1_000,
+            last_end: 3_000,
+            before: RunningTotal { count: 0.0, sum: 5.0 },
+            total: RunningTotal { count: 0.0, sum: 7.5 },
+        }
+    }
+
+    #[test]
+    fn rows_come_back_and_are_found_by_their_labels() {
+        let rows = [
+            row(SampleKind::Counter, &[("__name__", "hits"), ("env", "prod")]),
+            row(SampleKind::Counter, &[("__name__", "hits"), ("env", "test")]),
+            row(SampleKind::Gauge, &[("__name__", "heat")]),
+        ];
+        let table = SeriesTable::decode(&encode(&rows, 500), 500).unwrap();
+        for (i, row) in rows.iter().enumerate() {
+            let found = &table.rows()[i];
+            assert_eq!(table.labels(i), *row.labels);
+            assert_eq!((found.kind, found.windows, found.chunk, found.place), (row.kind, 3, 1, 2));
+            assert_eq!((found.first_end, found.last_end, table.string(found.unit)), (1_000, 3_000, "ms"));
+        }
+        assert_eq!(table.rows()[0].total.sum, 7.5);
+        assert_eq!(table.rows()[2].total, RunningTotal::default());
+        let check = |name: &str, test, expected: &[usize]| {
+            assert_eq!(table.select(&[LabelMatcher { name: name.to_owned(), test }]), expected);
+        };
+        check("env", LabelTest::Equal("prod".into()), &[0]);
+        check("env", LabelTest::NotEqual("prod".into()), &[1, 2]);
+        check("env", LabelTest::Equal(String::new()), &[2]);
+        check("zone", LabelTest::Equal(String::new()), &[0, 1, 2]);
+        check("zone", LabelTest::Equal("a".into()), &[]);
+        assert_eq!(table.select(&[]), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,324 @@
+//! The store against a plain model: random windows, seals, compactions and reopens in random order; and damage.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, SampleValue, Timestamp, TraceId};
+use tempfile::TempDir;
+
+use super::points::Points;
+use super::test_samples::value_of_kind;
+use super::*;
+
+const ALL: TimeRange = TimeRange::ALL;
+
+fn sample(name: &str, host: &str, seconds: i64, value: SampleValue) -> Sample {
+    Sample {
+        labels: Arc::new(LabelSet::new([("__name__", name), ("host", host)])),
+        timestamp: Timestamp::from_unix_seconds(seconds),
+        interval_ms: 10_000,
+        value,
+        unit: "",
+        exemplars: Vec::new(),
+    }
+}
+
+fn counter(seconds: i64, sum: f64) -> Sample {
+    sample("hits", "a", seconds, SampleValue::Counter { sum })
+}
+
+fn name_is(name: &str) -> Vec<LabelMatcher> {
+    vec![LabelMatcher { name: "__name__".to_owned(), test: LabelTest::Equal(name.to_owned()) }]
+}
+
+fn seal(store: &SeriesStore) {
+    let change = store.prepare_seal().unwrap();
+    store.commit(change);
+}
+
+fn reopened(store: SeriesStore, directory: &TempDir) -> SeriesStore {
+    seal(&store);
+    let blocks = store.blocks();
+    drop(store);
+    SeriesStore::open(directory.path(), blocks).unwrap()
+}
+
+fn counters(store: &SeriesStore, range: TimeRange) -> Vec<(f64, Vec<(i64, f64)>)> {
+    let series = store.select(&name_is("hits"), range, &Scan::unlimited()).unwrap();
+    let of = |series: SeriesData| match series.windows {
+        Windows::Counter { before, points } => {
+            (before, points.into_iter().map(|(end, sum)| (end.unix_nanos() / 1_000_000_000, sum)).collect())
+        }
+        other => panic!("{other:?} is no counter"),
+    };
+    series.into_iter().map(of).collect()
+}
+
+fn range(start: i64, end: i64) -> TimeRange {
+    TimeRange { start: Timestamp::from_unix_seconds(start), end: Timestamp::from_unix_seconds(end) }
+}
+
+/// What a test does to the store.
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(Vec<(u8, u8, i64, u8)>),
+    Seal,
+    AbandonedSeal,
+    Compact,
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // (series, kind, slot of ten minutes within five hours, which value)
+    let insert = prop::collection::vec((0u8..3, 1u8..5, 0i64..30, any::<u8>()), 1..20).prop_map(Step::Insert);
+    let step = prop_oneof![
+        5 => insert,
+        3 => Just(Step::Seal),
+        1 => Just(Step::AbandonedSeal),
+        2 => Just(Step::Compact),
+        1 => Just(Step::Reopen),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+fn values() -> impl Strategy<Value = Vec<Vec<SampleValue>>> {
+    (1u8..5).map(|kind| prop::collection::vec(value_of_kind(kind), 8)).collect::<Vec<_>>()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn select_equals_a_plain_model_whatever_is_sealed_compacted_and_reopened(
+        steps in steps(), values in values(), from in 0i64..20_000, length in 0i64..20_000,
+    ) {
+        let directory = TempDir::new().unwrap();
+        let mut store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+        let mut model: BTreeMap<(Arc<LabelSet>, SampleKind), Points> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Insert(windows) => {
+                    let samples: Vec<Sample> = windows
+                        .into_iter()
+                        .map(|(series, kind, slot, which)| {
+                            let value = values[usize::from(kind) - 1][usize::from(which) % 8].clone();
+                            sample("m", ["a", "b", "c"][usize::from(series)], slot * 600, value)
+                        })
+                        .collect();
+                    for sample in &samples {
+                        let kind = sample.value.kind();
+                        let points = model.entry((sample.labels.clone(), kind)).or_insert_with(|| Points::new(kind));
+                        points.insert((sample.timestamp.unix_nanos()) + 10_000_000_000, sample.value.clone());
+                    }
+                    store.insert(samples);
+                }
+                Step::Seal => seal(&store),
+                Step::AbandonedSeal => drop(store.prepare_seal().unwrap()),
+                Step::Compact => {
+                    if let Some(change) = store.prepare_compaction().unwrap() {
+                        store.commit(change);
+                    }
+                }
+                Step::Reopen => store = reopened(store, &directory),
+            }
+        }
+        for range in [ALL, range(from, from + length)] {
+            let found = store.select(&name_is("m"), range, &Scan::unlimited()).unwrap();
+            let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
+            let expected: Vec<_> =
+                model.iter().map(|(key, points)| (key, points.between(start, end))).filter(|(_, p)| !p.is_empty()).collect();
+            prop_assert_eq!(found.len(), expected.len());
+            for (found, ((labels, _), points)) in found.iter().zip(&expected) {
+                prop_assert_eq!(&found.labels, labels);
+                let plain = |list: &[(Timestamp, f64)]| list.iter().map(|&(t, v)| (t.unix_nanos(), v)).collect();
+                let back = match &found.windows {
+                    Windows::Counter { points, .. } => Points::Counter(plain(points)),
+                    Windows::Gauge(list) => Points::Gauge(list.iter().map(|&(t, v)| (t.unix_nanos(), v)).collect()),
+                    Windows::Distribution { points, .. } =>
+                        Points::Distribution(points.iter().map(|(t, v)| (t.unix_nanos(), v.clone())).collect()),
+                    Windows::Set(list) => {
+                        let Points::Set(sets) = points else { panic!("a set") };
+                        let counts: Vec<_> = sets.iter().map(|(end, set)| (*end, set.count())).collect();
+                        prop_assert_eq!(plain(list), counts);
+                        continue;
+                    }
+                };
+                prop_assert_eq!(&back, points);
+            }
+        }
+        // Nothing is left on disk but what is listed.
+        seal(&store);
+        let files = std::fs::read_dir(directory.path()).unwrap().count();
+        prop_assert_eq!(files, store.blocks().len());
+    }
+
+    #[test]
+    fn a_flipped_byte_is_an_error_that_names_the_block(at: prop::sample::Index, xor in 1u8.., cut: bool) {
+        let directory = TempDir::new().unwrap();
+        let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+        let trace = Exemplar { timestamp: Timestamp::from_unix_seconds(31), value: 1.0, trace_id: TraceId::new(7).unwrap(), span_id: None };
+        store.insert((0..40).map(|i| Sample { exemplars: vec![trace.clone()], ..counter(i * 10, i as f64) }).collect());
+        seal(&store);
+        let blocks = store.blocks();
+        drop(store);
+        let path = directory.path().join(&blocks[0].name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= xor;
+        bytes.truncate(if cut { at } else { bytes.len() });
+        std::fs::write(&path, bytes).unwrap();
+        let store = SeriesStore::open(directory.path(), blocks.clone()).unwrap();
+        let scan = Scan::unlimited();
+        // Each question reads some parts of the file; together they read all of it but the list of metrics.
+        let errors = [
+            store.select(&[], ALL, &scan).err(),
+            store.exemplars(&[], ALL, &scan).err(),
+            store.view.read().blocks[0].metrics().err(),
+        ];
+        let named = errors.into_iter().flatten().filter(|error| error.to_string().contains(&blocks[0].name)).count();
+        prop_assert!(named > 0);
+    }
+}
+
+#[test]
+fn counters_go_on_from_their_running_sum_over_seals_and_reopens() {
+    let directory = TempDir::new().unwrap();
+    let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+    store.insert(vec![counter(0, 1.0), counter(10, 2.0)]);
+    seal(&store);
+    store.insert(vec![counter(7_190, 4.0), counter(7_200, 8.0)]);
+    let change = store.prepare_seal().unwrap();
+    store.insert(vec![counter(7_210, 16.0)]); // meanwhile, into the new head
+    store.commit(change);
+    let store = reopened(store, &directory);
+    store.insert(vec![counter(7_220, 32.0)]);
+    let check = |from, to, before, expected: &[(i64, f64)]| {
+        assert_eq!(counters(&store, range(from, to)), [(before, expected.to_vec())], "{from}–{to}");
+    };
+    check(0, 9_000, 0.0, &[(10, 1.0), (20, 2.0), (7_200, 4.0), (7_210, 8.0), (7_220, 16.0), (7_230, 32.0)]);
+    check(20, 7_211, 1.0, &[(20, 2.0), (7_200, 4.0), (7_210, 8.0)]);
+    check(7_210, 9_000, 7.0, &[(7_210, 8.0), (7_220, 16.0), (7_230, 32.0)]);
+    check(7_230, 9_000, 31.0, &[(7_230, 32.0)]);
+    assert_eq!(
+        store.blocks().iter().map(|b| b.partition.unix_nanos()).collect::<std::collections::BTreeSet<_>>().len(),
+        2
+    );
+}
+
+#[test]
+fn a_window_is_seen_once_before_during_and_after_a_seal() {
+    let directory = TempDir::new().unwrap();
+    let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+    let check = |expected: &[(i64, f64)]| assert_eq!(counters(&store, ALL), [(0.0, expected.to_vec())]);
+    store.insert(vec![counter(0, 1.0)]);
+    check(&[(10, 1.0)]);
+    let change = store.prepare_seal().unwrap();
+    check(&[(10, 1.0)]);
+    store.insert(vec![counter(0, 5.0), counter(10, 2.0)]);
+    check(&[(10, 6.0), (20, 2.0)]);
+    drop(change); // the catalog refused it
+    check(&[(10, 6.0), (20, 2.0)]);
+    let change = store.prepare_seal().unwrap();
+    assert_eq!((change.added().len(), change.added()[0].samples), (1, 2));
+    store.commit(change);
+    check(&[(10, 6.0), (20, 2.0)]);
+    assert_eq!(store.sizes().head_samples, 0);
+}
+
+#[test]
+fn exemplars_metrics_and_series_are_found_in_blocks_and_heads() {
+    let directory = TempDir::new().unwrap();
+    let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+    let trace = |n: u128, seconds| Exemplar {
+        timestamp: Timestamp::from_unix_seconds(seconds),
+        value: 2.5,
+        trace_id: TraceId::new(n).unwrap(),
+        span_id: taffrail_collector::model::SpanId::new(9),
+    };
+    // The window ends in the next partition, its exemplar lies in the one before.
+    store.insert(vec![Sample { exemplars: vec![trace(1, 7_195)], unit: "ms", ..counter(7_191, 1.0) }]);
+    seal(&store);
+    store.insert(vec![
+        Sample { exemplars: vec![trace(2, 7_300)], ..counter(7_300, 1.0) },
+        sample("Heat", "b", 7_300, SampleValue::Gauge { last: 1.0, min: 1.0, max: 1.0 }),
+    ]);
+    for _ in 0..2 {
+        let scan = Scan::unlimited();
+        let found = store.exemplars(&name_is("hits"), ALL, &scan).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1, [trace(1, 7_195), trace(2, 7_300)]);
+        assert_eq!(store.exemplars(&name_is("hits"), range(0, 7_200), &scan).unwrap()[0].1, [trace(1, 7_195)]);
+        let of_trace = store.exemplars_of_trace(TraceId::new(1).unwrap());
+        assert_eq!(of_trace.len(), 1);
+        assert_eq!((of_trace[0].0.name(), &of_trace[0].1), ("hits", &trace(1, 7_195)));
+        let names: Vec<_> = store.metrics("H", 9).into_iter().map(|m| (m.name, m.kind, m.unit, m.series)).collect();
+        assert_eq!(
+            names,
+            [
+                ("Heat".to_owned(), SampleKind::Gauge, String::new(), 1),
+                ("hits".into(), SampleKind::Counter, "ms".into(), 1)
+            ]
+        );
+        assert_eq!(store.metrics("hit", 9).len(), 1);
+        let series = store.series(&[], range(7_300, 7_400), &scan).unwrap();
+        assert_eq!(series.iter().map(|(labels, _)| labels.get("host")).collect::<Vec<_>>(), ["b", "a"]);
+        seal(&store); // and once more from blocks alone
+    }
+}
+
+#[test]
+fn crowded_partitions_are_compacted_and_removed_blocks_leave_the_disk() {
+    let directory = TempDir::new().unwrap();
+    let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+    let trace = Exemplar {
+        timestamp: Timestamp::from_unix_seconds(5),
+        value: 1.0,
+        trace_id: TraceId::new(3).unwrap(),
+        span_id: None,
+    };
+    for i in 0..5 {
+        store.insert(vec![Sample { exemplars: vec![trace.clone()], ..counter(i * 10, 1.0) }, counter(100_000, 1.0)]);
+        assert!(store.prepare_compaction().unwrap().is_none());
+        seal(&store);
+    }
+    let change = store.prepare_compaction().unwrap().unwrap();
+    assert_eq!((change.removed().len(), change.added()[0].samples), (5, 5));
+    store.commit(change);
+    let change = store.prepare_compaction().unwrap().unwrap();
+    store.commit(change);
+    assert!(store.prepare_compaction().unwrap().is_none());
+    assert_eq!(store.blocks().len(), 2);
+    assert_eq!(store.exemplars_of_trace(TraceId::new(3).unwrap()).len(), 5);
+    let first = counters(&store, range(0, 9_000));
+    assert_eq!(first, [(0.0, vec![(10, 1.0), (20, 1.0), (30, 1.0), (40, 1.0), (50, 1.0)])]);
+    let oldest = store.blocks().into_iter().min_by_key(|block| block.partition).unwrap();
+    store.remove_blocks(&[oldest.name]);
+    assert_eq!(counters(&store, ALL)[0].1, [(100_010, 5.0)]);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn leftovers_of_a_crash_are_removed_and_a_missing_block_is_an_error_for_its_time_only() {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("0-0000000f.series.unfinished"), b"half").unwrap();
+    std::fs::write(directory.path().join("0-0000000e.series"), b"never listed").unwrap();
+    let gone = BlockInfo {
+        name: "0-00000001.series".into(),
+        partition: Timestamp::EPOCH,
+        order: 1,
+        first_end: Timestamp::from_unix_seconds(10),
+        last_end: Timestamp::from_unix_seconds(20),
+        bytes: 1,
+        samples: 1,
+        series: 1,
+    };
+    let store = SeriesStore::open(directory.path(), vec![gone]).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    store.insert(vec![counter(8_000, 1.0)]);
+    seal(&store);
+    assert!(store.blocks()[1].name.ends_with("-00000010.series"), "{:?}", store.blocks());
+    assert_eq!(counters(&store, range(100, 9_000)).len(), 1);
+    let error = store.select(&[], range(0, 100), &Scan::unlimited()).unwrap_err();
+    assert!(error.to_string().starts_with("series block 0-00000001.series"), "{error}");
+}

@@ -1,0 +1,225 @@
+//! What the store consists of at one moment, and the questions that are answered from it: blocks, then frozen heads, then
+//! the active head, which is also the order in which windows became durable.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp, TraceId};
+
+use super::block_reader::Block;
+use super::head::{Head, HeadSeries};
+use super::matcher::LabelMatcher;
+use super::merge::SeriesPart;
+use super::points::Points;
+use super::{MetricInfo, SeriesData, SeriesExemplars, SeriesStoreError, SeriesStoreSizes, Windows};
+use crate::scan::{Scan, TimeRange};
+
+/// See the module's documentation. Clones share everything, so a reader's clone stays as it was.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    /// By rising order.
+    pub(super) blocks: Vec<Arc<Block>>,
+    /// Heads being sealed, oldest first; nothing is inserted into them.
+    pub(super) frozen: Vec<Arc<RwLock<Head>>>,
+    pub(super) active: Arc<RwLock<Head>>,
+}
+
+impl View {
+    /// Takes blocks out; their files go once nobody reads them.
+    pub(super) fn remove_blocks(&mut self, names: &[String]) {
+        self.blocks.retain(|block| {
+            let removed = names.contains(&block.info.name);
+            if removed {
+                block.doom();
+            }
+            !removed
+        });
+    }
+
+    pub(super) fn sizes(&self) -> SeriesStoreSizes {
+        let mut sizes = SeriesStoreSizes { blocks: self.blocks.len() as u64, ..SeriesStoreSizes::default() };
+        for block in &self.blocks {
+            sizes.block_samples += block.info.samples;
+            sizes.block_bytes += block.info.bytes;
+        }
+        for head in self.heads() {
+            let head = head.read();
+            sizes.head_samples += head.samples();
+            sizes.head_series += head.series().len() as u64;
+            sizes.head_bytes += head.bytes() as u64;
+        }
+        sizes
+    }
+
+    pub(super) fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<Vec<SeriesData>, SeriesStoreError> {
+        let mut found: BTreeMap<(Arc<LabelSet>, SampleKind), SeriesPart> = BTreeMap::new();
+        let mut add = |part: SeriesPart| match found.entry((part.labels.clone(), part.points.kind())) {
+            Entry::Vacant(entry) => drop(entry.insert(part)),
+            Entry::Occupied(mut entry) => entry.get_mut().absorb(part),
+        };
+        let blocks: Vec<_> = self.blocks.iter().filter(|block| block.overlaps(range)).collect();
+        scan.plan_parts(blocks.len() as u64 + 1);
+        for block in blocks {
+            block.select(matchers, range, scan)?.into_iter().for_each(&mut add);
+            scan.finish_part();
+        }
+        for head in self.heads() {
+            let head = head.read();
+            for series in head.select(matchers) {
+                let Some(part) = part_of(series, range) else { continue };
+                scan.touch(part.points.len() as u64, 16 * part.points.len() as u64)
+                    .map_err(SeriesStoreError::Stopped)?;
+                add(part);
+            }
+        }
+        scan.finish_part();
+        Ok(found.into_values().map(answer).collect())
+    }
+
+    pub(super) fn series(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<Vec<(Arc<LabelSet>, SampleKind)>, SeriesStoreError> {
+        let mut found = std::collections::BTreeSet::new();
+        let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
+        for block in self.blocks.iter().filter(|block| block.overlaps(range)) {
+            scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
+            found.extend(block.series(matchers, range)?);
+        }
+        for head in self.heads() {
+            let head = head.read();
+            let inside = head.select(matchers).filter(|series| series.points.any_between(start, end));
+            found.extend(inside.map(|series| (series.labels.clone(), series.points.kind())));
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    pub(super) fn exemplars(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<Vec<SeriesExemplars>, SeriesStoreError> {
+        let mut found: BTreeMap<Arc<LabelSet>, Vec<Exemplar>> = BTreeMap::new();
+        for block in &self.blocks {
+            let exemplars = block.exemplars(matchers, range, |_| true)?;
+            scan.touch(exemplars.len() as u64, 0).map_err(SeriesStoreError::Stopped)?;
+            exemplars.into_iter().for_each(|(labels, exemplar)| found.entry(labels).or_default().push(exemplar));
+        }
+        for head in self.heads() {
+            for series in head.read().select(matchers) {
+                let inside: Vec<Exemplar> =
+                    series.exemplars.iter().filter(|exemplar| range.contains(exemplar.timestamp)).cloned().collect();
+                if !inside.is_empty() {
+                    found.entry(series.labels.clone()).or_default().extend(inside);
+                }
+            }
+        }
+        found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.timestamp));
+        Ok(found.into_iter().collect())
+    }
+
+    pub(super) fn exemplars_of_trace(&self, trace_id: TraceId) -> Vec<(Arc<LabelSet>, Exemplar)> {
+        let mut found = Vec::new();
+        for block in &self.blocks {
+            match block.exemplars(&[], TimeRange::ALL, |exemplar| exemplar.trace_id == trace_id) {
+                Ok(exemplars) => found.extend(exemplars),
+                Err(error) => tracing::error!(%error, "exemplars of a series block are left out of a trace"),
+            }
+        }
+        for head in self.heads() {
+            for series in head.read().series() {
+                let pointing = series.exemplars.iter().filter(|exemplar| exemplar.trace_id == trace_id);
+                found.extend(pointing.map(|exemplar| (series.labels.clone(), exemplar.clone())));
+            }
+        }
+        found.sort_by_key(|(_, exemplar)| exemplar.timestamp);
+        found
+    }
+
+    /// Adds the heads' metrics whose name contains `part`.
+    pub(super) fn add_head_metrics(&self, part: &str, known: &mut KnownMetrics) {
+        let part = part.to_lowercase();
+        for head in self.heads() {
+            let mut counts: BTreeMap<(String, SampleKind), (&'static str, u64)> = BTreeMap::new();
+            let head = head.read();
+            for (name, series) in head.names().filter(|(name, _)| name.to_lowercase().contains(&part)) {
+                for series in series {
+                    let count = counts.entry((name.to_owned(), series.points.kind())).or_default();
+                    count.0 = if series.unit.is_empty() { count.0 } else { series.unit };
+                    count.1 += 1;
+                }
+            }
+            for ((name, kind), (unit, series)) in counts {
+                known.note(kind, &name, unit, series);
+            }
+        }
+    }
+
+    /// Frozen heads, then the active one.
+    fn heads(&self) -> impl Iterator<Item = &Arc<RwLock<Head>>> {
+        self.frozen.iter().chain([&self.active])
+    }
+}
+
+/// Metric names met in blocks, with kind, unit and the most series that one block has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownMetrics(BTreeMap<(String, SampleKind), (String, u64)>);
+
+impl KnownMetrics {
+    pub(super) fn note(&mut self, kind: SampleKind, name: &str, unit: &str, series: u64) {
+        let known = self.0.entry((name.to_owned(), kind)).or_default();
+        if !unit.is_empty() {
+            unit.clone_into(&mut known.0);
+        }
+        known.1 = known.1.max(series);
+    }
+
+    pub(super) fn containing(&self, part: &str) -> KnownMetrics {
+        let part = part.to_lowercase();
+        let containing = self.0.iter().filter(|((name, _), _)| name.to_lowercase().contains(&part));
+        KnownMetrics(containing.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    pub(super) fn into_infos(self, limit: usize) -> Vec<MetricInfo> {
+        let infos = self.0.into_iter().map(|((name, kind), (unit, series))| MetricInfo { name, kind, unit, series });
+        infos.take(limit).collect()
+    }
+}
+
+fn part_of(series: &HeadSeries, range: TimeRange) -> Option<SeriesPart> {
+    let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
+    let points = series.points.between(start, end);
+    (!points.is_empty()).then(|| SeriesPart {
+        labels: series.labels.clone(),
+        unit: series.unit.to_owned(),
+        interval_ms: series.interval_ms,
+        before: series.before + series.points.total_before(start),
+        points,
+        exemplars: Vec::new(),
+    })
+}
+
+fn answer(part: SeriesPart) -> SeriesData {
+    fn timed<T, U>(list: Vec<(i64, T)>, of: impl Fn(T) -> U) -> Vec<(Timestamp, U)> {
+        list.into_iter().map(|(end, value)| (Timestamp::from_unix_nanos(end), of(value))).collect()
+    }
+    let windows = match part.points {
+        Points::Counter(list) => Windows::Counter { before: part.before.sum, points: timed(list, |sum| sum) },
+        Points::Gauge(list) => Windows::Gauge(timed(list, |window| window)),
+        Points::Distribution(list) => {
+            Windows::Distribution { before: part.before, points: timed(list, |window| window) }
+        }
+        Points::Set(list) => Windows::Set(timed(list, |set| set.count())),
+    };
+    SeriesData { labels: part.labels, unit: part.unit, interval_ms: part.interval_ms, windows }
+}
