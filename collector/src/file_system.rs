@@ -1,7 +1,8 @@
 //! The few things that the journal asks of a file system, behind a trait, so that a simulated disk that loses power
 //! can stand in for the real one.
 
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// What durable code may ask of a disk. Nothing is durable before `sync` (a file's bytes) and `sync_directory` (that a
@@ -42,3 +43,125 @@ pub trait Append: Send + 'static {
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFileSystem;
+
+/// A file of the operating system, open for appending.
+#[derive(Debug)]
+pub struct RealAppender(File);
+
+impl FileSystem for RealFileSystem {
+    type Appender = RealAppender;
+
+    fn create(&self, path: &Path) -> io::Result<RealAppender> {
+        OpenOptions::new().append(true).create_new(true).open(path).map(RealAppender)
+    }
+
+    fn open_at(&self, path: &Path, length: u64) -> io::Result<RealAppender> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        file.set_len(length)?;
+        Ok(RealAppender(file))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                files.push(entry.path());
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        fs::metadata(path).map(|metadata| metadata.len())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_directories(&self, path: &Path) -> io::Result<()> {
+        if path.as_os_str().is_empty() || path.is_dir() {
+            return Ok(());
+        }
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.create_directories(parent)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            other => other?,
+        }
+        self.sync_directory(parent)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        File::open(path)?.sync_all()
+    }
+}
+
+impl Append for RealAppender {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// Replaces a small file so that a reader finds the old content or the new, whenever the power goes.
+pub fn replace_file<F: FileSystem>(file_system: &F, path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = path.with_file_name(name);
+    match file_system.remove(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = file_system.create(&fresh)?;
+    file.append(content)?;
+    file.sync()?;
+    file_system.rename(&fresh, path)?;
+    file_system.sync_directory(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_file_system_appends_cuts_lists_and_replaces() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = RealFileSystem;
+        let directory = root.path().join("a/b");
+        disk.create_directories(&directory).unwrap();
+        disk.create_directories(&directory).unwrap();
+        let path = directory.join("1.log");
+        let mut file = disk.create(&path).unwrap();
+        file.append(b"hello").unwrap();
+        file.append(b" world").unwrap();
+        file.sync().unwrap();
+        assert_eq!(disk.create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        disk.open_at(&path, 5).unwrap().append(b"!").unwrap();
+        assert_eq!(disk.read(&path).unwrap(), b"hello!");
+        assert_eq!(disk.length(&path).unwrap(), 6);
+
+        let state = directory.join("0.state");
+        replace_file(&disk, &state, b"old").unwrap();
+        replace_file(&disk, &state, b"new").unwrap();
+        assert_eq!(disk.read(&state).unwrap(), b"new");
+        assert_eq!(disk.list(&directory).unwrap(), [state.clone(), path]);
+        disk.remove(&state).unwrap();
+        assert_eq!(disk.remove(&state).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

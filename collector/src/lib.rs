@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`model`] (the data), [`delivery`] (the wall to whoever takes it), [`source`] (the ways in),
 //! [`enrich`] (what a line says about itself), [`frame`] and [`journal`] (the bytes on wire and disk),
-//! [`ship`] (an agent's sender).
+//! [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power).
 
 pub mod config;
 pub mod delivery;
@@ -16,5 +16,7 @@ pub mod file_system;
 pub mod frame;
 pub mod journal;
 pub mod model;
+pub mod random;
 pub mod ship;
+pub mod simulated_file_system;
 pub mod source;
