@@ -1,11 +1,30 @@
-//! StatsD and DogStatsD metrics.
+//! StatsD and DogStatsD metrics over UDP, TCP and Unix datagrams, aggregated into windows on the wall clock's grid.
+//!
+//! Reading order: [`line`] (the grammar), [`trace_tags`], [`event`] (events and service checks, which become log records),
+//! [`series`] (what one series gathers), [`aggregate`] (all series of a window), [`intake`] (packets to lines, and what is
+//! wrong with them), [`listener`] (the sockets), [`kernel_drops`], [`deliver`] (windows to the outlet).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::config::ListenAddress;
+use crate::source::{Running, SourceContext, StartError};
+
+pub mod aggregate;
+mod deliver;
+pub mod event;
+pub mod intake;
+mod kernel_drops;
+pub mod line;
+mod listener;
+pub mod series;
+pub mod trace_tags;
+
+const KIND: &str = "statsd";
 
 /// `[collector.statsd]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,3 +74,54 @@ impl Default for Config {
         }
     }
 }
+
+/// Binds the sockets and starts to gather. Must be called within a Tokio runtime. With `address` off and no `unix_path` it
+/// starts nothing, and the task it returns ends at once.
+pub fn start(config: Config, context: SourceContext) -> Result<Running, StartError> {
+    let interval = config.flush_interval;
+    if interval < Duration::from_millis(100) || interval > Duration::from_secs(86_400) {
+        let message = format!("{interval:?} is not between 100 ms and one day");
+        return Err(StartError { setting: "collector.statsd.flush_interval", message });
+    }
+    let settings = aggregate::Settings {
+        interval,
+        signed_is_delta: config.gauge_sign == GaugeSign::Delta,
+        series_max: config.series_max.max(1),
+        gauge_ttl: config.gauge_ttl,
+        host: Arc::clone(&context.resource.host),
+    };
+    let intake = Arc::new(intake::Intake::new(settings, Arc::clone(&context.resource)));
+    let network = config.address.address().map(|at| listener::bind(at, config.receive_buffer_bytes)).transpose()?;
+    let unix = config.unix_path.as_deref().map(listener::bind_unix).transpose()?;
+    let address = network.as_ref().map(|sockets| sockets.address);
+    let drops = network.as_ref().map(|sockets| kernel_drops::KernelDrops::of(&sockets.udp));
+    let tally_of = |transport: &str| context.tallies.of(KIND, transport);
+
+    let mut readers = JoinSet::new();
+    let mut tally = None;
+    if let Some(sockets) = network {
+        let udp = tally_of(&format!("udp {}", sockets.address));
+        tally = Some(Arc::clone(&udp));
+        let (into, stop) = (Arc::clone(&intake), context.stop.clone());
+        readers.spawn_blocking(move || listener::read_datagrams(&sockets.udp, &into, &udp, &stop));
+        let tcp = tally_of(&format!("tcp {}", sockets.address));
+        readers.spawn(listener::serve_tcp(sockets.tcp, Arc::clone(&intake), tcp, context.stop.clone()));
+    }
+    if let (Some(socket), Some(path)) = (unix, config.unix_path) {
+        let unix = tally_of(&format!("unix {}", path.display()));
+        tally.get_or_insert_with(|| Arc::clone(&unix));
+        let (into, stop) = (Arc::clone(&intake), context.stop.clone());
+        readers.spawn_blocking(move || {
+            listener::read_datagrams(&socket, &into, &unix, &stop);
+            let _ = std::fs::remove_file(path);
+        });
+    }
+    let Some(tally) = tally else {
+        return Ok(Running { kind: KIND, address: None, task: tokio::spawn(async {}) });
+    };
+    let task = tokio::spawn(deliver::run(intake, interval, drops, context.outlet, tally, context.stop, readers));
+    Ok(Running { kind: KIND, address, task })
+}
+
+#[cfg(test)]
+mod tests;
