@@ -1,0 +1,113 @@
+/** The questions about log records: search, histogram, facets, fields, context. */
+import { answered, failed, type Answer } from "./answer";
+import type { LogRecord } from "./log-record";
+import { readLines } from "./ndjson";
+import { addressOf, failureOf, getJson, open } from "./request";
+
+/** Which records: the query as typed and a range as the server reads it (RFC 3339). */
+export interface Question {
+  readonly q: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface SearchRequest extends Question {
+  readonly limit: number;
+  readonly order?: "newest" | "oldest";
+  /** The id of a record: the answer goes on after it, in the order asked for. */
+  readonly cursor?: string;
+}
+
+export interface Progress {
+  readonly parts_done: number;
+  readonly parts: number;
+  readonly scanned_rows: number;
+  readonly elapsed_ms: number;
+}
+
+export interface Summary {
+  readonly rows: number;
+  readonly scanned_rows: number;
+  readonly scanned_bytes: number;
+  readonly elapsed_ms: number;
+  /** False, or why the answer is not whole. */
+  readonly partial: false | string;
+  readonly next_cursor?: string | null;
+}
+
+export interface Histogram {
+  readonly interval_ms: number;
+  readonly buckets: readonly { readonly time: string; readonly counts: Readonly<Record<string, number>> }[];
+  readonly total: number;
+  readonly summary?: Summary;
+}
+
+export interface Facet {
+  readonly field: string;
+  readonly values: readonly { readonly value: string; readonly count: number }[];
+  readonly other: number;
+  readonly missing: number;
+}
+
+export interface FieldCount {
+  readonly name: string;
+  readonly count: number;
+}
+
+export interface Context {
+  readonly before: readonly LogRecord[];
+  readonly record: LogRecord;
+  readonly after: readonly LogRecord[];
+}
+
+/** What a running search tells as it goes. */
+export interface SearchListener {
+  record(record: LogRecord): void;
+  progress(progress: Progress): void;
+}
+
+interface SearchLine {
+  readonly record?: LogRecord;
+  readonly progress?: Progress;
+  readonly summary?: Summary;
+  readonly error?: { readonly message: string; readonly column?: number };
+}
+
+/** Searches; records and progress go to the listener as they arrive, the summary is the answer. */
+export async function searchLogs(request: SearchRequest, listener: SearchListener, signal: AbortSignal): Promise<Answer<Summary>> {
+  const opened = await open(addressOf("/api/v1/logs/search", { ...request }), "application/x-ndjson", signal);
+  if (!opened.ok) return opened;
+  const body = opened.value.body;
+  if (body === null) return failed({ kind: "malformed", message: "The server's answer was empty" });
+  try {
+    for await (const line of readLines(body)) {
+      if ("malformed" in line) continue;
+      const { record, progress, summary, error } = line.value as SearchLine;
+      if (record !== undefined) listener.record(record);
+      else if (progress !== undefined) listener.progress(progress);
+      else if (summary !== undefined) return answered(summary);
+      else if (error !== undefined) return failed({ kind: "refused", ...error });
+    }
+  } catch (cause) {
+    return failed(failureOf(cause));
+  }
+  if (signal.aborted) return failed({ kind: "cancelled", message: "Cancelled" });
+  return failed({ kind: "network", message: "The answer broke off before its end" });
+}
+
+export function fetchHistogram(question: Question, signal: AbortSignal): Promise<Answer<Histogram>> {
+  return getJson("/api/v1/logs/histogram", { ...question, by: "level" }, signal);
+}
+
+export function fetchFacets(question: Question, fields: readonly string[], limit: number, signal: AbortSignal): Promise<Answer<{ facets: Facet[] }>> {
+  return getJson("/api/v1/logs/facets", { ...question, fields: fields.join(","), limit }, signal);
+}
+
+export function fetchFields(question: Question, signal: AbortSignal): Promise<Answer<{ fields: FieldCount[] }>> {
+  return getJson("/api/v1/logs/fields", { ...question }, signal);
+}
+
+/** The records around one, of the same host and service unless `by` says otherwise; filters are dropped. */
+export function fetchContext(id: string, lines: number, signal?: AbortSignal, by = "host,service"): Promise<Answer<Context>> {
+  return getJson("/api/v1/logs/context", { id, before: lines, after: lines, by }, signal);
+}

@@ -1,0 +1,45 @@
+/** The list of keys that work where the reader is, as a dialog. */
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { CloseIcon } from "./icons";
+import { boundKeys } from "./key-bindings";
+
+export const keyHelpShown = signal(false);
+
+export function KeyHelp() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const shown = keyHelpShown.value;
+  useEffect(() => {
+    if (shown) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [shown]);
+  return (
+    <dialog ref={dialog} class="dialog" aria-label="Keys" onClose={() => (keyHelpShown.value = false)}>
+      <header class="dialog-head">
+        <h2>Keys</h2>
+        <button type="button" class="icon-button" aria-label="Close" onClick={() => (keyHelpShown.value = false)}>
+          <CloseIcon />
+        </button>
+      </header>
+      <div class="key-groups">
+        {boundKeys.value.toReversed().map(({ title, bindings }) => (
+          <section key={title}>
+            <h3>{title}</h3>
+            <dl class="keys">
+              {bindings.map(({ keys, does }) => (
+                <div key={keys}>
+                  <dt>
+                    {keys.split(" ").map((key) => (
+                      <kbd key={key}>{key}</kbd>
+                    ))}
+                  </dt>
+                  <dd>{does}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+    </dialog>
+  );
+}

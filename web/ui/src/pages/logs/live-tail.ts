@@ -1,0 +1,147 @@
+/**
+ * The live part of the Logs page: follows the stream, counts what was received, shown and missed, and holds rows back
+ * while the reader looks at something. Nothing is lost silently: what cannot be held becomes a gap row.
+ */
+import { batch, signal } from "@preact/signals";
+import type { Failure } from "../../api/answer";
+import { followTail, type Gap } from "../../api/tail";
+import { itemOf, type Item, type LogSession } from "./log-session";
+
+/** Rows held back while paused; beyond it the oldest become a gap. */
+const heldRowsMax = 10_000;
+/** The rate is measured over this long. */
+const rateMs = 3000;
+
+export type TailState = "off" | "connecting" | "live" | "waiting";
+
+export class LiveTail {
+  readonly state = signal<TailState>("off");
+  readonly failure = signal<Failure | undefined>(undefined);
+  readonly paused = signal(false);
+  readonly received = signal(0);
+  readonly held = signal(0);
+  /** Rows that the server or this page had to let go. */
+  readonly missed = signal(0);
+  readonly rowsPerSecond = signal(0);
+
+  #session: LogSession;
+  #running: AbortController | undefined;
+  /** Oldest first. */
+  #waiting: Item[] = [];
+  #letGo: Gap | undefined;
+  #flushing = false;
+  #arrivals: number[] = [];
+  #rateTimer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(session: LogSession) {
+    this.#session = session;
+  }
+
+  get on(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Follows a query from the place behind what is loaded. */
+  start(q: string, fromSeq: number | undefined): void {
+    this.stop();
+    const mine = new AbortController();
+    this.#running = mine;
+    batch(() => {
+      this.received.value = this.held.value = this.missed.value = this.rowsPerSecond.value = 0;
+      this.paused.value = false;
+      this.failure.value = undefined;
+    });
+    this.#rateTimer = setInterval(() => this.#measureRate(), 1000);
+    void followTail(
+      q,
+      fromSeq,
+      {
+        record: (record) => {
+          this.#arrivals.push(performance.now());
+          this.received.value += 1;
+          this.#take(itemOf(record));
+        },
+        gap: (gap) => {
+          this.missed.value += gap.rows;
+          this.#take({ kind: "gap", key: `gap-${gap.from_seq}-${gap.to_seq}`, gap });
+        },
+        state: (state, failure) => {
+          if (this.#running !== mine) return;
+          this.state.value = state;
+          this.failure.value = state === "live" ? undefined : (failure ?? this.failure.peek());
+        },
+      },
+      mine.signal,
+    );
+  }
+
+  stop(): void {
+    this.#running?.abort();
+    this.#running = undefined;
+    clearInterval(this.#rateTimer);
+    this.#waiting = [];
+    this.#letGo = undefined;
+    this.#arrivals = [];
+    batch(() => {
+      this.state.value = "off";
+      this.paused.value = false;
+      this.held.value = 0;
+    });
+  }
+
+  pause(): void {
+    if (this.on) this.paused.value = true;
+  }
+
+  /** Shows everything that was held back. */
+  resume(): void {
+    this.paused.value = false;
+    this.#flush();
+  }
+
+  #take(item: Item): void {
+    this.#waiting.push(item);
+    if (this.paused.peek()) {
+      this.#limit();
+      this.held.value = this.#waiting.length;
+    } else if (!this.#flushing) {
+      this.#flushing = true;
+      requestAnimationFrame(() => {
+        this.#flushing = false;
+        if (!this.paused.peek()) this.#flush();
+        else this.held.value = this.#waiting.length;
+      });
+    }
+  }
+
+  #flush(): void {
+    const newestFirst = this.#waiting.reverse();
+    if (this.#letGo !== undefined) newestFirst.push({ kind: "gap", key: `gap-${this.#letGo.from_seq}-${this.#letGo.to_seq}`, gap: this.#letGo });
+    this.#waiting = [];
+    this.#letGo = undefined;
+    batch(() => {
+      this.held.value = 0;
+      this.#session.prependLive(newestFirst);
+    });
+  }
+
+  /** Lets the oldest held rows go, a tenth at a time, and remembers which. */
+  #limit(): void {
+    if (this.#waiting.length <= heldRowsMax) return;
+    const gone = this.#waiting.splice(0, heldRowsMax / 10);
+    const seqs = gone.map((item) => (item.kind === "record" ? item.record.seq : item.gap.to_seq));
+    const rows = gone.reduce((sum, item) => sum + (item.kind === "record" ? 1 : 0), 0);
+    this.missed.value += rows;
+    this.#letGo = {
+      from_seq: this.#letGo?.from_seq ?? Math.min(...seqs),
+      to_seq: Math.max(...seqs),
+      rows: (this.#letGo?.rows ?? 0) + rows,
+    };
+  }
+
+  #measureRate(): void {
+    const since = performance.now() - rateMs;
+    this.#arrivals = this.#arrivals.filter((time) => time > since);
+    this.rowsPerSecond.value = this.#arrivals.length / (rateMs / 1000);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The rows of the Logs page: a search that grows page by page in both directions from a cursor, newest first, and the
+ * live rows put before them. Holds no view; `version` tells when to draw again.
+ */
+import { batch, signal } from "@preact/signals";
+import type { Failure } from "../../api/answer";
+import type { LogRecord } from "../../api/log-record";
+import { fetchContext, searchLogs, type Progress, type Question, type Summary } from "../../api/logs";
+import type { Gap } from "../../api/tail";
+
+/** A row of the list: a record, or a stretch that the live stream could not deliver. */
+export type Item = { readonly kind: "record"; readonly key: string; readonly record: LogRecord } | { readonly kind: "gap"; readonly key: string; readonly gap: Gap };
+
+/** The first page is small to be quick, later ones are larger. */
+const firstPageRows = 200;
+const pageRows = 500;
+/** More rows than this are held by nobody's eyes; the range can be narrowed instead. */
+export const rowsMax = 200_000;
+/** While live, the oldest rows beyond this are let go; scrolling down fetches them again. */
+const liveRowsMax = 20_000;
+
+export type Phase = "idle" | "searching" | "older" | "newer" | "done" | "failed" | "cancelled";
+
+export class LogSession {
+  readonly version = signal(0);
+  readonly phase = signal<Phase>("idle");
+  readonly progress = signal<Progress | undefined>(undefined);
+  readonly summary = signal<Summary | undefined>(undefined);
+  readonly failure = signal<Failure | undefined>(undefined);
+  /** Changes with every new search. */
+  generation = 0;
+  /** Rows put before the first since the search began. */
+  prepended = 0;
+  items: Item[] = [];
+
+  #question: Question | undefined;
+  #running: AbortController | undefined;
+  #olderCursor: string | undefined;
+  #newerCursor: string | undefined;
+  #drawing = false;
+
+  /** Whether rows remain beyond the last one. */
+  get hasOlder(): boolean {
+    return this.#olderCursor !== undefined && this.items.length < rowsMax;
+  }
+
+  /** The place in the store's numbering behind everything that was loaded. */
+  get highestSeq(): number | undefined {
+    let highest: number | undefined;
+    for (const item of this.items) if (item.kind === "record" && (highest === undefined || item.record.seq > highest)) highest = item.record.seq;
+    return highest;
+  }
+
+  records(): LogRecord[] {
+    return this.items.flatMap((item) => (item.kind === "record" ? [item.record] : []));
+  }
+
+  indexOf(recordId: string): number {
+    return this.items.findIndex((item) => item.key === recordId);
+  }
+
+  /** Searches anew; with a line's id, the list stands around that line. */
+  async start(question: Question, line: string | undefined): Promise<void> {
+    const mine = this.#begin("searching");
+    this.#question = question;
+    const anchor = line === undefined ? undefined : await fetchContext(line, 0, mine.signal);
+    if (this.#running !== mine) return;
+    const fresh: Item[] = [];
+    if (anchor?.ok === true) fresh.push(itemOf(anchor.value.record));
+    let replaced = false;
+    const replace = (): void => {
+      if (replaced) return;
+      replaced = true;
+      batch(() => {
+        this.generation += 1;
+        this.prepended = 0;
+        this.items = fresh;
+        this.summary.value = undefined;
+        this.failure.value = undefined;
+        this.version.value += 1;
+      });
+    };
+    const answer = await searchLogs(
+      { ...question, limit: firstPageRows, ...(fresh.length > 0 && line !== undefined ? { cursor: line } : {}) },
+      {
+        record: (record) => {
+          fresh.push(itemOf(record));
+          // The rows of the last search stay until the first ones of this come, so that nothing flickers.
+          replace();
+          this.#draw();
+        },
+        progress: (progress) => {
+          if (this.#running === mine) this.progress.value = progress;
+        },
+      },
+      mine.signal,
+    );
+    if (this.#running !== mine) return;
+    replace();
+    this.#olderCursor = answer.ok ? (answer.value.next_cursor ?? undefined) : undefined;
+    this.#newerCursor = anchor?.ok === true ? line : undefined;
+    this.#finish(answer.ok ? "done" : answer.failure.kind === "cancelled" ? "cancelled" : "failed", () => {
+      if (answer.ok) this.summary.value = answer.value;
+      else if (answer.failure.kind !== "cancelled") this.failure.value = answer.failure;
+    });
+  }
+
+  /** Fetches the page after the last row. */
+  async loadOlder(): Promise<void> {
+    const question = this.#question;
+    if (this.phase.peek() !== "done" || question === undefined || !this.hasOlder) return;
+    const mine = this.#begin("older");
+    const cursor = this.#olderCursor ?? "";
+    const answer = await searchLogs({ ...question, limit: pageRows, cursor }, { record: (record) => this.#append(mine, record), progress: () => undefined }, mine.signal);
+    if (this.#running !== mine) return;
+    if (answer.ok) this.#olderCursor = answer.value.next_cursor ?? undefined;
+    else this.#olderCursor = this.#lastRecordId() ?? cursor;
+    this.#finish(answer.ok ? "done" : "failed", () => {
+      if (!answer.ok && answer.failure.kind !== "cancelled") this.failure.value = answer.failure;
+    });
+  }
+
+  /** Fetches the page before the first row; only a list around a line has one. */
+  async loadNewer(): Promise<void> {
+    const question = this.#question;
+    const cursor = this.#newerCursor;
+    if (this.phase.peek() !== "done" || question === undefined || cursor === undefined) return;
+    const mine = this.#begin("newer");
+    const page: Item[] = [];
+    const answer = await searchLogs(
+      { ...question, limit: pageRows, cursor, order: "oldest" },
+      { record: (record) => void page.push(itemOf(record)), progress: () => undefined },
+      mine.signal,
+    );
+    if (this.#running !== mine) return;
+    if (answer.ok) this.#newerCursor = answer.value.next_cursor ?? undefined;
+    this.#finish(answer.ok ? "done" : "failed", () => {
+      this.#prepend(page.reverse());
+      if (!answer.ok && answer.failure.kind !== "cancelled") this.failure.value = answer.failure;
+    });
+  }
+
+  /** Goes on after a failure of a further page. */
+  retry(): void {
+    if (this.phase.peek() !== "failed" || this.items.length === 0) return;
+    this.failure.value = undefined;
+    this.phase.value = "done";
+    void this.loadOlder();
+  }
+
+  /** Stops the server's work; what has come stays. */
+  cancel(): void {
+    this.#running?.abort();
+    this.#running = undefined;
+    if (this.phase.peek() === "searching" || this.phase.peek() === "older") this.#olderCursor = this.#lastRecordId();
+    this.phase.value = this.items.length > 0 ? "done" : "cancelled";
+  }
+
+  /** Puts live rows before the first, newest first, and lets go of the oldest when there are too many. */
+  prependLive(items: readonly Item[]): void {
+    this.#prepend(items);
+    if (this.items.length > liveRowsMax) {
+      this.items.length = liveRowsMax;
+      this.#olderCursor = this.#lastRecordId();
+    }
+  }
+
+  #begin(phase: Phase): AbortController {
+    this.#running?.abort();
+    const mine = new AbortController();
+    this.#running = mine;
+    batch(() => {
+      this.phase.value = phase;
+      this.progress.value = undefined;
+    });
+    return mine;
+  }
+
+  #finish(phase: Phase, also: () => void): void {
+    this.#running = undefined;
+    batch(() => {
+      this.phase.value = phase;
+      this.progress.value = undefined;
+      also();
+      this.version.value += 1;
+    });
+  }
+
+  #append(mine: AbortController, record: LogRecord): void {
+    if (this.#running !== mine) return;
+    this.items.push(itemOf(record));
+    this.#draw();
+  }
+
+  #prepend(items: readonly Item[]): void {
+    if (items.length === 0) return;
+    this.items = [...items, ...this.items];
+    this.prepended += items.length;
+    this.version.value += 1;
+  }
+
+  /** Draws once a frame however many rows come. */
+  #draw(): void {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      this.version.value += 1;
+    });
+  }
+
+  #lastRecordId(): string | undefined {
+    const last = this.items.findLast((item) => item.kind === "record");
+    return last?.key;
+  }
+}
+
+export function itemOf(record: LogRecord): Item {
+  return { kind: "record", key: record.id, record };
+}

@@ -1,0 +1,113 @@
+/** The line above the list: what was found and at what cost, the running search's progress, and how the list looks. */
+import { count, bytes, rate } from "../../app/number-format";
+import { saveFile } from "../../app/clipboard";
+import { DownloadIcon, FacetsIcon, HistogramIcon, PauseIcon, WrapIcon } from "../../app/icons";
+import { amend } from "../../app/location";
+import { facetsShown, histogramShown } from "../../app/preferences";
+import { csvOf, ndjsonOf } from "../../list/export";
+import { formatSpan } from "../../time/span";
+import * as state from "./logs-state";
+
+export function LogToolbar() {
+  return (
+    <div class="toolbar">
+      <div class="toolbar-summary">
+        <SearchSummary />
+        {state.live.value && <TailSummary />}
+      </div>
+      <Toggle label="Facets" pressed={facetsShown.value === "yes"} icon={<FacetsIcon />} onClick={() => (facetsShown.value = facetsShown.value === "yes" ? "no" : "yes")} />
+      <Toggle
+        label="Histogram"
+        pressed={histogramShown.value === "yes"}
+        icon={<HistogramIcon />}
+        onClick={() => (histogramShown.value = histogramShown.value === "yes" ? "no" : "yes")}
+      />
+      <Toggle label="Wrap" pressed={state.wrap.value} icon={<WrapIcon />} onClick={() => amend({ wrap: state.wrap.peek() ? null : "1" }, "replace")} />
+      <ExportMenu />
+    </div>
+  );
+}
+
+function SearchSummary() {
+  const { phase, progress, summary } = state.session;
+  const total = state.histogram.value.value?.total;
+  if (phase.value === "searching") {
+    const { parts_done: done = 0, parts = 0, scanned_rows: scanned = 0 } = progress.value ?? {};
+    return (
+      <span class="searching">
+        <progress max={Math.max(1, parts)} value={parts === 0 ? undefined : done} aria-label="Progress of the search" />
+        {scanned > 0 ? `${count(scanned)} rows scanned` : "Searching"}
+        <button type="button" class="link-button" onClick={() => state.session.cancel()}>
+          Cancel
+        </button>
+      </span>
+    );
+  }
+  const answer = summary.value;
+  if (answer === undefined) return phase.value === "cancelled" ? <span>Cancelled</span> : <span />;
+  return (
+    <span>
+      {total !== undefined && <strong>{count(total)} rows</strong>}
+      <span class="muted">
+        {total === undefined ? "" : " · "}
+        {formatSpan(answer.elapsed_ms)} · {bytes(answer.scanned_bytes)} scanned
+      </span>
+      {answer.partial !== false && <span class="warning-text"> · not all: {answer.partial}</span>}
+    </span>
+  );
+}
+
+/** What the stream has brought: received, shown, missed. */
+function TailSummary() {
+  const { tail } = state;
+  const word = { off: "", connecting: "connecting", live: "live", waiting: "reconnecting" }[tail.state.value];
+  const shown = tail.received.value - tail.held.value;
+  return (
+    <span class={`tail-summary tail-${tail.state.value}`}>
+      <span class="tail-dot" aria-hidden="true" />
+      {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s · received {count(tail.received.value)} · shown {count(Math.max(0, shown))} ·{" "}
+      <span class={tail.missed.value > 0 ? "warning-text" : ""}>missed {count(tail.missed.value)}</span>
+      {!tail.paused.value && tail.state.value === "live" && (
+        <button type="button" class="icon-button" aria-label="Pause" title="Pause" onClick={() => tail.pause()}>
+          <PauseIcon />
+        </button>
+      )}
+      {tail.failure.value !== undefined && <span class="warning-text"> {tail.failure.value.message}</span>}
+    </span>
+  );
+}
+
+function Toggle({ label, pressed, icon, onClick }: { readonly label: string; readonly pressed: boolean; readonly icon: preact.ComponentChildren; readonly onClick: () => void }) {
+  return (
+    <button type="button" class="tool-button" aria-pressed={pressed} title={label} onClick={onClick}>
+      {icon}
+      <span class="button-label">{label}</span>
+    </button>
+  );
+}
+
+function ExportMenu() {
+  const save = (kind: string): void => {
+    const records = state.session.records();
+    if (kind === "ndjson") saveFile("taffrail-logs.ndjson", "application/x-ndjson", ndjsonOf(records));
+    else if (kind === "csv") saveFile("taffrail-logs.csv", "text/csv", csvOf(records, state.columns.peek()));
+  };
+  return (
+    <label class="tool-button tool-select" title="Save the rows that are loaded">
+      <DownloadIcon />
+      <span class="button-label">Export</span>
+      <select
+        aria-label="Export the loaded rows"
+        value=""
+        onChange={(event) => {
+          save(event.currentTarget.value);
+          event.currentTarget.value = "";
+        }}
+      >
+        <option value="">Export the loaded rows as …</option>
+        <option value="ndjson">NDJSON</option>
+        <option value="csv">CSV</option>
+      </select>
+    </label>
+  );
+}

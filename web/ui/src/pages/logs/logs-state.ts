@@ -1,0 +1,149 @@
+/**
+ * The Logs page's state beside its rows: what the address says, the histogram, the facets, the fields, and the changes
+ * that clicks make. One instance, kept while other pages are looked at, so that coming back finds the rows as they were.
+ */
+import { batch, computed, signal } from "@preact/signals";
+import { fetchFacets, fetchFields, fetchHistogram, type Facet, type FieldCount, type Histogram, type Question } from "../../api/logs";
+import { levels, type LogRecord } from "../../api/log-record";
+import { createRemote } from "../../api/remote";
+import { ingestReport } from "../../app/ingest-watch";
+import { hrefOf } from "../../app/address";
+import { amend, parameter, place } from "../../app/location";
+import { rememberedList } from "../../app/preferences";
+import { rememberQuery } from "../../query/history";
+import { exclude, include, only } from "../../query/query-edit";
+import { suggestFields, suggestValues, type Spot, type Suggestion } from "../../query/query-complete";
+import { termsExpression } from "../../query/query-terms";
+import { absoluteRange, isoOf } from "../../time/range";
+import { moveOn, runAgain, timeRange } from "../../time/range-state";
+import { LiveTail } from "./live-tail";
+import { LogSession } from "./log-session";
+
+export const fixedFacets = ["level", "service", "host"];
+const facetValues = 10;
+const suggestionsMax = 12;
+const defaultColumns = "service";
+
+export const session = new LogSession();
+export const tail = new LiveTail(session);
+export const histogram = createRemote<Histogram>();
+export const facets = createRemote<{ facets: Facet[] }>();
+export const fields = createRemote<{ fields: FieldCount[] }>();
+export const extraFacets = rememberedList("facet-fields", 12);
+
+export const query = computed(() => parameter("q"));
+export const live = computed(() => parameter("live") !== "");
+export const wrap = computed(() => parameter("wrap") !== "");
+const columnsText = computed(() => (place.value.parameters.has("cols") ? parameter("cols") : defaultColumns));
+export const columns = computed(() => columnsText.value.split(",").filter((name) => name !== ""));
+export const terms = computed(() => termsExpression(query.value));
+
+/** The question as it was asked last. */
+export const asked = signal<Question | undefined>(undefined);
+
+/** Asks everything for what the address says now. */
+export function search(): void {
+  const range = timeRange.peek();
+  const question = { q: query.peek(), from: isoOf(range.from), to: isoOf(range.to) };
+  asked.value = question;
+  rememberQuery(question.q);
+  const seqBefore = ingestReport.peek()?.store.next_seq;
+  tail.stop();
+  const line = parameter("line");
+  void session.start(question, line === "" ? undefined : line).then(() => {
+    if (live.peek() && asked.peek() === question && session.failure.peek() === undefined) {
+      const highest = session.highestSeq;
+      tail.start(question.q, highest === undefined ? seqBefore : highest + 1);
+    }
+  });
+  askCounts(question);
+  void fields.load((signal) => fetchFields(question, signal));
+}
+
+/** Asks the counts again: with the search, when facets are added, and now and then while live. */
+export function askCounts(question: Question): void {
+  void histogram.load((signal) => fetchHistogram(question, signal));
+  void facets.load((signal) => fetchFacets(question, [...fixedFacets, ...extraFacets.values.peek()], facetValues, signal));
+}
+
+/** Asks the counts for the range as the clock has it now. */
+export function refreshCounts(): void {
+  moveOn();
+  const range = timeRange.peek();
+  askCounts({ q: query.peek(), from: isoOf(range.from), to: isoOf(range.to) });
+}
+
+export function submitQuery(q: string): void {
+  batch(() => {
+    amend({ q, line: null });
+    runAgain();
+  });
+}
+
+export function setLive(on: boolean): void {
+  batch(() => {
+    if (on) amend({ live: "1", to: null, line: null, ...(isAbsolute() ? { from: null } : {}) });
+    else amend({ live: null });
+    if (on) runAgain();
+    else tail.stop();
+  });
+}
+
+export function includeValue(field: string, value: string): void {
+  submitQuery(include(query.peek(), field, value));
+}
+
+export function excludeValue(field: string, value: string): void {
+  submitQuery(exclude(query.peek(), field, value));
+}
+
+export function onlyValue(field: string, value: string): void {
+  submitQuery(only(query.peek(), field, value));
+}
+
+export function toggleColumn(name: string): void {
+  const now = columns.peek();
+  const next = now.includes(name) ? now.filter((other) => other !== name) : [...now, name];
+  const text = next.join(",");
+  // An empty list must stay in the address, where a missing one means the default.
+  if (text === "") amend({ cols: "," }, "replace");
+  else amend({ cols: text === defaultColumns ? null : text }, "replace");
+}
+
+export function changeFacets(names: readonly string[]): void {
+  extraFacets.set(names);
+  const question = asked.peek();
+  if (question !== undefined) void facets.load((signal) => fetchFacets(question, [...fixedFacets, ...names], facetValues, signal));
+}
+
+/** The address of this view with one line in its middle and the range absolute. */
+export function permalink(record: LogRecord): string {
+  const kept = { q: query.peek(), cols: parameter("cols"), wrap: parameter("wrap") };
+  const range = timeRange.peek();
+  const time = Date.parse(record.time);
+  const whole = { from: Math.min(range.from, time), to: Math.max(range.to, time + 1) };
+  return hrefOf("/logs", { ...kept, ...absoluteRange(whole), line: record.id });
+}
+
+/** What the query box offers: fields that the range has, values that the other filters leave. */
+export async function suggest(spot: Spot, text: string, signal: AbortSignal): Promise<readonly Suggestion[]> {
+  const question = asked.peek();
+  if (question === undefined) return [];
+  if (spot.kind === "field") {
+    if (spot.prefix === "" && text.trim() !== "") return [];
+    const known = fields.value.peek()?.fields ?? [];
+    const names = new Set(known.map(({ name }) => name));
+    const always = ["level", "service", "host", "message", "trace_id"].filter((name) => !names.has(name)).map((name) => ({ name, count: 0 }));
+    const found = suggestFields(spot, [...known, ...always], suggestionsMax);
+    return found.map((suggestion) => (suggestion.count === 0 ? { label: suggestion.label, insert: suggestion.insert, kind: suggestion.kind } : suggestion));
+  }
+  const others = `${text.slice(0, spot.start - spot.field.length - 1).replace(/[-!]$/, "")} ${text.slice(spot.end)}`.trim();
+  const everywhere = others === "" || /\b(AND|OR|NOT)$/i.test(others) || /^(AND|OR)\b/i.test(others) ? "" : others;
+  const answer = await fetchFacets({ ...question, q: everywhere }, [spot.field], 100, signal);
+  if (!answer.ok) return spot.field === "level" ? suggestValues(spot, levels.map((value) => ({ value, count: 0 })), suggestionsMax) : [];
+  return suggestValues(spot, answer.value.facets[0]?.values ?? [], suggestionsMax);
+}
+
+function isAbsolute(): boolean {
+  return parameter("from") !== "" && !parameter("from").startsWith("now");
+}

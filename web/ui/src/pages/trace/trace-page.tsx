@@ -1,0 +1,1 @@
+export function TracePage() { return <main class="page-scroll" />; }
