@@ -1,2 +1,4 @@
 //! The `taffrail` binary.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    taffrail_web::cli::run()
+}

@@ -1,0 +1,28 @@
+//! `/api/v1/logs/*`: questions about log records.
+//!
+//! [`search`] (records, streamed), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
+//! [`context`] (one record and its neighbours).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use super::App;
+
+pub mod context;
+pub mod counts;
+pub mod search;
+pub mod tail;
+
+/// The routes of this subject.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/logs/search", get(search::search).post(search::search))
+        .route("/api/v1/logs/tail", get(tail::tail))
+        .route("/api/v1/logs/histogram", get(counts::histogram).post(counts::histogram))
+        .route("/api/v1/logs/facets", get(counts::facets).post(counts::facets))
+        .route("/api/v1/logs/fields", get(counts::fields).post(counts::fields))
+        .route("/api/v1/logs/context", get(context::context))
+        .route("/api/v1/logs/record", get(context::record))
+}

@@ -1,0 +1,97 @@
+//! `/api/v1/logs/tail`: matching records as they become durable, numbered, so that a reader knows what it missed.
+//!
+//! Lines: `{"record":{"seq",…}}`, `{"gap":{"from_seq","to_seq","rows"}}` when the reader fell behind (the rows are in the
+//! store), and `{"heartbeat":{"seq","time"}}` at the start and each second without a line; `seq` is the last number seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use serde_json::json;
+use taffrail_collector::model::Timestamp;
+use taffrail_ingest::live_feed::{Event, Subscription};
+use taffrail_ingest::log_store::{CompiledFilter, RecordId};
+use taffrail_query::log_search;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::App;
+use crate::api::ndjson;
+use crate::api::parameters::Parameters;
+use crate::api::record_json::RecordJson;
+use crate::api_error::ApiError;
+
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Answers `q` and `from_seq` (from now on when absent). Ends when the server stops.
+pub async fn tail(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Response, ApiError> {
+    let filter = log_search::parse(parameters.get("q").unwrap_or_default())?;
+    let filter = filter.compile().map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let from_seq = match parameters.get("from_seq") {
+        None => None,
+        Some(text) => Some(text.parse::<u64>().map_err(|_| {
+            ApiError::bad_request(format!("`from_seq` must be a sequence number of an earlier answer, not `{text}`"))
+        })?),
+    };
+    let last_seq = from_seq.unwrap_or_else(|| app.ingest.status().next_seq).saturating_sub(1);
+    let reader = Reader {
+        subscription: app.ingest.live_feed().subscribe(from_seq),
+        filter,
+        last_seq,
+        heartbeat_at: Instant::now(),
+        stopping: app.stopping.clone(),
+    };
+    Ok(ndjson::stream(lines(reader)))
+}
+
+struct Reader {
+    subscription: Subscription,
+    filter: CompiledFilter,
+    last_seq: u64,
+    heartbeat_at: Instant,
+    stopping: CancellationToken,
+}
+
+fn lines(reader: Reader) -> impl Stream<Item = Bytes> {
+    stream::unfold(reader, async |mut reader| {
+        let line = reader.next_line().await?;
+        reader.heartbeat_at = Instant::now() + HEARTBEAT_INTERVAL;
+        Some((line, reader))
+    })
+}
+
+impl Reader {
+    async fn next_line(&mut self) -> Option<Bytes> {
+        loop {
+            // Every branch is cancel-safe: `Subscription::next` says so, the others hold nothing.
+            let event = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return None,
+                () = sleep_until(self.heartbeat_at) => {
+                    let heartbeat = json!({ "seq": self.last_seq, "time": Timestamp::now().to_string() });
+                    return Some(ndjson::line(&json!({ "heartbeat": heartbeat })));
+                }
+                event = self.subscription.next() => event?,
+            };
+            match event {
+                Event::Record { seq, record } => {
+                    self.last_seq = seq;
+                    if self.filter.matches(&record) {
+                        let id = RecordId { time: record.timestamp, seq };
+                        return Some(ndjson::line(&json!({ "record": RecordJson { id, record: &record } })));
+                    }
+                }
+                Event::Gap { from_seq, to_seq } => {
+                    self.last_seq = to_seq;
+                    let gap = json!({ "from_seq": from_seq, "to_seq": to_seq, "rows": to_seq - from_seq + 1 });
+                    return Some(ndjson::line(&json!({ "gap": gap })));
+                }
+            }
+            // A filter that lets nothing through must not keep the thread to itself.
+            tokio::task::consume_budget().await;
+        }
+    }
+}

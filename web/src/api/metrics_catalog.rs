@@ -1,0 +1,46 @@
+//! `/api/v1/metrics`: which metrics there are, by a part of their name.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use taffrail_collector::model::SampleKind;
+
+use super::App;
+use super::parameters::Parameters;
+use crate::api_error::ApiError;
+
+const METRICS_DEFAULT: usize = 100;
+const METRICS_MAX: usize = 10_000;
+
+/// The routes of this subject.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/metrics", get(metrics))
+}
+
+/// Answers `search` (a part of the name) and `limit`.
+async fn metrics(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
+    let part = parameters.get("search").unwrap_or_default().to_owned();
+    let limit = parameters.count("limit", METRICS_DEFAULT, METRICS_MAX)?;
+    let series = app.ingest.series().clone();
+    let (metrics, _) = app.questions.ask(move |_| Ok::<_, ApiError>(series.metrics(&part, limit))).await?;
+    let metrics: Vec<Value> = metrics
+        .into_iter()
+        .map(|metric| {
+            let kind = kind_word(metric.kind);
+            json!({ "name": metric.name, "type": kind, "unit": metric.unit, "series": metric.series })
+        })
+        .collect();
+    Ok(Json(json!({ "metrics": metrics })))
+}
+
+fn kind_word(kind: SampleKind) -> &'static str {
+    match kind {
+        SampleKind::Counter => "counter",
+        SampleKind::Gauge => "gauge",
+        SampleKind::Distribution => "distribution",
+        SampleKind::Set => "set",
+    }
+}

@@ -1,0 +1,86 @@
+//! The HTTP API: one file per subject, and the router that holds them.
+//!
+//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`ingest_status`], [`health`], [`self_metrics`],
+//! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
+//! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use taffrail_collector::model::Timestamp;
+use taffrail_collector::source::Tallies;
+use taffrail_ingest::Ingest;
+use tokio_util::sync::CancellationToken;
+
+use crate::http_guard::Guard;
+use crate::reload::Reload;
+use crate::ui_assets;
+
+pub mod admin;
+pub mod health;
+pub mod ingest_status;
+pub mod logs;
+pub mod metrics_catalog;
+pub mod ndjson;
+pub mod openapi;
+pub mod parameters;
+pub mod prometheus;
+pub mod question;
+pub mod record_json;
+pub mod self_metrics;
+pub mod traces;
+
+/// A question's form or JSON body may be this long: it holds text that somebody typed.
+const QUESTION_BYTES_MAX: usize = 1 << 20;
+
+/// What the handlers answer from.
+pub struct App {
+    /// The store.
+    pub ingest: Arc<Ingest>,
+    /// What the sources counted.
+    pub tallies: Arc<Tallies>,
+    /// Turns and budgets of questions.
+    pub questions: question::Questions,
+    /// Where this server listens.
+    pub listeners: Listeners,
+    /// When it started.
+    pub started: Timestamp,
+    /// Cancelled when the server stops: streams end.
+    pub stopping: CancellationToken,
+    /// Reads what can be read again.
+    pub reload: Reload,
+}
+
+/// The addresses that this server listens on, as `--print-addresses` prints them; none for what is off.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Listeners {
+    /// HTTP.
+    pub http: Option<String>,
+    /// StatsD.
+    pub statsd: Option<String>,
+    /// Syslog.
+    pub syslog: Option<String>,
+}
+
+/// Everything that is served: the API, the pages, and the collector's `receivers`.
+pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
+    let questions = Router::new()
+        .merge(logs::routes())
+        .merge(traces::routes())
+        .merge(prometheus::routes())
+        .merge(metrics_catalog::routes())
+        .merge(ingest_status::routes())
+        .merge(health::routes())
+        .merge(self_metrics::routes())
+        .merge(admin::routes())
+        .merge(openapi::routes())
+        .layer(DefaultBodyLimit::max(QUESTION_BYTES_MAX))
+        .with_state(app);
+    let pages = ui_assets::PAGE_ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| router.route(route, get(ui_assets::page)))
+        .fallback(get(ui_assets::file));
+    guard.protect(questions.merge(receivers).merge(pages))
+}

@@ -1,0 +1,183 @@
+//! `/openapi.json`: the API described by hand (OpenAPI 3.1, <https://spec.openapis.org/oas/v3.1.1>), so that clients can be
+//! made from it. A test compares the table with the routes.
+
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use super::App;
+
+/// The routes of this subject.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/openapi.json", get(async || Json(document())))
+}
+
+/// One path: its methods (`GET`, `POST` or `GET POST`), what it is for, and the names of its parameters with a word each.
+struct Operation {
+    path: &'static str,
+    methods: &'static str,
+    summary: &'static str,
+    parameters: &'static [(&'static str, &'static str)],
+}
+
+const fn operation(
+    methods: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    parameters: &'static [(&'static str, &'static str)],
+) -> Operation {
+    Operation { path, methods, summary, parameters }
+}
+
+const QUESTION: (&str, &str) = ("q", "the question in the search language; empty asks for everything");
+const FROM: (&str, &str) = ("from", "RFC 3339, Unix s/ms/ns, or relative (now-15m, 15m); default one hour before `to`");
+const TO: (&str, &str) = ("to", "as `from`; default now");
+const START: (&str, &str) = ("start", "RFC 3339 or Unix seconds");
+const END: (&str, &str) = ("end", "RFC 3339 or Unix seconds");
+const QUERY: (&str, &str) = ("query", "PromQL");
+const MATCH: (&str, &str) = ("match[]", "a series selector; may be repeated");
+const LIMIT: (&str, &str) = ("limit", "how many at most");
+
+const OPERATIONS: &[Operation] = &[
+    operation(
+        "GET POST",
+        "/api/v1/logs/search",
+        "Matching records as NDJSON lines `record`, `progress`, and last `summary` or `error`; one JSON document for who accepts application/json",
+        &[QUESTION, FROM, TO, LIMIT, ("cursor", "the id after which to go on"), ("order", "newest or oldest")],
+    ),
+    operation(
+        "GET",
+        "/api/v1/logs/tail",
+        "Matching records as they become durable: NDJSON lines `record`, `gap`, `heartbeat`",
+        &[QUESTION, ("from_seq", "the sequence number to go on from; default now")],
+    ),
+    operation(
+        "GET POST",
+        "/api/v1/logs/histogram",
+        "Records per interval",
+        &[QUESTION, FROM, TO, ("interval", "a span like 1m; default about 100 buckets"), ("by", "a field to split by")],
+    ),
+    operation(
+        "GET POST",
+        "/api/v1/logs/facets",
+        "The commonest values of fields",
+        &[QUESTION, FROM, TO, ("fields", "names separated by commas"), ("limit", "values of each field")],
+    ),
+    operation("GET POST", "/api/v1/logs/fields", "Which fields matching records have", &[QUESTION, FROM, TO]),
+    operation(
+        "GET",
+        "/api/v1/logs/context",
+        "A record and its neighbours in the same log",
+        &[("id", "the record"), ("before", "how many"), ("after", "how many"), ("by", "fields they share, or none")],
+    ),
+    operation("GET", "/api/v1/logs/record", "One record", &[("id", "the record")]),
+    operation(
+        "POST",
+        "/api/v1/logs",
+        "Takes records as NDJSON or a JSON array, plain, gzip or zstd; answers after the fsync",
+        &[],
+    ),
+    operation("GET", "/api/v1/traces/{id}", "Everything of one trace", &[]),
+    operation("GET", "/api/v1/metrics", "Which metrics there are", &[("search", "a part of the name"), LIMIT]),
+    operation("GET", "/api/v1/ingest", "What arrived, what was refused and why, and how the store stands", &[]),
+    operation("GET POST", "/api/v1/query", "PromQL at one moment", &[QUERY, ("time", "RFC 3339 or Unix seconds")]),
+    operation(
+        "GET POST",
+        "/api/v1/query_range",
+        "PromQL over a range",
+        &[QUERY, START, END, ("step", "seconds or a duration")],
+    ),
+    operation("GET POST", "/api/v1/format_query", "The same PromQL, laid out", &[QUERY]),
+    operation("GET POST", "/api/v1/series", "Series that selectors find", &[MATCH, START, END, LIMIT]),
+    operation("GET POST", "/api/v1/labels", "Names of labels", &[MATCH, START, END, LIMIT]),
+    operation("GET", "/api/v1/label/{name}/values", "Values of a label", &[MATCH, START, END, LIMIT]),
+    operation("GET", "/api/v1/metadata", "Type and unit of metrics", &[("metric", "one name"), LIMIT]),
+    operation("GET POST", "/api/v1/query_exemplars", "Exemplars of the series in a query", &[QUERY, START, END]),
+    operation("GET", "/api/v1/status/buildinfo", "The version, as Grafana asks for it", &[]),
+    operation("POST", "/-/seal", "Writes what is in memory to disk now", &[]),
+    operation("POST", "/-/reload", "Reads settings and rules files again", &[]),
+    operation("GET", "/healthz", "Whether the process answers", &[]),
+    operation("GET", "/readyz", "Whether it takes data and questions", &[]),
+    operation("GET", "/metrics", "Taffrail's own counters in the Prometheus text format", &[]),
+    operation("GET", "/openapi.json", "This description", &[]),
+];
+
+fn document() -> Value {
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let methods = operation.methods.split(' ').map(|method| (method.to_ascii_lowercase(), describe(operation)));
+        paths.insert(operation.path.to_owned(), Value::Object(methods.collect()));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Taffrail",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Times in answers are RFC 3339 in UTC; under Prometheus' paths its own formats hold.",
+        },
+        "paths": paths,
+    })
+}
+
+fn describe(operation: &Operation) -> Value {
+    let in_path = operation
+        .path
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}'))
+        .map(|(name, _)| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+    let in_query = operation.parameters.iter().map(
+        |(name, about)| json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } }),
+    );
+    json!({
+        "summary": operation.summary,
+        "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
+        "responses": {
+            "200": { "description": "The answer" },
+            "default": { "description": "What is wrong, as `{\"error\":{\"message\"}}` or in Prometheus' envelope" },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// Every `.route("…"` in the sources below this directory.
+    fn routes_below(directory: &Path, into: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                routes_below(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                into.extend(
+                    code.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_route_is_described_and_every_description_has_a_route() {
+        let mut routes = BTreeSet::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        routes_below(&root.join("src/api"), &mut routes);
+        routes_below(&root.join("../collector/src/source"), &mut routes);
+        let described: BTreeSet<String> = OPERATIONS.iter().map(|operation| operation.path.to_owned()).collect();
+        assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn a_path_parameter_is_described_as_one() {
+        let document = document();
+        let parameter = &document["paths"]["/api/v1/label/{name}/values"]["get"]["parameters"][0];
+        assert_eq!((&parameter["name"], &parameter["in"]), (&json!("name"), &json!("path")));
+        assert!(document["paths"]["/api/v1/query"]["post"].is_object());
+    }
+}

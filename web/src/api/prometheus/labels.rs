@@ -1,0 +1,181 @@
+//! `/api/v1/{series,labels,label/<name>/values,metadata}`: which series and labels there are. Grafana's query builder and
+//! every completion ask these.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+use taffrail_collector::model::{LabelSet, Timestamp};
+use taffrail_ingest::series_store::LabelMatcher;
+use taffrail_ingest::{Scan, TimeRange};
+use taffrail_query::promql::{self, StoreSource};
+
+use super::notation::{labels, read_moment};
+use super::{Failure, Success};
+use crate::api::App;
+use crate::api::parameters::Parameters;
+
+/// Metrics whose metadata one answer holds.
+const METRICS_MAX: usize = 100_000;
+
+/// Answers `match[]` (at least one), `start`, `end`, `limit`.
+pub async fn series(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
+    let selectors = read_selectors(&parameters)?;
+    if selectors.is_empty() {
+        return Err(Failure::bad_data("no match[] parameter provided"));
+    }
+    let found = find(&app, &parameters, selectors, |series, found: &mut BTreeSet<Arc<LabelSet>>| {
+        found.insert(series.clone());
+    });
+    let found = found.await?;
+    cut(&parameters, found.iter().map(|series| labels(series)).collect())
+}
+
+/// Answers `match[]`, `start`, `end`, `limit`.
+pub async fn names(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
+    let selectors = read_selectors(&parameters)?;
+    let found = find(&app, &parameters, selectors, |series, found: &mut BTreeSet<String>| {
+        for (name, _) in series.iter() {
+            if !found.contains(name) {
+                found.insert(name.to_owned());
+            }
+        }
+    });
+    cut(&parameters, found.await?.into_iter().map(Value::from).collect())
+}
+
+/// Answers `match[]`, `start`, `end`, `limit`. A name that is no Prometheus name may be escaped as `U__web_2e_hits`.
+pub async fn values(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    parameters: Parameters,
+) -> Result<Success, Failure> {
+    let selectors = read_selectors(&parameters)?;
+    let name = unescaped(&name);
+    let found = find(&app, &parameters, selectors, move |series, found: &mut BTreeSet<String>| {
+        let value = series.get(&name);
+        if !value.is_empty() && !found.contains(value) {
+            found.insert(value.to_owned());
+        }
+    });
+    cut(&parameters, found.await?.into_iter().map(Value::from).collect())
+}
+
+/// Answers `metric` and `limit`: `{"web.hits":[{"type":"counter","help":"","unit":""}]}`.
+pub async fn metadata(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
+    let wanted = parameters.get("metric").map(str::to_owned);
+    let limit = parameters.count("limit", METRICS_MAX, usize::MAX)?.min(METRICS_MAX);
+    let store = app.ingest.series().clone();
+    let part = wanted.clone().unwrap_or_default();
+    let (metrics, _) = app.questions.ask(move |_| Ok::<_, Failure>(store.metrics(&part, METRICS_MAX))).await?;
+    let mut by_name: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for metric in metrics.into_iter().filter(|metric| wanted.as_ref().is_none_or(|name| *name == metric.name)) {
+        if by_name.len() == limit && !by_name.contains_key(&metric.name) {
+            continue;
+        }
+        let about = json!({ "type": metric.kind.prometheus_type(), "help": "", "unit": metric.unit });
+        by_name.entry(metric.name).or_default().push(about);
+    }
+    Ok(Success::new(json!(by_name)))
+}
+
+/// The matchers of each `match[]`; each must be a single selector.
+fn read_selectors(parameters: &Parameters) -> Result<Vec<Vec<LabelMatcher>>, Failure> {
+    let mut found = Vec::new();
+    for text in parameters.all("match[]") {
+        let bad = |why: &str| Failure::bad_data(format!("invalid parameter \"match[]\": {why}"));
+        let mut selectors = promql::selectors(text).map_err(|error| bad(&error.to_string()))?;
+        match (selectors.pop(), selectors.is_empty()) {
+            (Some(selector), true) => found.push(selector),
+            _ => return Err(bad(&format!("`{text}` is not one series selector"))),
+        }
+    }
+    Ok(found)
+}
+
+/// Runs over the series of all selectors (all series without any) in `start` … `end`, by default all of time.
+async fn find<T, F>(
+    app: &App,
+    parameters: &Parameters,
+    selectors: Vec<Vec<LabelMatcher>>,
+    mut collect: F,
+) -> Result<T, Failure>
+where
+    T: Default + Send + 'static,
+    F: FnMut(&Arc<LabelSet>, &mut T) + Send + 'static,
+{
+    let start = read_moment(parameters, "start")?.unwrap_or(Timestamp::MIN);
+    let end = read_moment(parameters, "end")?.unwrap_or(Timestamp::MAX);
+    let source = StoreSource::new(app.ingest.series().clone());
+    let selectors = if selectors.is_empty() { vec![Vec::new()] } else { selectors };
+    let work = move |scan: &Scan| {
+        let mut found = T::default();
+        for matchers in &selectors {
+            for series in source.series(matchers, TimeRange { start, end }, scan)? {
+                collect(&series, &mut found);
+            }
+        }
+        Ok::<_, Failure>(found)
+    };
+    app.questions.ask(work).await.map(|(found, _)| found)
+}
+
+/// At most `limit` of them; as in Prometheus, 0 sets no limit and a cut is a warning.
+fn cut(parameters: &Parameters, mut values: Vec<Value>) -> Result<Success, Failure> {
+    let limit = parameters.count("limit", 0, usize::MAX)?;
+    let too_many = limit > 0 && values.len() > limit;
+    if too_many {
+        values.truncate(limit);
+    }
+    let warnings = if too_many { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
+    Ok(Success::new(values.into()).with_remarks(warnings, Vec::new()))
+}
+
+/// Prometheus' escaping of names in URLs: `U__` before it, `_2e_` for U+002E, `__` for `_`
+/// (<https://github.com/prometheus/proposals/blob/main/proposals/2023-08-21-utf8.md>). Anything else is the name itself.
+fn unescaped(name: &str) -> String {
+    let Some(escaped) = name.strip_prefix("U__") else { return name.to_owned() };
+    let mut plain = String::new();
+    let mut rest = escaped;
+    while let Some((before, after)) = rest.split_once('_') {
+        plain.push_str(before);
+        let Some((code, after)) = after.split_once('_') else { return name.to_owned() };
+        if code.is_empty() {
+            plain.push('_');
+        } else {
+            match u32::from_str_radix(code, 16).ok().and_then(char::from_u32) {
+                Some(c) => plain.push(c),
+                None => return name.to_owned(),
+            }
+        }
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_names_come_back() {
+        let check = |escaped, expected| assert_eq!(unescaped(escaped), expected);
+        check("job", "job");
+        check("U__web_2e_hits", "web.hits");
+        check("U__a__b_2e_c", "a_b.c");
+        check("U__broken_2e", "U__broken_2e");
+        check("U__broken_zz_", "U__broken_zz_");
+    }
+
+    #[test]
+    fn a_cut_is_a_warning() {
+        let limited = |limit: &str| Parameters::new(vec![("limit".into(), limit.into())]);
+        let values = || vec![Value::from("a"), Value::from("b")];
+        let answer = cut(&limited("1"), values()).unwrap();
+        assert_eq!((answer.data, answer.warnings.len()), (json!(["a"]), 1));
+        let answer = cut(&limited("0"), values()).unwrap();
+        assert_eq!((answer.data, answer.warnings.len()), (json!(["a", "b"]), 0));
+    }
+}

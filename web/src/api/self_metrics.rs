@@ -1,0 +1,146 @@
+//! `/metrics`: Taffrail's own counters in the Prometheus text format
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>), so that any Prometheus can watch it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::{HeaderValue, header};
+use taffrail_collector::model::Timestamp;
+
+use super::App;
+
+/// The routes of this subject.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], render(&app))
+}
+
+fn render(app: &App) -> String {
+    let mut text = Exposition::default();
+    text.family("taffrail_build_info", "gauge", "The running version.");
+    text.value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family("taffrail_uptime_seconds", "gauge", "Seconds since the start.");
+    text.value(&[], Timestamp::now().saturating_since(app.started).as_secs());
+
+    let sources = app.tallies.snapshot();
+    text.family("taffrail_source_records_total", "counter", "Records and samples that a source took.");
+    for source in &sources {
+        text.value(&[("kind", source.kind), ("name", &source.name)], source.records);
+    }
+    text.family("taffrail_source_bytes_total", "counter", "Bytes that a source took, as they arrived.");
+    for source in &sources {
+        text.value(&[("kind", source.kind), ("name", &source.name)], source.bytes);
+    }
+    text.family("taffrail_source_problems_total", "counter", "What a source could not take as it was, by reason.");
+    for source in &sources {
+        for problem in &source.problems {
+            text.value(&[("kind", source.kind), ("name", &source.name), ("reason", problem.reason)], problem.count);
+        }
+    }
+
+    let store = app.ingest.status();
+    let mut single = |name: &str, kind: &str, help: &str, value: u64| {
+        text.family(name, kind, help);
+        text.value(&[], value);
+    };
+    single("taffrail_log_records_total", "counter", "Log records stored since the start.", store.log_records);
+    single("taffrail_samples_total", "counter", "Metric windows stored since the start.", store.samples);
+    single("taffrail_batches_total", "counter", "Batches stored since the start.", store.batches);
+    single("taffrail_duplicate_batches_total", "counter", "Batches recognised as resends.", store.duplicate_batches);
+    single("taffrail_head_rows", "gauge", "Rows in memory, not sealed yet.", store.head_rows);
+    single("taffrail_head_bytes", "gauge", "Their bytes.", store.head_bytes);
+    single("taffrail_splits", "gauge", "Log splits on disk.", store.splits);
+    single("taffrail_split_rows", "gauge", "Rows in them.", store.split_rows);
+    single("taffrail_split_bytes", "gauge", "Their bytes.", store.split_bytes);
+    single("taffrail_series", "gauge", "Series known.", store.series);
+    single("taffrail_blocks", "gauge", "Series blocks on disk.", store.blocks);
+    single("taffrail_block_bytes", "gauge", "Their bytes.", store.block_bytes);
+    single("taffrail_journal_bytes", "gauge", "Bytes of the write-ahead journal.", store.journal_bytes);
+    single(
+        "taffrail_journal_damaged_total",
+        "counter",
+        "Damaged journal stretches met at start.",
+        store.journal_damaged,
+    );
+    single("taffrail_replayed_rows_total", "counter", "Rows replayed from the journal at start.", store.replayed_rows);
+    single("taffrail_disk_free_bytes", "gauge", "Free bytes on the data directory's disk.", store.disk_free_bytes);
+    text.family("taffrail_refused_batches_total", "counter", "Batches that were not stored, by reason.");
+    for (reason, count) in &store.refused {
+        text.value(&[("reason", reason)], *count);
+    }
+    text.family("taffrail_adjusted_records_total", "counter", "Records stored otherwise than they came, by reason.");
+    for (reason, count) in &store.adjusted {
+        text.value(&[("reason", reason)], *count);
+    }
+
+    let questions = app.questions.counts();
+    let mut single = |name: &str, kind: &str, help: &str, value: u64| {
+        text.family(name, kind, help);
+        text.value(&[], value);
+    };
+    single("taffrail_questions_total", "counter", "Questions that got a turn.", questions.asked);
+    single(
+        "taffrail_questions_refused_total",
+        "counter",
+        "Questions refused for want of a turn.",
+        questions.turned_away,
+    );
+    single("taffrail_questions_cancelled_total", "counter", "Questions nobody waited for.", questions.cancelled);
+    single("taffrail_questions_running", "gauge", "Questions under way.", questions.running as u64);
+    text.text
+}
+
+/// The text form: a family's two comment lines, then its values.
+#[derive(Default)]
+struct Exposition {
+    text: String,
+    family: String,
+}
+
+impl Exposition {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        name.clone_into(&mut self.family);
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn value(&mut self, labels: &[(&str, &str)], value: u64) {
+        self.text.push_str(&self.family);
+        for (at, (name, value)) in labels.iter().enumerate() {
+            let opening = if at == 0 { '{' } else { ',' };
+            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let _ = write!(self.text, "{opening}{name}=\"{value}\"");
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_below_their_family_with_escaped_labels() {
+        let mut exposition = Exposition::default();
+        exposition.family("a_total", "counter", "All of a.");
+        exposition.value(&[], 1);
+        exposition.value(&[("name", "C:\\\"x\"\n"), ("kind", "file")], 2);
+        let expected = concat!(
+            "# HELP a_total All of a.\n# TYPE a_total counter\n",
+            "a_total 1\n",
+            r#"a_total{name="C:\\\"x\"\n",kind="file"} 2"#,
+            "\n"
+        );
+        assert_eq!(exposition.text, expected);
+    }
+}

@@ -1,0 +1,69 @@
+//! `/api/v1/traces/{id}`: everything of one trace: its log lines across hosts and services in order, and the exemplars that
+//! point to it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use taffrail_collector::model::TraceId;
+use taffrail_query::trace::{self, Partial, Trace};
+
+use super::App;
+use super::prometheus::notation::labels;
+use super::question::stop_words;
+use super::record_json::RecordJson;
+use crate::api_error::ApiError;
+
+/// The routes of this subject.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/traces/{id}", get(answer))
+}
+
+async fn answer(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    // Some tools write a trace id as a UUID.
+    let trace_id = TraceId::from_hex(&id.replace('-', ""))
+        .ok_or_else(|| ApiError::bad_request(format!("`{id}` is not a trace id: 1 to 32 hexadecimal digits")))?;
+    let (logs, series) = (app.ingest.logs().clone(), app.ingest.series().clone());
+    let work = move |scan: &taffrail_ingest::Scan| trace::trace(&logs, &series, trace_id, scan).map_err(ApiError::from);
+    let (trace, _) = app.questions.ask(work).await?;
+    if trace.span.is_none() && trace.partial.is_none() {
+        return Err(ApiError::not_found(format!("nothing is known of trace {trace_id}")));
+    }
+    Ok(Json(trace_json(&trace)))
+}
+
+fn trace_json(trace: &Trace) -> Value {
+    let services: Vec<Value> = trace
+        .services
+        .iter()
+        .map(|one| json!({ "service": &*one.service, "host": &*one.host, "records": one.records }))
+        .collect();
+    let exemplars: Vec<Value> = trace
+        .exemplars
+        .iter()
+        .map(|(series, exemplar)| {
+            json!({
+                "series": labels(series),
+                "time": exemplar.timestamp.to_string(),
+                "value": exemplar.value,
+                "span_id": exemplar.span_id.map(|id| id.to_string()),
+            })
+        })
+        .collect();
+    let partial = match trace.partial {
+        None => Value::Bool(false),
+        Some(Partial::TooMany) => "it has more than is shown; search for its trace_id".into(),
+        Some(Partial::Stopped(reason)) => stop_words(reason).into(),
+    };
+    json!({
+        "trace_id": trace.trace_id.to_string(),
+        "start": trace.span.map(|(start, _)| start.to_string()),
+        "end": trace.span.map(|(_, end)| end.to_string()),
+        "services": services,
+        "records": trace.records.iter().map(RecordJson::from).collect::<Vec<_>>(),
+        "exemplars": exemplars,
+        "partial": partial,
+    })
+}

@@ -1,0 +1,35 @@
+//! `taffrail check`: are the settings and the rules files right? `--print` shows every key with its explanation.
+
+use clap::Args;
+
+use super::Outcome;
+use super::settings_flags::SettingsFlags;
+use super::terminal::{print_line, print_remark};
+use crate::config::reference;
+
+/// What to check.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArguments {
+    /// Print all settings as a file: every key explained, with its value and where that came from
+    #[arg(long)]
+    print: bool,
+    #[command(flatten)]
+    settings: SettingsFlags,
+}
+
+/// Checks everything and says what is wrong.
+pub fn run(arguments: CheckArguments) -> Outcome {
+    let (settings, layers) = arguments.settings.load()?;
+    for warning in layers.warnings() {
+        print_remark(&warning);
+    }
+    let _ = &settings;
+    if arguments.print {
+        print_line(reference::print(&layers).trim_end())?;
+    } else {
+        let file = arguments.settings.file();
+        let file = file.map_or_else(|| "no settings file; the defaults".to_owned(), |file| file.display().to_string());
+        print_line(&format!("{file}: good"))?;
+    }
+    Ok(())
+}

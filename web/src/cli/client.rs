@@ -1,0 +1,180 @@
+//! Asks a server over HTTP: whole answers, and answers line by line.
+
+use anyhow::{Context, anyhow, bail};
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client as HyperClient, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// An answer that is read whole may be this long.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A line of a stream may be this long: a record's message is far below.
+const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// A server to ask.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+/// An answer that comes line by line.
+#[derive(Debug)]
+pub struct Lines {
+    body: Incoming,
+    waiting: BytesMut,
+}
+
+/// A question that the server did not understand.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct BadQuestion {
+    /// What is wrong with it.
+    pub message: String,
+    /// Where, counted in characters from 1.
+    pub column: Option<usize>,
+}
+
+impl Client {
+    /// A client of the server at this URL.
+    pub fn new(server: &str) -> anyhow::Result<Client> {
+        let base = server.trim_end_matches('/').to_owned();
+        let uri: Uri = base.parse().with_context(|| format!("--server {server} is not a URL"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            bail!("--server {server} must start with http:// or https://");
+        }
+        let connector = HttpsConnectorBuilder::new().with_native_roots().context("read the system's certificates")?;
+        let connector = connector.https_or_http().enable_http1().build();
+        Ok(Client { base, http: HyperClient::builder(TokioExecutor::new()).build(connector) })
+    }
+
+    /// The URL of a path with parameters.
+    pub fn url(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let mut url = format!("{}{path}", self.base);
+        for (at, (name, value)) in parameters.iter().enumerate() {
+            url.push(if at == 0 { '?' } else { '&' });
+            url.push_str(name);
+            url.push('=');
+            percent_encode(value, &mut url);
+        }
+        url
+    }
+
+    /// The whole answer.
+    pub async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let body = self.send(path, parameters, "application/json").await?;
+        let bytes = Limited::new(body, ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| anyhow!("read the answer: {error}"))?;
+        serde_json::from_slice(&bytes.to_bytes()).context("the answer is not JSON; is this a Taffrail server?")
+    }
+
+    /// The answer line by line. Dropping it closes the connection, and the server stops working for it.
+    pub async fn lines(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Lines> {
+        let body = self.send(path, parameters, "application/x-ndjson").await?;
+        Ok(Lines { body, waiting: BytesMut::new() })
+    }
+
+    async fn send(&self, path: &str, parameters: &[(&str, &str)], accept: &str) -> anyhow::Result<Incoming> {
+        let request = Request::get(self.url(path, parameters))
+            .header(header::ACCEPT, accept)
+            .header(header::USER_AGENT, concat!("taffrail/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::new())
+            .context("the question does not make a URL")?;
+        let response = self.http.request(request).await.map_err(|error| {
+            let mut causes = anyhow!("{error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                causes = anyhow!("{cause}");
+                source = cause.source();
+            }
+            causes.context(format!("cannot reach {} (is `taffrail serve` running? --server names another)", self.base))
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
+        Err(refused(status, &bytes))
+    }
+}
+
+impl Lines {
+    /// The next line; none at the end of the answer.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+        loop {
+            if let Some(end) = self.waiting.iter().position(|byte| *byte == b'\n') {
+                let line = self.waiting.split_to(end + 1);
+                return serde_json::from_slice(&line).map(Some).context("a line of the answer is not JSON");
+            }
+            if self.waiting.len() > LINE_BYTES_MAX {
+                bail!("a line of the answer is longer than {LINE_BYTES_MAX} bytes");
+            }
+            match self.body.frame().await {
+                None if self.waiting.is_empty() => return Ok(None),
+                None => bail!("the answer ends within a line"),
+                Some(frame) => {
+                    if let Ok(data) = frame.context("the connection broke")?.into_data() {
+                        self.waiting.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The server's own sentence, in either of its two forms, or else the status.
+fn refused(status: StatusCode, body: &[u8]) -> anyhow::Error {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = answer["error"]["message"].as_str().or_else(|| answer["error"].as_str());
+    match message {
+        Some(message) if status.is_client_error() => {
+            let column = answer["error"]["column"].as_u64().and_then(|column| usize::try_from(column).ok());
+            BadQuestion { message: message.to_owned(), column }.into()
+        }
+        Some(message) => anyhow!("the server says: {message}"),
+        None => anyhow!("the server answers {status}"),
+    }
+}
+
+/// RFC 3986: all but the unreserved characters.
+fn percent_encode(text: &str, into: &mut String) {
+    use std::fmt::Write;
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => into.push(char::from(byte)),
+            byte => {
+                let _ = write!(into, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_encoded() {
+        let client = Client::new("http://127.0.0.1:1/").unwrap();
+        assert_eq!(client.url("/a", &[("q", "a b&c=\"ü\"")]), "http://127.0.0.1:1/a?q=a%20b%26c%3D%22%C3%BC%22");
+        assert!(Client::new("ftp://x").unwrap_err().to_string().contains("--server ftp://x"));
+    }
+
+    #[test]
+    fn the_servers_sentence_is_found_in_both_forms() {
+        let check = |status, body: &str, expected: &str| {
+            assert_eq!(refused(status, body.as_bytes()).to_string(), expected);
+        };
+        check(StatusCode::BAD_REQUEST, r#"{"error":{"message":"no","column":3}}"#, "no");
+        check(StatusCode::BAD_REQUEST, r#"{"status":"error","errorType":"bad_data","error":"no"}"#, "no");
+        check(StatusCode::SERVICE_UNAVAILABLE, r#"{"error":{"message":"busy"}}"#, "the server says: busy");
+        check(StatusCode::BAD_GATEWAY, "<html>", "the server answers 502 Bad Gateway");
+    }
+}

@@ -1,0 +1,198 @@
+//! `taffrail query`: log records that match a question, or, with `--promql`, metrics.
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::client::{BadQuestion, Client};
+use super::terminal::{Format, harmless, print_line, print_remark, record_line};
+use super::{Ending, Outcome, ServerChoice, until_interrupted};
+
+/// Records that one request asks for; more are fetched page by page.
+const PAGE_ROWS: usize = 1_000;
+/// Points of a line when nobody says how far apart.
+const POINTS_AIM: f64 = 100.0;
+
+/// What to ask.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  taffrail query 'level:error timeout' --since 1h
+  taffrail query 'service:checkout took_ms:>500' --fields took_ms,trace_id --limit 1000
+  taffrail query --promql 'rate({\"web.hits\"}[5m])' --since 1h --step 1m")]
+pub struct QueryArguments {
+    /// Words, \"phrases\", field:value, ranges, AND OR NOT; nothing asks for everything
+    #[arg(value_name = "QUESTION", default_value = "", conflicts_with = "promql")]
+    question: String,
+    /// Evaluate this PromQL expression instead
+    #[arg(long, value_name = "EXPR")]
+    promql: Option<String>,
+    /// How far back: 15m, 2h, 7d
+    #[arg(long, value_name = "SPAN", conflicts_with = "from")]
+    since: Option<String>,
+    /// From when: RFC 3339, Unix time or now-2h; one hour before --to when absent
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// To when; now when absent
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// How far apart the points of a PromQL range are
+    #[arg(long, value_name = "SPAN", requires = "promql")]
+    step: Option<String>,
+    /// Records at most
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    limit: usize,
+    /// Which records first
+    #[arg(long, value_parser = ["newest", "oldest"], default_value = "newest")]
+    order: String,
+    /// Attributes to show behind the message, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    fields: Vec<String>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerChoice,
+}
+
+/// Asks and prints.
+pub fn run(arguments: QueryArguments) -> Outcome {
+    until_interrupted(async {
+        let client = Client::new(&arguments.server.server)?;
+        match &arguments.promql {
+            None => search(&client, &arguments).await,
+            Some(expression) => evaluate(&client, &arguments, expression).await,
+        }
+    })
+}
+
+async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
+    let format = Format::choose(arguments.json);
+    // Pages of one question share one time range, so its ends are fixed before the first.
+    let from = arguments.from.clone().or_else(|| arguments.since.as_ref().map(|span| format!("now-{span}")));
+    let to = arguments.to.clone();
+    let progress = progress_bar();
+    let mut left = arguments.limit;
+    let mut cursor = String::new();
+    while left > 0 {
+        let limit = left.min(PAGE_ROWS).to_string();
+        let mut parameters = vec![("q", arguments.question.as_str()), ("limit", &limit), ("order", &arguments.order)];
+        parameters.extend(from.as_deref().map(|from| ("from", from)));
+        parameters.extend(to.as_deref().map(|to| ("to", to)));
+        if !cursor.is_empty() {
+            parameters.push(("cursor", &cursor));
+        }
+        let lines = client.lines("/api/v1/logs/search", &parameters).await;
+        let mut lines = lines.map_err(|error| point_at(&arguments.question, error))?;
+        let mut summary = Value::Null;
+        while let Some(line) = lines.next().await? {
+            if let Some(record) = line.get("record") {
+                progress.suspend(|| print_line(&record_line(record, &arguments.fields, format)))?;
+                left = left.saturating_sub(1);
+            } else if let Some(state) = line.get("progress") {
+                progress.set_length(state["parts"].as_u64().unwrap_or(0));
+                progress.set_position(state["parts_done"].as_u64().unwrap_or(0));
+                progress.set_message(format!("{} rows", state["scanned_rows"]));
+            } else if let Some(error) = line.get("error") {
+                progress.finish_and_clear();
+                let message = error["message"].as_str().unwrap_or("the answer broke off");
+                return Err(Ending::Failed(anyhow::anyhow!("{message}")));
+            } else if let Some(found) = line.get("summary") {
+                summary = found.clone();
+            }
+        }
+        if let Some(why) = summary["partial"].as_str() {
+            progress.suspend(|| print_remark(&format!("the answer is not complete: {why}")));
+        }
+        match summary["next_cursor"].as_str() {
+            Some(next) if summary["partial"] == false => next.clone_into(&mut cursor),
+            _ => break,
+        }
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+async fn evaluate(client: &Client, arguments: &QueryArguments, expression: &str) -> Outcome {
+    let format = Format::choose(arguments.json);
+    let now = taffrail_collector::model::Timestamp::now();
+    let moment = |text: &str| taffrail_query::time_range::parse_moment(text, now).map_err(anyhow::Error::msg);
+    let seconds = |moment: taffrail_collector::model::Timestamp| moment.unix_seconds().to_string();
+    let to = arguments.to.as_deref().map_or(Ok(now), moment)?;
+    let from = arguments.from.clone().or_else(|| arguments.since.as_ref().map(|span| format!("now-{span}")));
+    let answer = match from.as_deref().map(moment).transpose()? {
+        None => client.ask("/api/v1/query", &[("query", expression), ("time", &seconds(to))]).await,
+        Some(from) => {
+            let apart = (to.saturating_since(from).as_secs_f64() / POINTS_AIM).max(1.0).ceil();
+            let step = arguments.step.clone().unwrap_or_else(|| apart.to_string());
+            let (start, end) = (seconds(from), seconds(to));
+            let parameters = [("query", expression), ("start", &start), ("end", &end), ("step", &step)];
+            client.ask("/api/v1/query_range", &parameters).await
+        }
+    };
+    let answer = answer.map_err(|error| point_at(expression, error))?;
+    for remark in ["warnings", "infos"].iter().flat_map(|name| answer[name].as_array().into_iter().flatten()) {
+        print_remark(remark.as_str().unwrap_or_default());
+    }
+    let data = &answer["data"];
+    match data["result"].as_array() {
+        Some(series) if data["resultType"] == "vector" || data["resultType"] == "matrix" => {
+            for one in series {
+                print_series(one, format)?;
+            }
+        }
+        _ if format == Format::Json => print_line(&data["result"].to_string())?,
+        _ => print_line(&harmless(data["result"][1].as_str().unwrap_or_default(), format))?,
+    }
+    Ok(())
+}
+
+fn print_series(series: &Value, format: Format) -> std::io::Result<()> {
+    if format == Format::Json {
+        return print_line(&series.to_string());
+    }
+    let labels = series["metric"].as_object().into_iter().flatten();
+    let labels = labels.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));
+    let name = harmless(&taffrail_collector::model::LabelSet::new(labels).to_string(), Format::Plain);
+    if let Some(value) = series["value"][1].as_str() {
+        return print_line(&format!("{value}\t{name}"));
+    }
+    for point in series["values"].as_array().into_iter().flatten() {
+        let milliseconds = (point[0].as_f64().unwrap_or(0.0) * 1000.0).round() as i64;
+        let time = taffrail_collector::model::Timestamp::from_unix_millis(milliseconds);
+        print_line(&format!("{time}\t{}\t{name}", point[1].as_str().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// Shows the question with a mark below the place where it went wrong.
+pub fn point_at(question: &str, error: anyhow::Error) -> Ending {
+    if let Some(bad) = error.downcast_ref::<BadQuestion>() {
+        let shown = harmless(question, Format::Plain);
+        let mark =
+            bad.column.map(|column| format!("\n  {}^", " ".repeat(column.saturating_sub(1)))).unwrap_or_default();
+        return Ending::Failed(anyhow::anyhow!("{}\n  {shown}{mark}", bad.message));
+    }
+    Ending::Failed(error)
+}
+
+/// A bar on standard error; indicatif draws none where standard error is no terminal.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} parts, {msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_question_is_shown_with_its_place() {
+        let check = |column, expected: &str| {
+            let error = BadQuestion { message: "a parenthesis is not closed".into(), column }.into();
+            let Ending::Failed(error) = point_at("level:(", error) else { panic!("it failed") };
+            assert_eq!(error.to_string(), expected);
+        };
+        check(Some(7), "a parenthesis is not closed\n  level:(\n        ^");
+        check(None, "a parenthesis is not closed\n  level:(");
+    }
+}

@@ -1,0 +1,113 @@
+//! `taffrail serve`: the server in the foreground, from its flags to its exit code.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Outcome;
+use super::settings_flags::SettingsFlags;
+use super::terminal::{print_line, print_remark};
+use crate::reload::Reload;
+use crate::server::Server;
+use crate::service_manager;
+
+/// How to serve.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    settings: SettingsFlags,
+    /// Print the addresses as one line of JSON on standard output once everything is ready
+    #[arg(long)]
+    print_addresses: bool,
+}
+
+/// Opens, serves, waits, stops.
+pub fn run(arguments: ServeArguments) -> Outcome {
+    start_logging();
+    let (settings, layers) = arguments.settings.load()?;
+    for warning in layers.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let reload = Reload::new(arguments.settings.file(), arguments.settings.overrides(), layers);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let bar = replay_bar();
+        let server = Server::start(&settings, reload, {
+            let bar = bar.clone();
+            move |done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+        })
+        .await?;
+        bar.finish_and_clear();
+        announce(&server, arguments.print_addresses)?;
+        service_manager::notify(service_manager::READY);
+        wait_for_stop(&server).await?;
+        service_manager::notify(service_manager::STOPPING);
+        tokio::spawn(exit_at_next_signal());
+        server.stop().await;
+        Ok(())
+    })
+}
+
+/// Structured logs of our own on standard error; `TAFFRAIL_LOG` chooses what (`debug`, `taffrail_ingest=trace,warn`).
+pub fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TAFFRAIL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    // A second call (tests, the demo) finds the first one's at work.
+    let _ = subscriber.with_target(false).try_init();
+}
+
+fn announce(server: &Server, print_addresses: bool) -> anyhow::Result<()> {
+    let listeners = server.listeners();
+    let shown = |address: &Option<String>| address.clone().unwrap_or_else(|| "off".to_owned());
+    tracing::info!("ready: statsd {}, syslog {}", shown(&listeners.statsd), shown(&listeners.syslog));
+    if let Some(http) = &listeners.http {
+        let page = http.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
+        if std::io::stderr().is_terminal() {
+            print_remark(&format!("Open http://{page} in a browser; Ctrl-C stops."));
+        } else {
+            tracing::info!("serving http://{page}");
+        }
+    }
+    if print_addresses {
+        print_line(&serde_json::to_string(listeners)?)?;
+    }
+    Ok(())
+}
+
+/// Returns at SIGINT or SIGTERM; SIGHUP reads again what can be read again.
+async fn wait_for_stop(server: &Server) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        // Signals are kept by their streams, so nothing is lost between two turns.
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hang_up.recv() => tokio::task::block_in_place(|| server.reload().run_and_log()),
+        }
+    }
+}
+
+async fn exit_at_next_signal() {
+    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return };
+    interrupt.recv().await;
+    tracing::warn!("interrupted again: ending at once; everything acknowledged is in the journal");
+    std::process::exit(130);
+}
+
+fn replay_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("replaying the journal {bar:30} {bytes}/{total_bytes} {eta}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    bar
+}

@@ -1,0 +1,249 @@
+//! What can be written in `taffrail.toml`, section by section, as it stands there; [`File::check`] makes it [`Settings`].
+//!
+//! The explanation of each key for its users is in [`super::reference`], the collector's section in its own room.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use taffrail_ingest::IngestConfig;
+
+use super::notation::{Bytes, Limit, Span};
+use super::{AlertSettings, Mistake, QuerySettings, ServerSettings, Settings};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    /// `[server]`
+    pub server: Server,
+    /// `[store]`
+    pub store: Store,
+    /// `[query]`
+    pub query: Query,
+    /// `[alerts]`
+    pub alerts: Alerts,
+    /// `[collector]`
+    pub collector: taffrail_collector::config::Config,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
+pub struct Server {
+    pub data_dir: PathBuf,
+    pub http: HttpAddress,
+    pub insecure: bool,
+    pub host_names: Vec<String>,
+    pub collect_host: bool,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
+pub struct Store {
+    pub retention_age: Limit<Span>,
+    pub retention_bytes: Limit<Bytes>,
+    pub seal_rows: usize,
+    pub seal_bytes: Bytes,
+    pub seal_age: Span,
+    pub memory_bytes_max: Bytes,
+    pub disk_reserve_bytes: Bytes,
+    pub future_max: Span,
+}
+
+/// `[query]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
+pub struct Query {
+    pub time_max: Span,
+    pub rows_max: u64,
+    pub limit_max: usize,
+    pub concurrency_max: usize,
+}
+
+/// `[alerts]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
+pub struct Alerts {
+    pub rules: Vec<PathBuf>,
+    pub webhooks: Vec<String>,
+    pub evaluation_interval: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_url: Option<String>,
+}
+
+/// An address with a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpAddress(pub SocketAddr);
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            data_dir: default_data_dir(),
+            http: HttpAddress(([127, 0, 0, 1], 6464).into()),
+            insecure: false,
+            host_names: Vec::new(),
+            collect_host: true,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store {
+            retention_age: Limit(Some(Span(Duration::from_secs(30 * 86_400)))),
+            retention_bytes: Limit(None),
+            seal_rows: 1_000_000,
+            seal_bytes: Bytes(256 << 20),
+            seal_age: Span(Duration::from_secs(600)),
+            memory_bytes_max: Bytes(1 << 30),
+            disk_reserve_bytes: Bytes(256 << 20),
+            future_max: Span(Duration::from_secs(600)),
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Query {
+        Query {
+            time_max: Span(Duration::from_secs(30)),
+            rows_max: 1_000_000_000,
+            limit_max: 10_000,
+            concurrency_max: 16,
+        }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Alerts {
+        Alerts {
+            rules: Vec::new(),
+            webhooks: Vec::new(),
+            evaluation_interval: Span(Duration::from_secs(60)),
+            external_url: None,
+        }
+    }
+}
+
+impl File {
+    /// Checks what no single value can show to be wrong.
+    pub fn check(self) -> Result<Settings, Mistake> {
+        let File { server, store, query, alerts, collector } = self;
+        if !server.http.0.ip().is_loopback() && !server.insecure {
+            return Err(Mistake::of_setting(
+                "server.http",
+                format!(
+                    "{} can be reached from other machines, and this version has neither tokens nor TLS for its own server; \
+                     put a proxy with both before 127.0.0.1, or allow it with --insecure (server.insecure = true)",
+                    server.http.0
+                ),
+            ));
+        }
+        for (key, zero) in [
+            ("query.concurrency_max", query.concurrency_max == 0),
+            ("query.limit_max", query.limit_max == 0),
+            ("query.rows_max", query.rows_max == 0),
+            ("store.seal_rows", store.seal_rows == 0),
+        ] {
+            if zero {
+                return Err(Mistake::of_setting(key, "must be 1 at least".to_owned()));
+            }
+        }
+        if store.memory_bytes_max.0 < store.seal_bytes.0 {
+            return Err(Mistake::of_setting(
+                "store.memory_bytes_max",
+                format!("{} is less than store.seal_bytes = {}", store.memory_bytes_max, store.seal_bytes),
+            ));
+        }
+        let urls = alerts.webhooks.iter().map(|url| ("alerts.webhooks", url));
+        let urls = urls.chain(alerts.external_url.iter().map(|url| ("alerts.external_url", url)));
+        let urls = urls.chain(collector.to.iter().map(|url| ("collector.to", url)));
+        for (key, url) in urls {
+            if !url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
+                return Err(Mistake::of_setting(key, format!("`{url}` is not a URL like http://host:port/path")));
+            }
+        }
+        Ok(Settings {
+            store: store.check(server.data_dir.clone()),
+            server: ServerSettings {
+                data_dir: server.data_dir,
+                http: server.http.0,
+                insecure: server.insecure,
+                host_names: server.host_names,
+                collect_host: server.collect_host,
+            },
+            query: query.check(),
+            alerts: AlertSettings {
+                rules: alerts.rules,
+                webhooks: alerts.webhooks,
+                evaluation_interval: alerts.evaluation_interval.0,
+                external_url: alerts.external_url,
+            },
+            collector,
+        })
+    }
+}
+
+impl Store {
+    fn check(self, data_dir: PathBuf) -> IngestConfig {
+        let bytes = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
+        IngestConfig {
+            data_dir,
+            seal_rows: self.seal_rows,
+            seal_bytes: bytes(self.seal_bytes),
+            seal_age: self.seal_age.0,
+            memory_bytes_max: bytes(self.memory_bytes_max),
+            retention_age: self.retention_age.0.map(|span| span.0),
+            retention_bytes: self.retention_bytes.0.map(|bytes| bytes.0),
+            disk_reserve_bytes: self.disk_reserve_bytes.0,
+            future_max: self.future_max.0,
+        }
+    }
+}
+
+impl Query {
+    pub(super) fn check(self) -> QuerySettings {
+        QuerySettings {
+            time_max: self.time_max.0,
+            rows_max: self.rows_max,
+            limit_max: self.limit_max,
+            concurrency_max: self.concurrency_max,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpAddress {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<HttpAddress, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(HttpAddress).map_err(|_| {
+            serde::de::Error::custom(format!("`{text}` is not an address with a port like 127.0.0.1:6464"))
+        })
+    }
+}
+
+impl Serialize for HttpAddress {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// `/var/lib/taffrail` for the system's own service (it runs as root, or systemd names its `StateDirectory`), else the
+/// user's state directory (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+fn default_data_dir() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(directory) = variable("STATE_DIRECTORY") {
+        return directory;
+    }
+    let system = PathBuf::from("/var/lib/taffrail");
+    if variable("HOME").is_none_or(|home| home == std::path::Path::new("/root")) {
+        return system;
+    }
+    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    state.map_or(system, |state| state.join("taffrail"))
+}

@@ -1,0 +1,44 @@
+//! The sources that run inside the server: the same ones an agent runs, with the store at the other end.
+
+use std::sync::Arc;
+
+use axum::Router;
+use taffrail_collector::config::Config;
+use taffrail_collector::model::Resource;
+use taffrail_collector::source::{Running, SourceContext, StartError, json_lines, statsd};
+
+/// Who this host is, for what does not say where it comes from.
+pub fn this_host(config: &Config) -> Arc<Resource> {
+    let name = config.host.clone().unwrap_or_else(system_host_name);
+    Arc::new(Resource { host: name.into(), ..Resource::default() })
+}
+
+/// Starts every source that the settings switch on; one that cannot start stops those that did.
+pub async fn start(config: &Config, context: &SourceContext) -> Result<Vec<Running>, StartError> {
+    let mut running = Vec::new();
+    match start_each(config, context, &mut running) {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            context.stop.cancel();
+            for source in running {
+                // Nothing arrived yet that could be lost with it.
+                let _ = source.task.await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The routes by which other programs send to this server.
+pub fn receivers(_config: &Config, context: &SourceContext) -> Router {
+    Router::new().merge(json_lines::routes(json_lines::Config::default(), context.clone()))
+}
+
+fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {
+    running.push(statsd::start(config.statsd.clone(), context.clone())?);
+    Ok(())
+}
+
+fn system_host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

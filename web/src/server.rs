@@ -1,0 +1,129 @@
+//! The server: opens the store, starts the sources, serves HTTP, and stops in the order that loses nothing.
+//!
+//! Stopping: the doors first (sources and HTTP take no more), then what they hold is delivered, then the store makes it
+//! durable. A second Ctrl-C ends the process at once; that too loses nothing that was acknowledged.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use taffrail_collector::enrich::Enricher;
+use taffrail_collector::model::{AgentId, Timestamp};
+use taffrail_collector::source::{Running, SourceContext, Tallies};
+use taffrail_ingest::Ingest;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::question::Questions;
+use crate::api::{self, App, Listeners};
+use crate::config::Settings;
+use crate::data_dir::DataDirLock;
+use crate::http_guard::Guard;
+use crate::http_server;
+use crate::local_sources;
+use crate::reload::Reload;
+
+/// How long stopping waits for open requests before it cuts them.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A server that runs.
+pub struct Server {
+    app: Arc<App>,
+    http: http_server::Running,
+    sources: Vec<Running>,
+    stop_sources: CancellationToken,
+    lock: DataDirLock,
+}
+
+impl Server {
+    /// Opens the store, binds every address and starts everything. `progress` is told (done, total) bytes of the journal's
+    /// replay.
+    pub async fn start(
+        settings: &Settings,
+        reload: Reload,
+        mut progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> anyhow::Result<Server> {
+        let started = Timestamp::now();
+        let lock = DataDirLock::take(&settings.server.data_dir)?;
+        // Bound before the journal is replayed: a taken port is told at once.
+        let listener = bind_http(settings).await?;
+        let store = settings.store.clone();
+        let ingest = tokio::task::spawn_blocking(move || Ingest::open(store, &mut progress));
+        let ingest = Arc::new(ingest.await.context("open the store")?.map_err(|error| anyhow!("{error}"))?);
+
+        let tallies = Arc::new(Tallies::default());
+        let stop_sources = CancellationToken::new();
+        let checkpoints = ingest.checkpoints(AgentId::LOCAL);
+        let context = SourceContext {
+            outlet: ingest.outlet().clone(),
+            tallies: tallies.clone(),
+            enricher: Enricher::default(),
+            resource: local_sources::this_host(&settings.collector),
+            checkpoints: Arc::new(checkpoints.into_iter().map(|one| (one.key, one.value)).collect::<HashMap<_, _>>()),
+            stop: stop_sources.clone(),
+        };
+        let sources = local_sources::start(&settings.collector, &context).await?;
+        let address_of = |kind: &str| {
+            let source = sources.iter().find(|source| source.kind == kind);
+            source.and_then(|source| source.address).map(|address| address.to_string())
+        };
+        let app = Arc::new(App {
+            ingest: ingest.clone(),
+            tallies,
+            questions: Questions::new(settings.query.clone()),
+            listeners: Listeners {
+                http: listener.local_addr().ok().map(|address| address.to_string()),
+                statsd: address_of("statsd"),
+                syslog: address_of("syslog"),
+            },
+            started,
+            stopping: CancellationToken::new(),
+            reload,
+        });
+        let guard = Guard::new(&settings.server.host_names);
+        let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context), guard);
+        let http = http_server::serve(listener, router);
+        Ok(Server { app, http, sources, stop_sources, lock })
+    }
+
+    /// Where it listens.
+    pub fn listeners(&self) -> &Listeners {
+        &self.app.listeners
+    }
+
+    /// What it reads again on SIGHUP.
+    pub fn reload(&self) -> &Reload {
+        &self.app.reload
+    }
+
+    /// Stops: doors first, then what they hold, then the store.
+    pub async fn stop(self) {
+        tracing::info!("stopping: taking no more, delivering what is held");
+        self.app.stopping.cancel();
+        self.stop_sources.cancel();
+        self.http.stop(DRAIN_TIME_MAX).await;
+        for source in self.sources {
+            if source.task.await.is_err() {
+                tracing::error!(source = source.kind, "the source ended by a panic");
+            }
+        }
+        self.app.ingest.shutdown().await;
+        drop(self.lock);
+        tracing::info!("stopped: everything taken is on disk");
+    }
+}
+
+async fn bind_http(settings: &Settings) -> anyhow::Result<TcpListener> {
+    let address = settings.server.http;
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
+            "server.http = {address} is taken by another program; choose another with --http or TAFFRAIL_HTTP \
+             (port 0 takes a free one)"
+        ),
+        Err(error) => {
+            bail!("server.http = {address} cannot be listened on: {error}; choose another with --http or TAFFRAIL_HTTP")
+        }
+    }
+}
