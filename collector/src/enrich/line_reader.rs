@@ -115,6 +115,12 @@ impl Enricher {
         &mut self.notes
     }
 
+    /// `base` with this host and service in place of its own, shared by all who ask for the same; empty names change nothing.
+    pub fn resource(&mut self, base: &Arc<Resource>, host: &str, service: &str) -> Arc<Resource> {
+        let said = |name: &'_ str| !name.is_empty();
+        self.resources.of(base, Some(host).filter(|name| said(name)), Some(service).filter(|name| said(name)))
+    }
+
     /// Reads JSON, logfmt, severity, time and trace context out of the line.
     pub fn enrich(&mut self, mut line: ReceivedLine<'_>) -> LogRecord {
         let text = self.text_of(line.bytes);

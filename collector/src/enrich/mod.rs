@@ -20,7 +20,7 @@ mod trace_context;
 
 pub use line_reader::{Enricher, JsonRejection, Parse, ReceivedLine, cut_at_character};
 pub use notes::Notes;
-pub use timestamp::Zone;
+pub use timestamp::{Zone, leading_time};
 
 /// A record may have this many attributes; what is beyond is kept as JSON text in [`OVERFLOW_ATTRIBUTE`].
 pub const FIELDS_MAX: usize = 1000;

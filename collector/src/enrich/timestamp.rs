@@ -68,6 +68,11 @@ pub(super) fn start(bytes: &[u8], setting: Setting<'_>) -> Option<(Timestamp, us
     Some((time, cursor.at))
 }
 
+/// The time that `bytes` start with and how many bytes it takes, for transports that carry one.
+pub fn leading_time(bytes: &[u8], zone: &Zone, arrival: Timestamp) -> Option<(Timestamp, usize)> {
+    start(bytes, Setting { zone, arrival })
+}
+
 /// The time of a plain line: at its start, or behind no more than a few bracketed, numeric or level-like words.
 /// Returns the position behind it as well.
 pub(super) fn find(line: &str, setting: Setting<'_>) -> Option<(Timestamp, usize)> {

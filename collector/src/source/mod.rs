@@ -5,7 +5,7 @@
 //! stops taking, delivers what it holds, and ends. What it refuses, cuts or drops it counts in its [`Tally`], by reason.
 //!
 //! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`].
-//! Batches of other agents: [`agent`].
+//! Batches of other agents: [`agent`]. Line sources share [`feeder`], which makes batches of their records.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,10 +21,12 @@ use crate::enrich::Enricher;
 use crate::model::{Batch, Resource};
 
 pub mod agent;
+pub mod feeder;
 pub mod file_tail;
 pub mod host_metrics;
 pub mod journald;
 pub mod json_lines;
+pub mod line_splitter;
 pub mod statsd;
 pub mod stdin;
 pub mod syslog;

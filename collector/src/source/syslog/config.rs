@@ -1,0 +1,34 @@
+//! The section `collector.syslog`.
+
+use serde::{Deserialize, Serialize};
+
+/// Where syslog is listened for, and its limits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address for UDP and TCP, both on one port; port 0 takes a free one; `off` listens nowhere. Default `127.0.0.1:5514`.
+    /// Other hosts can send only to an address of theirs to reach.
+    pub address: String,
+    /// Longest message, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 64 KiB, which is more
+    /// than a datagram holds.
+    pub message_bytes_max: usize,
+    /// TCP connections at a time; more are closed at once and counted. Default 1000.
+    pub connections_max: usize,
+    /// A TCP connection that sends nothing for so many seconds is closed. Default 3600; many senders keep one open for days
+    /// and reconnect when it is gone.
+    pub idle_seconds_max: u64,
+    /// What the kernel is asked to hold of UDP, in bytes (`SO_RCVBUF`). It grants at most `net.core.rmem_max`. Default 8 MiB.
+    pub udp_buffer_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            address: "127.0.0.1:5514".to_owned(),
+            message_bytes_max: 64 << 10,
+            connections_max: 1000,
+            idle_seconds_max: 3600,
+            udp_buffer_bytes: 8 << 20,
+        }
+    }
+}
