@@ -28,3 +28,33 @@ async fn ingest(State(app): State<Arc<App>>) -> Json<Value> {
         "store": app.ingest.status(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::world::World;
+
+    #[tokio::test]
+    async fn what_arrived_and_what_went_wrong_is_counted() {
+        let world = World::shop().await;
+        let tally = world.app.tallies.of("statsd", "udp 127.0.0.1:1");
+        tally.took(2, 20);
+        tally.problem("malformed_line", 1, b"web.hits|c");
+        let status = world.get("/api/v1/ingest").await;
+        assert_eq!(status["store"]["log_records"], 10);
+        assert_eq!(status["store"]["samples"], 2);
+        assert_eq!(status["listeners"], json!({"http": "127.0.0.1:1", "statsd": null, "syslog": null}));
+        let source = &status["sources"][0];
+        assert_eq!((&source["kind"], &source["records"], &source["bytes"]), (&json!("statsd"), &json!(2), &json!(20)));
+        assert_eq!(source["problems"][0]["reason"], "malformed_line");
+
+        let (_, text) = world.text("/metrics").await;
+        for line in [
+            "taffrail_log_records_total 10",
+            "taffrail_source_records_total{kind=\"statsd\",name=\"udp 127.0.0.1:1\"} 2",
+            "taffrail_source_problems_total{kind=\"statsd\",name=\"udp 127.0.0.1:1\",reason=\"malformed_line\"} 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -44,3 +44,24 @@ fn kind_word(kind: SampleKind) -> &'static str {
         SampleKind::Set => "set",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::world::World;
+
+    #[tokio::test]
+    async fn metrics_are_found_by_a_part_of_their_name() {
+        let world = World::shop().await;
+        let all = world.get("/api/v1/metrics").await;
+        assert_eq!(
+            all["metrics"],
+            json!([
+                {"name": "request.time", "type": "distribution", "unit": "ms", "series": 1},
+                {"name": "web.hits", "type": "counter", "unit": "", "series": 1},
+            ])
+        );
+        assert_eq!(world.get("/api/v1/metrics?search=HITS").await["metrics"].as_array().unwrap().len(), 1);
+        assert_eq!(world.get("/api/v1/metrics?limit=1").await["metrics"].as_array().unwrap().len(), 1);
+    }
+}

@@ -31,6 +31,8 @@ pub mod question;
 pub mod record_json;
 pub mod self_metrics;
 pub mod traces;
+#[cfg(test)]
+mod world;
 
 /// A question's form or JSON body may be this long: it holds text that somebody typed.
 const QUESTION_BYTES_MAX: usize = 1 << 20;

@@ -67,3 +67,32 @@ fn trace_json(trace: &Trace) -> Value {
         "partial": partial,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::world::{TRACE, World};
+
+    #[tokio::test]
+    async fn a_trace_holds_its_records_in_order_and_its_exemplars() {
+        let world = World::shop().await;
+        let trace = world.get(&format!("/api/v1/traces/{TRACE}")).await;
+        let messages: Vec<_> = trace["records"].as_array().unwrap().iter().map(|record| &record["message"]).collect();
+        assert_eq!(messages, ["line 0 of the shop", "line 1 of the shop", "line 2 of the shop", "line 3 of the shop"]);
+        assert_eq!(
+            trace["services"],
+            json!([
+                {"service": "web", "host": "h1", "records": 2},
+                {"service": "db", "host": "h1", "records": 2},
+            ])
+        );
+        assert_eq!(trace["exemplars"][0]["series"]["__name__"], "request.time");
+        assert_eq!(trace["exemplars"][0]["value"], 100.0);
+        assert_eq!(
+            (&trace["start"], &trace["end"], &trace["partial"]),
+            (&json!("2024-11-21T07:00:00.000Z"), &json!("2024-11-21T07:00:03.000Z"), &json!(false),)
+        );
+        assert_eq!(world.text("/api/v1/traces/abc").await.0, 404);
+        assert_eq!(world.text("/api/v1/traces/xyz").await.0, 400);
+    }
+}

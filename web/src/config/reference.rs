@@ -133,7 +133,9 @@ pub fn print(layers: &Layers) -> String {
     let mut section = "";
     for key in KEYS {
         let (of_section, name) = key.path.rsplit_once('.').expect("every key lies in a section");
-        if of_section != section {
+        if of_section == section {
+            text.push('\n');
+        } else {
             section = of_section;
             let _ = write!(text, "\n[{section}]\n");
         }

@@ -59,3 +59,39 @@ fn read_id(parameters: &Parameters) -> Result<RecordId, ApiError> {
 fn gone() -> ApiError {
     ApiError::not_found("there is no such record; it may be older than store.retention_age")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::world::World;
+
+    #[tokio::test]
+    async fn neighbours_share_the_fields_asked_for() {
+        let world = World::shop().await;
+        let range = "from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z";
+        let found = world.lines(&format!("/api/v1/logs/search?{range}&q=n:5")).await;
+        let id = found[0]["record"]["id"].as_str().unwrap().to_owned();
+        let check = async |parameters: &str, before: &[i64], after: &[i64]| {
+            let context = world.get(&format!("/api/v1/logs/context?id={id}{parameters}")).await;
+            let numbers = |side: &str| -> Vec<i64> {
+                let records = context[side].as_array().unwrap().iter();
+                records.map(|record| record["attributes"]["n"].as_i64().unwrap()).collect()
+            };
+            assert_eq!((numbers("before"), numbers("after")), (before.to_vec(), after.to_vec()), "{parameters}");
+            assert_eq!(context["record"]["attributes"]["n"], 5);
+        };
+        check("", &[1, 3], &[7, 9]).await;
+        check("&by=none&before=2&after=1", &[3, 4], &[6]).await;
+        check("&by=level&before=2&after=0", &[2, 4], &[]).await;
+        assert_eq!(world.get(&format!("/api/v1/logs/record?id={id}")).await["record"]["id"], *id);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_not_there_is_404() {
+        let world = World::empty().await;
+        for path in ["record", "context"] {
+            assert_eq!(world.text(&format!("/api/v1/logs/{path}?id=1-1")).await.0, 404);
+            assert_eq!(world.text(&format!("/api/v1/logs/{path}?id=x")).await.0, 400);
+            assert_eq!(world.text(&format!("/api/v1/logs/{path}")).await.0, 400);
+        }
+    }
+}

@@ -186,4 +186,30 @@ mod tests {
         assert_eq!(read_interval(Some("10s"), range).unwrap(), 10_000);
         assert!(read_interval(Some("1ms"), range).unwrap_err().message.contains("more than 10000 buckets"));
     }
+    #[tokio::test]
+    async fn counts_facets_and_fields_tell_of_the_same_records() {
+        use crate::api::world::World;
+        let world = World::shop().await;
+        let range = "from=2024-11-21T07:00:00Z&to=2024-11-21T07:00:10Z";
+        let histogram = world.get(&format!("/api/v1/logs/histogram?{range}&interval=5s&by=level")).await;
+        assert_eq!(histogram["interval_ms"], 5_000);
+        assert_eq!(histogram["total"], 10);
+        assert_eq!(histogram["buckets"][0]["time"], "2024-11-21T07:00:00.000Z");
+        assert_eq!(histogram["buckets"][0]["counts"], json!({"info": 3, "error": 2}));
+        let whole = world.get(&format!("/api/v1/logs/histogram?{range}&interval=1m&q=level:error")).await;
+        assert_eq!(whole["buckets"], json!([{"time": "2024-11-21T07:00:00.000Z", "counts": {"count": 4}}]));
+
+        let facets = world.get(&format!("/api/v1/logs/facets?{range}&fields=level,n&limit=1")).await;
+        assert_eq!(facets["facets"][0]["values"], json!([{"value": "info", "count": 6}]));
+        assert_eq!(facets["facets"][0]["other"], 4);
+        assert_eq!((&facets["facets"][1]["field"], &facets["facets"][1]["other"]), (&json!("n"), &json!(9)));
+
+        let fields = world.get(&format!("/api/v1/logs/fields?{range}&q=service:db")).await;
+        let count_of = |name: &str| {
+            let fields = fields["fields"].as_array().unwrap();
+            fields.iter().find(|field| field["name"] == name).map(|field| field["count"].clone())
+        };
+        assert_eq!(count_of("n"), Some(json!(5)));
+        assert_eq!(fields["summary"]["partial"], false);
+    }
 }

@@ -167,3 +167,82 @@ fn with_progress(waiting: mpsc::Receiver<Bytes>, scan: Arc<Scan>, guard: CancelO
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::world::World;
+    use http_body_util::BodyExt;
+
+    const SHOP: &str = "from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z";
+
+    fn messages(lines: &[Value]) -> Vec<&str> {
+        lines.iter().filter_map(|line| line["record"]["message"].as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn records_stream_newest_first_and_the_summary_is_last() {
+        let world = World::shop().await;
+        let lines = world.lines(&format!("/api/v1/logs/search?q=level:error&{SHOP}")).await;
+        let expected = ["line 9 of the shop", "line 6 of the shop", "line 3 of the shop", "line 0 of the shop"];
+        assert_eq!(messages(&lines), expected);
+        let summary = &lines.last().unwrap()["summary"];
+        assert_eq!(
+            (&summary["rows"], &summary["partial"], &summary["next_cursor"]),
+            (&json!(4), &json!(false), &Value::Null)
+        );
+        assert_eq!(lines[0]["record"]["attributes"], json!({"n": 9}));
+    }
+
+    #[tokio::test]
+    async fn cursors_page_through_everything_once_in_both_orders() {
+        let world = World::shop().await;
+        for order in ["newest", "oldest"] {
+            let mut seen = Vec::new();
+            let mut cursor = String::new();
+            for page in 0.. {
+                assert!(page < 10, "paging ends");
+                let uri = format!("/api/v1/logs/search?{SHOP}&limit=3&order={order}{cursor}");
+                let lines = world.lines(&uri).await;
+                seen.extend(messages(&lines).into_iter().map(str::to_owned));
+                match lines.last().unwrap()["summary"]["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            let mut expected: Vec<String> = (0..10).map(|n| format!("line {n} of the shop")).collect();
+            if order == "newest" {
+                expected.reverse();
+            }
+            assert_eq!(seen, expected, "{order}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bad_questions_say_what_is_wrong() {
+        let world = World::empty().await;
+        let check = async |parameters: &str, expected: &str| {
+            let (status, text) = world.text(&format!("/api/v1/logs/search?{parameters}")).await;
+            assert_eq!(status, 400, "{parameters}: {text}");
+            assert!(text.contains(expected), "{parameters}: {text}");
+        };
+        check("q=level:(", "\"column\":").await;
+        check("limit=many", "`limit` must be a whole number").await;
+        check("limit=1000000", "10000 at most").await;
+        check("order=random", "`newest` or `oldest`").await;
+        check("cursor=first", "must be the id of a record").await;
+        check("from=whenever", "whenever").await;
+    }
+
+    #[tokio::test]
+    async fn a_dropped_answer_frees_the_turn() {
+        let world = World::shop().await;
+        let mut response = world.ask("GET", &format!("/api/v1/logs/search?{SHOP}")).await;
+        response.body_mut().frame().await.unwrap().unwrap();
+        drop(response);
+        while world.app.questions.counts().running > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.app.questions.counts().cancelled, 1);
+    }
+}

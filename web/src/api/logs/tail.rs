@@ -95,3 +95,52 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::world::{World, record};
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use taffrail_collector::model::Batch;
+
+    /// The next line that is no heartbeat.
+    async fn next(body: &mut Body) -> Option<Value> {
+        loop {
+            let frame = body.frame().await?.unwrap().into_data().unwrap();
+            let line: Value = serde_json::from_slice(&frame).unwrap();
+            if line.get("heartbeat").is_none() {
+                return Some(line);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn matching_records_come_as_they_are_stored_until_the_server_stops() {
+        let world = World::empty().await;
+        let mut body = world.ask("GET", "/api/v1/logs/tail?q=level:error").await.into_body();
+        world.deliver(Batch { logs: (0..4).map(record).collect(), ..Batch::local() }).await;
+        let first = next(&mut body).await.unwrap();
+        assert_eq!(first["record"]["message"], "line 0 of the shop");
+        let second = next(&mut body).await.unwrap();
+        assert_eq!(second["record"]["message"], "line 3 of the shop");
+
+        let after_first = first["record"]["seq"].as_u64().unwrap() + 1;
+        let mut again = world.ask("GET", &format!("/api/v1/logs/tail?from_seq={after_first}")).await.into_body();
+        assert_eq!(next(&mut again).await.unwrap()["record"]["message"], "line 1 of the shop");
+
+        world.app.stopping.cancel();
+        assert_eq!(next(&mut body).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_silent_tail_beats_at_once() {
+        let world = World::empty().await;
+        let mut body = world.ask("GET", "/api/v1/logs/tail").await.into_body();
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let line: Value = serde_json::from_slice(&frame).unwrap();
+        assert!(line["heartbeat"]["seq"].is_u64() && line["heartbeat"]["time"].is_string(), "{line}");
+        assert_eq!(world.text("/api/v1/logs/tail?from_seq=x").await.0, 400);
+        assert_eq!(world.text("/api/v1/logs/tail?q=(").await.0, 400);
+    }
+}

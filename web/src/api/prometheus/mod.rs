@@ -147,3 +147,84 @@ async fn build_info(_: Parameters) -> Success {
         "application": concat!("Taffrail ", env!("CARGO_PKG_VERSION")),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::world::{START, TRACE, World};
+
+    /// A moment at which the shop's windows are known and not yet stale.
+    const AT: i64 = START + 20;
+
+    #[tokio::test]
+    async fn an_instant_query_answers_in_prometheus_form() {
+        let world = World::shop().await;
+        let check = async |query: &str, expected: Value| {
+            let answer = world.get(&format!("/api/v1/query?time={AT}&query={query}")).await;
+            assert_eq!(answer, json!({"status": "success", "data": expected}), "{query}");
+        };
+        check("1%2B1", json!({"resultType": "scalar", "result": [AT, "2"]})).await;
+        check("%22x%22", json!({"resultType": "string", "result": [AT, "x"]})).await;
+        let metric = json!({"__name__": "web.hits", "env": "prod", "host": "h1"});
+        let hits = json!([{"metric": metric, "value": [AT, "5"]}]);
+        check("%7B%22web.hits%22%7D", json!({"resultType": "vector", "result": hits})).await;
+    }
+
+    #[tokio::test]
+    async fn a_range_query_answers_with_a_matrix() {
+        let world = World::shop().await;
+        let end = AT + 10;
+        let uri =
+            format!("/api/v1/query_range?query=sum(%7B%22request.time_count%22%7D)&start={AT}&end={end}&step=10s");
+        let answer = world.get(&uri).await;
+        let values = json!([{"metric": {}, "values": [[AT, "2"], [end, "2"]]}]);
+        assert_eq!(answer["data"], json!({"resultType": "matrix", "result": values}));
+    }
+
+    #[tokio::test]
+    async fn mistakes_come_in_the_error_envelope() {
+        let world = World::shop().await;
+        let check = async |path: &str, status: u16, error_type: &str| {
+            let (found, text) = world.text(path).await;
+            assert_eq!(found, status, "{path}: {text}");
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((&answer["status"], &answer["errorType"]), (&json!("error"), &json!(error_type)), "{text}");
+            assert!(answer["error"].as_str().is_some_and(|message| !message.is_empty()), "{text}");
+        };
+        check("/api/v1/query", 400, "bad_data").await;
+        check("/api/v1/query?query=sum(", 400, "bad_data").await;
+        check("/api/v1/query?query=1&time=x", 400, "bad_data").await;
+        check("/api/v1/query_range?query=1&start=0&end=1", 400, "bad_data").await;
+        check("/api/v1/query_range?query=1&start=0&end=100000&step=1", 400, "bad_data").await;
+        check("/api/v1/series", 400, "bad_data").await;
+        check("/api/v1/series?match[]=1%2B1", 400, "bad_data").await;
+    }
+
+    #[tokio::test]
+    async fn series_labels_and_metadata_describe_what_can_be_asked() {
+        let world = World::shop().await;
+        let series = world.get("/api/v1/series?match[]=%7B%22web.hits%22%7D").await;
+        assert_eq!(series["data"], json!([{"__name__": "web.hits", "env": "prod", "host": "h1"}]));
+        let names = world.get("/api/v1/labels?match[]=%7B%22web.hits%22%7D").await;
+        assert_eq!(names["data"], json!(["__name__", "env", "host"]));
+        let values = world.get("/api/v1/label/env/values").await;
+        assert_eq!(values["data"], json!(["prod"]));
+        let names = world.get("/api/v1/label/__name__/values").await;
+        assert!(names["data"].as_array().unwrap().contains(&json!("request.time_count")), "{names}");
+        let metadata = world.get("/api/v1/metadata?metric=web.hits").await;
+        assert_eq!(metadata["data"], json!({"web.hits": [{"type": "counter", "help": "", "unit": ""}]}));
+        let before = world.get("/api/v1/label/env/values?end=1000").await;
+        assert_eq!(before["data"], json!([]), "nothing was known then");
+    }
+
+    #[tokio::test]
+    async fn exemplars_lead_to_traces() {
+        let world = World::shop().await;
+        let answer = world.get("/api/v1/query_exemplars?query=rate(%7B%22request.time%22%7D[5m])").await;
+        let exemplar = json!({"labels": {"trace_id": TRACE}, "value": "100", "timestamp": START});
+        assert_eq!(answer["data"][0]["exemplars"], json!([exemplar]));
+        assert_eq!(answer["data"][0]["seriesLabels"]["__name__"], "request.time");
+        // Grafana probes with a name that no series has.
+        assert_eq!(world.get("/api/v1/query_exemplars?query=test").await["data"], json!([]));
+    }
+}

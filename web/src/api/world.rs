@@ -1,0 +1,135 @@
+//! A small world for tests of the API: a real store in a temporary directory behind the real router.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use taffrail_collector::delivery::Outcome;
+use taffrail_collector::model::{
+    Batch, Distribution, Exemplar, LabelSet, LogRecord, Resource, Sample, SampleValue, Severity, Timestamp, TraceId,
+};
+use taffrail_collector::source::Tallies;
+use taffrail_ingest::Ingest;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::question::Questions;
+use super::{App, Listeners};
+use crate::config::{Layers, QuerySettings};
+use crate::http_guard::Guard;
+use crate::reload::Reload;
+
+/// When the world's first record was said: 2024-11-21T07:00:00Z.
+pub const START: i64 = 1_732_172_400;
+/// The trace that ties the world together.
+pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+pub struct World {
+    pub app: Arc<App>,
+    pub router: Router,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// A world without anything in it.
+    pub async fn empty() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let layers = Layers::read(None, std::iter::empty(), Vec::new()).unwrap();
+        let mut settings = layers.merged().unwrap().check().unwrap();
+        settings.store.data_dir = directory.path().to_owned();
+        settings.store.disk_reserve_bytes = 0;
+        settings.store.retention_age = None;
+        let ingest = tokio::task::spawn_blocking(move || Ingest::open(settings.store, &mut |_, _| {}).unwrap());
+        let app = Arc::new(App {
+            ingest: Arc::new(ingest.await.unwrap()),
+            tallies: Arc::new(Tallies::default()),
+            questions: Questions::new(QuerySettings::default()),
+            listeners: Listeners { http: Some("127.0.0.1:1".to_owned()), ..Listeners::default() },
+            started: Timestamp::now(),
+            stopping: CancellationToken::new(),
+            reload: Reload::new(None, Vec::new(), layers),
+        });
+        let router = super::router(app.clone(), Router::new(), Guard::new(&[]));
+        World { app, router, _directory: directory }
+    }
+
+    /// Ten records a second apart (every third an error), a counter and a timer with an exemplar, all of one shop.
+    pub async fn shop() -> World {
+        let world = World::empty().await;
+        let logs = (0..10).map(record).collect();
+        let labels = |name| Arc::new(LabelSet::new([("__name__", name), ("env", "prod"), ("host", "h1")]));
+        let at = Timestamp::from_unix_seconds(START);
+        let trace_id = TraceId::from_hex(TRACE).unwrap();
+        let mut latency = Distribution::new();
+        latency.observe(100.0, 1.0);
+        latency.observe(300.0, 1.0);
+        let sample = |name, value, unit| Sample {
+            labels: labels(name),
+            timestamp: at,
+            interval_ms: 10_000,
+            value,
+            unit,
+            exemplars: Vec::new(),
+        };
+        let mut timer = sample("request.time", SampleValue::Distribution(Box::new(latency)), "ms");
+        timer.exemplars = vec![Exemplar { timestamp: at, value: 100.0, trace_id, span_id: None }];
+        let counter = sample("web.hits", SampleValue::Counter { sum: 5.0 }, "");
+        world.deliver(Batch { logs, samples: vec![counter, timer], ..Batch::local() }).await;
+        world
+    }
+
+    /// Stores a batch and waits until it is durable.
+    pub async fn deliver(&self, batch: Batch) {
+        let outcome = self.app.ingest.outlet().deliver(batch).await;
+        assert!(matches!(outcome, Outcome::Stored { .. }), "{outcome:?}");
+    }
+
+    /// The answer to a request, as it comes.
+    pub async fn ask(&self, method: &str, uri: &str) -> Response {
+        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// The text of an answer.
+    pub async fn text(&self, uri: &str) -> (StatusCode, String) {
+        let response = self.ask("GET", uri).await;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    /// A good answer in JSON.
+    pub async fn get(&self, uri: &str) -> Value {
+        let (status, text) = self.text(uri).await;
+        assert_eq!(status, StatusCode::OK, "{uri}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The lines of a stream.
+    pub async fn lines(&self, uri: &str) -> Vec<Value> {
+        let (status, text) = self.text(uri).await;
+        assert_eq!(status, StatusCode::OK, "{uri}: {text}");
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The world's record number `n`.
+pub fn record(n: i64) -> LogRecord {
+    let at = Timestamp::from_unix_seconds(START + n);
+    let service = if n % 2 == 0 { "web" } else { "db" };
+    LogRecord {
+        timestamp: at,
+        observed_timestamp: at,
+        severity: if n % 3 == 0 { Severity::ERROR } else { Severity::INFO },
+        severity_text: String::new(),
+        body: format!("line {n} of the shop"),
+        trace_id: TraceId::from_hex(TRACE).filter(|_| n < 4),
+        span_id: None,
+        resource: Arc::new(Resource { host: "h1".into(), service: service.into(), attributes: Vec::new() }),
+        attributes: vec![("n".into(), n.into())],
+    }
+}
