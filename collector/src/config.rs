@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::{host_metrics, statsd};
+use crate::source::{host_metrics, json_lines, statsd, stdin, syslog};
 
 /// `[collector]`: what runs on every host, the server's own included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,8 +27,17 @@ pub struct Config {
     pub to: Vec<String>,
     /// The file that holds the token an agent shows to the servers: one line, readable by the agent only.
     pub token_file: Option<PathBuf>,
+    /// Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What
+    /// `[[collector.files]]` names is read all the same.
+    pub no_host: bool,
     /// `[collector.statsd]`: StatsD and DogStatsD metrics over UDP, TCP and Unix datagrams.
     pub statsd: statsd::Config,
+    /// `[collector.syslog]`: syslog over UDP and TCP.
+    pub syslog: syslog::Config,
+    /// `[collector.json_lines]`: log records as JSON over HTTP.
+    pub json_lines: json_lines::Config,
+    /// `[collector.stdin]`: lines of standard input.
+    pub stdin: stdin::Config,
     /// `[collector.host_metrics]`: processor, memory, disks, network and processes of this host.
     pub host_metrics: host_metrics::Config,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use taffrail_collector::config::Config;
 use taffrail_collector::model::Resource;
-use taffrail_collector::source::{Running, SourceContext, StartError, json_lines, statsd};
+use taffrail_collector::source::{Running, SourceContext, StartError, json_lines, statsd, stdin, syslog};
 
 /// Who this host is, for what does not say where it comes from.
 pub fn this_host(config: &Config) -> Arc<Resource> {
@@ -16,7 +16,7 @@ pub fn this_host(config: &Config) -> Arc<Resource> {
 /// Starts every source that the settings switch on; one that cannot start stops those that did.
 pub async fn start(config: &Config, context: &SourceContext) -> Result<Vec<Running>, StartError> {
     let mut running = Vec::new();
-    match start_each(config, context, &mut running) {
+    match start_each(config, context, &mut running).await {
         Ok(()) => Ok(running),
         Err(error) => {
             context.stop.cancel();
@@ -30,12 +30,14 @@ pub async fn start(config: &Config, context: &SourceContext) -> Result<Vec<Runni
 }
 
 /// The routes by which other programs send to this server.
-pub fn receivers(_config: &Config, context: &SourceContext) -> Router {
-    Router::new().merge(json_lines::routes(json_lines::Config::default(), context.clone()))
+pub fn receivers(config: &Config, context: &SourceContext) -> Router {
+    Router::new().merge(json_lines::routes(config.json_lines.clone(), context.clone()))
 }
 
-fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {
+async fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {
     running.push(statsd::start(config.statsd.clone(), context.clone())?);
+    running.extend(syslog::start(config.syslog.clone(), context.clone()).await?);
+    running.extend(stdin::start(config.stdin.clone(), context.clone())?);
     Ok(())
 }
 

@@ -62,7 +62,7 @@ impl SettingsFlags {
             ("collector.syslog.address", "--syslog", self.syslog.as_ref().map(text)),
             ("alerts.rules", "--rules", rules),
             ("server.insecure", "--insecure", self.insecure.then_some(Value::Boolean(true))),
-            ("server.collect_host", "--no-host", self.no_host.then_some(Value::Boolean(false))),
+            ("collector.no_host", "--no-host", self.no_host.then_some(Value::Boolean(true))),
         ];
         let given = given.into_iter().filter_map(|(key, flag, value)| value.map(|value| Override { key, flag, value }));
         given.collect()

@@ -47,8 +47,6 @@ pub struct ServerSettings {
     pub insecure: bool,
     /// Names, besides addresses and `localhost`, by which browsers may call this server.
     pub host_names: Vec<String>,
-    /// Whether this host's own logs and metrics are collected too.
-    pub collect_host: bool,
 }
 
 /// Checked `[query]`: what one question may cost.

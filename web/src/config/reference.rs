@@ -67,11 +67,6 @@ const KEYS: &[Key] = &[
         "Names, besides localhost and plain addresses, by which browsers may call this server; others are refused, so that no \
          foreign page can reach it through its own name. `[\"*\"]` allows every name, which suits a proxy that checks them.",
     ),
-    key(
-        "server.collect_host",
-        "Collect this host's own metrics, log files below /var/log and journal besides what is sent here.",
-    )
-    .flag("--no-host (switches it off)"),
     key("store.retention_age", "Data older than this is removed; \"none\" keeps it for ever."),
     key(
         "store.retention_bytes",
@@ -103,6 +98,12 @@ const KEYS: &[Key] = &[
     key("collector.to", "The servers that an agent delivers to, tried in this order.").flag("--to"),
     key("collector.token_file", "The file with the token that an agent shows to the servers: one line."),
     key(
+        "collector.no_host",
+        "Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What \
+         [[collector.files]] names is read all the same.",
+    )
+    .flag("--no-host"),
+    key(
         "collector.statsd.address",
         "Where StatsD and DogStatsD metrics are taken, by UDP and TCP, or \"off\"; port 0 takes a free one.",
     )
@@ -120,6 +121,29 @@ const KEYS: &[Key] = &[
         "collector.statsd.receive_buffer_bytes",
         "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
     ),
+    key(
+        "collector.syslog.address",
+        "Where syslog is taken, by UDP and TCP on one port, or \"off\"; port 0 takes a free one.",
+    )
+    .flag("--syslog")
+    .short("TAFFRAIL_SYSLOG"),
+    key("collector.syslog.message_bytes_max", "Longest message in bytes; what is beyond is cut and the record marked."),
+    key("collector.syslog.connections_max", "TCP connections at a time; more are closed at once and counted."),
+    key("collector.syslog.idle_seconds_max", "A TCP connection that sends nothing for so many seconds is closed."),
+    key(
+        "collector.syslog.udp_buffer_bytes",
+        "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
+    ),
+    key("collector.json_lines.body_bytes_max", "Largest body of POST /api/v1/logs as it is sent; a larger one gets 413."),
+    key(
+        "collector.json_lines.decompressed_bytes_max",
+        "Largest body once decompressed; it bounds the memory that one request can take.",
+    ),
+    key("collector.json_lines.line_bytes_max", "Longest text of one record; what is beyond is cut and the record marked."),
+    key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
+    key("collector.stdin.service", "The service that lines belong to which name none."),
+    key("collector.stdin.parse", "How lines are read: auto, json, logfmt or none."),
+    key("collector.stdin.line_bytes_max", "Longest line; what is beyond is cut and the record marked."),
     key("collector.host_metrics.enabled", "Read this host's processor, memory, disks, network and busiest processes."),
     key("collector.host_metrics.interval", "How often they are read."),
     key("collector.host_metrics.processes_top", "How many process names are reported; 0 reports none."),

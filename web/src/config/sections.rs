@@ -37,7 +37,6 @@ pub struct Server {
     pub http: HttpAddress,
     pub insecure: bool,
     pub host_names: Vec<String>,
-    pub collect_host: bool,
 }
 
 /// `[store]`
@@ -89,7 +88,6 @@ impl Default for Server {
             http: HttpAddress(([127, 0, 0, 1], 6464).into()),
             insecure: false,
             host_names: Vec::new(),
-            collect_host: true,
         }
     }
 }
@@ -176,7 +174,6 @@ impl File {
                 http: server.http.0,
                 insecure: server.insecure,
                 host_names: server.host_names,
-                collect_host: server.collect_host,
             },
             query: query.check(),
             alerts: AlertSettings {
