@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use memchr::memchr_iter;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -49,50 +48,30 @@ impl Intake {
         Intake { held: Mutex::new(Held { aggregator, events: Vec::new() }), resource, event_came: Notify::new() }
     }
 
-    /// Takes in the lines of a packet or of a piece of a stream that ends with a line.
+    /// Takes in the lines of a packet or of a piece of a stream that ends with a line. Empty lines are skipped, as every
+    /// server does.
     pub fn take(&self, packet: &[u8], tally: &Tally) {
-        let now = Timestamp::now();
-        let mut problems = Problems::default();
-        let mut lines_taken = 0;
-        let mut tags = Vec::with_capacity(16);
-        let mut event_came = false;
+        let mut taking = Taking {
+            now: Timestamp::now(),
+            resource: &self.resource,
+            lines: 0,
+            event_came: false,
+            problems: Vec::new(),
+            tags: Vec::with_capacity(16),
+        };
         let mut held = self.held.lock();
-        held.aggregator.roll(now);
-        for line in lines(packet) {
-            let Ok(text) = str::from_utf8(line) else {
-                problems.add(Malformed::InvalidUtf8.reason(), 1, line);
-                continue;
-            };
-            if event::is_event(text) {
-                match event::parse(text, now, &self.resource) {
-                    Ok(_) if held.events.len() >= EVENTS_MAX => problems.add("event_limit", 1, line),
-                    Ok(record) => {
-                        held.events.push(record);
-                        lines_taken += 1;
-                        event_came = true;
-                    }
-                    Err(malformed) => problems.add(malformed.reason(), 1, line),
-                }
-                continue;
-            }
-            let added = line::parse(text).and_then(|metric| {
-                problems.add("unknown_field", metric.unknown_fields, line);
-                held.aggregator.add(&metric, now, &self.resource.host, &mut tags)
-            });
-            match added {
-                Ok(added) => {
-                    lines_taken += u64::from(added.taken.values > 0);
-                    problems.add(Malformed::BadValue.reason(), added.taken.bad_values, line);
-                    problems.add("series_limit", added.beyond_limit, line);
-                    problems.add("bad_trace_id", added.unreadable_trace.into(), line);
-                }
-                Err(malformed) => problems.add(malformed.reason(), 1, line),
-            }
+        held.aggregator.roll(taking.now);
+        match str::from_utf8(packet) {
+            Ok(text) => text.split('\n').for_each(|line| taking.line(&mut held, line.trim_ascii())),
+            Err(_) => packet.split(|&byte| byte == b'\n').for_each(|line| match str::from_utf8(line) {
+                Ok(text) => taking.line(&mut held, text.trim_ascii()),
+                Err(_) => taking.problem(Malformed::InvalidUtf8.reason(), 1, line),
+            }),
         }
         drop(held);
-        tally.took(lines_taken, packet.len() as u64);
-        problems.0.iter().for_each(|&(reason, count, line)| tally.problem(reason, count.into(), line));
-        if event_came {
+        tally.took(taking.lines, packet.len() as u64);
+        taking.problems.iter().for_each(|&(reason, count, line)| tally.problem(reason, count.into(), line));
+        if taking.event_came {
             self.event_came.notify_one();
         }
     }
@@ -112,30 +91,60 @@ impl Intake {
     }
 }
 
-/// What went wrong in one packet, added up so that a flood of bad lines costs little.
-#[derive(Default)]
-struct Problems<'a>(Vec<(&'static str, u32, &'a [u8])>);
+/// One packet being taken in.
+struct Taking<'a> {
+    now: Timestamp,
+    resource: &'a Arc<Resource>,
+    /// Lines of which anything was taken.
+    lines: u64,
+    event_came: bool,
+    /// What went wrong, added up by reason so that a flood of bad lines costs little: how often, and the last line.
+    problems: Vec<(&'static str, u32, &'a [u8])>,
+    tags: Vec<(&'a str, &'a str)>,
+}
 
-impl<'a> Problems<'a> {
-    fn add(&mut self, reason: &'static str, count: u32, line: &'a [u8]) {
+impl<'a> Taking<'a> {
+    fn line(&mut self, held: &mut Held, line: &'a str) {
+        if line.is_empty() {
+            return;
+        }
+        let taken = if event::is_event(line) { self.event(held, line) } else { self.metric(held, line) };
+        match taken {
+            Ok(taken) => self.lines += u64::from(taken),
+            Err(malformed) => self.problem(malformed.reason(), 1, line.as_bytes()),
+        }
+    }
+
+    fn metric(&mut self, held: &mut Held, line: &'a str) -> Result<bool, Malformed> {
+        let metric = line::parse(line)?;
+        let added = held.aggregator.add(&metric, self.now, &self.resource.host, &mut self.tags)?;
+        self.problem("unknown_field", metric.unknown_fields, line.as_bytes());
+        self.problem(Malformed::BadValue.reason(), added.taken.bad_values, line.as_bytes());
+        self.problem("series_limit", added.beyond_limit, line.as_bytes());
+        self.problem("bad_trace_id", added.unreadable_trace.into(), line.as_bytes());
+        Ok(added.taken.values > 0)
+    }
+
+    fn event(&mut self, held: &mut Held, line: &'a str) -> Result<bool, Malformed> {
+        let record = event::parse(line, self.now, self.resource)?;
+        if held.events.len() >= EVENTS_MAX {
+            self.problem("event_limit", 1, line.as_bytes());
+            return Ok(false);
+        }
+        held.events.push(record);
+        self.event_came = true;
+        Ok(true)
+    }
+
+    fn problem(&mut self, reason: &'static str, count: u32, line: &'a [u8]) {
         if count == 0 {
             return;
         }
-        match self.0.iter_mut().find(|(other, ..)| *other == reason) {
+        match self.problems.iter_mut().find(|(other, ..)| *other == reason) {
             Some(problem) => (problem.1, problem.2) = (problem.1.saturating_add(count), line),
-            None => self.0.push((reason, count, line)),
+            None => self.problems.push((reason, count, line)),
         }
     }
-}
-
-/// The lines of a packet without their ends and surrounding blanks; empty ones are skipped, as every server does.
-fn lines(packet: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    memchr_iter(b'\n', packet).chain([packet.len()]).filter_map(move |end| {
-        let line = packet[start.min(end)..end].trim_ascii();
-        start = end + 1;
-        (!line.is_empty()).then_some(line)
-    })
 }
 
 #[cfg(test)]

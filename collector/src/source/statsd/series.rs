@@ -12,7 +12,8 @@ pub struct Series {
     labels: Arc<LabelSet>,
     unit: &'static str,
     state: State,
-    exemplars: Exemplars,
+    /// Boxed, because most series have none and the table of series should stay small.
+    exemplars: Option<Box<Exemplars>>,
     touched: bool,
     /// The window that its sender names; none when it is the one that gathers.
     window: Option<Timestamp>,
@@ -67,7 +68,7 @@ impl Series {
             labels: Arc::new(labels),
             unit: kind.unit(),
             state: State::empty(kind.sample_kind()),
-            exemplars: Exemplars::default(),
+            exemplars: None,
             touched: false,
             window,
             idle_windows: 0,
@@ -92,7 +93,11 @@ impl Series {
                 Ok(value) => {
                     taken.values += 1;
                     self.touched = true;
-                    self.exemplars.note(value, reading);
+                    if let Some(trace_id) = reading.traces.trace_id {
+                        let span_id = reading.traces.span_id;
+                        let exemplar = Exemplar { timestamp: reading.moment, value, trace_id, span_id };
+                        self.exemplars.get_or_insert_default().note(exemplar, reading.random);
+                    }
                 }
                 Err(_) => taken.bad_values += 1,
             }
@@ -113,7 +118,7 @@ impl Series {
             State::Distribution(seen) => SampleValue::Distribution(std::mem::take(seen)),
             State::Set(seen) => SampleValue::Set(std::mem::take(seen)),
         };
-        let exemplars = std::mem::take(&mut self.exemplars).into_list();
+        let exemplars = self.exemplars.take().map_or_else(Vec::new, |exemplars| exemplars.into_list());
         let labels = Arc::clone(&self.labels);
         let timestamp = self.window.unwrap_or(start);
         Some(Sample { labels, timestamp, interval_ms, value, unit: self.unit, exemplars })
@@ -164,15 +169,13 @@ impl State {
 }
 
 impl Exemplars {
-    fn note(&mut self, value: f64, reading: &Reading) {
-        let Some(trace_id) = reading.traces.trace_id else { return };
-        let exemplar = Exemplar { timestamp: reading.moment, value, trace_id, span_id: reading.traces.span_id };
+    fn note(&mut self, exemplar: Exemplar, random: u64) {
         self.seen += 1;
         // Reservoir sampling: the n-th comer takes the place with probability 1 ÷ n (Knuth, TAOCP 2, §3.4.2, algorithm R).
-        if reading.random.is_multiple_of(self.seen) {
+        if random.is_multiple_of(self.seen) {
             self.chosen = Some(exemplar.clone());
         }
-        if self.greatest.as_ref().is_none_or(|greatest| value > greatest.value) {
+        if self.greatest.as_ref().is_none_or(|greatest| exemplar.value > greatest.value) {
             self.greatest = Some(exemplar);
         }
     }
