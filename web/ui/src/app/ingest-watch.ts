@@ -9,8 +9,8 @@ import { learnServerTime } from "../time/clock";
 
 /** How often it asks, while the page is visible. */
 const intervalMs = 3000;
-/** Points that Home's sparkline shows: five minutes. */
-const pointsMax = 100;
+/** Points that Home's sparkline shows: three minutes. */
+export const ratePointsMax = 60;
 
 export interface RatePoint {
   /** Server time, milliseconds since 1970. */
@@ -90,7 +90,7 @@ function learn(next: IngestReport): void {
     logsPerSecond: Math.max(0, next.store.log_records - before.store.log_records) / seconds,
     samplesPerSecond: Math.max(0, next.store.samples - before.store.samples) / seconds,
   };
-  points.value = [...points.peek(), point].slice(-pointsMax);
+  points.value = [...points.peek(), point].slice(-ratePointsMax);
 }
 
 function secondsBetween(before: IngestReport, now: IngestReport): number {

@@ -32,13 +32,17 @@ const pages: readonly PageEntry[] = [
 
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map());
 const loadFailure = signal("");
+/** The page shown last: what its foot says goes when another is shown. */
+let lastEntry: PageEntry | undefined;
 
 export function Shell() {
   const shown = pageAt(place.value.path);
   useSignalEffect(() => {
     const entry = pageAt(place.value.path);
-    if (entry === undefined) return;
+    if (entry === lastEntry) return;
+    lastEntry = entry;
     pageStatus.value = {};
+    if (entry === undefined) return;
     if (!loaded.peek().has(entry.path)) void loadPage(entry);
   });
   useEffect(

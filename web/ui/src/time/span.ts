@@ -47,6 +47,7 @@ export function parseSpan(text: string): number | undefined {
 /** A length in the fewest words, at most two units: `1h 30m`, `38 ms`, `2.4 s`. */
 export function formatSpan(milliseconds: number): string {
   const ms = Math.abs(milliseconds);
+  if (ms === 0) return "0 ms";
   if (ms < 1) return `${(milliseconds * 1000).toFixed(0)} µs`;
   if (ms < 10 && !Number.isInteger(milliseconds)) return `${milliseconds.toFixed(1)} ms`;
   if (ms < second) return `${milliseconds.toFixed(0)} ms`;

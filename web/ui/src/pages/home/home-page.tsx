@@ -1,1 +1,50 @@
-export function HomePage() { return <main class="page-scroll" />; }
+/** Home: one box for whatever somebody has in hand, what is arriving, what fires, and how to send more. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import "../../styles/home.css";
+import { SearchIcon } from "../../app/icons";
+import { ingestFailure, ingestReport } from "../../app/ingest-watch";
+import { bindKeys } from "../../app/key-bindings";
+import { go } from "../../app/location";
+import { setTitle } from "../../app/page-status";
+import { destinationOf } from "../../query/paste";
+import { FiringPanel } from "./firing-panel";
+import { SenderPanel } from "./sender-panel";
+import { SourceTable } from "./source-table";
+import { RatePanel, StorePanel } from "./store-panel";
+
+export function HomePage() {
+  const box = useRef<HTMLInputElement>(null);
+  const [text, setText] = useState("");
+  useEffect(() => setTitle(""), []);
+  useEffect(() => bindKeys("Home", [{ keys: "/", does: "Search or paste", run: () => box.current?.focus() }]), []);
+  const report = ingestReport.value;
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    go(destinationOf(text));
+  };
+  return (
+    <main class="page-scroll home">
+      <h1 class="visually-hidden">Taffrail</h1>
+      <form class="home-search" onSubmit={submit}>
+        <SearchIcon />
+        <input ref={box} class="home-input" aria-label="Search the logs, or paste a trace id" placeholder="Search the logs, or paste a trace id" autocomplete="off" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        <button type="submit" class="button button-main">
+          Search
+        </button>
+      </form>
+      {report === undefined ? (
+        <p class="muted">{ingestFailure.value?.message ?? "Asking what is arriving …"}</p>
+      ) : (
+        <div class="home-grid">
+          <RatePanel />
+          <SourceTable report={report} />
+          <div class="home-column">
+            <FiringPanel />
+            <StorePanel report={report} />
+          </div>
+          <SenderPanel listeners={report.listeners} />
+        </div>
+      )}
+    </main>
+  );
+}

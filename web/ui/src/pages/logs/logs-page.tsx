@@ -1,6 +1,10 @@
 /** The Logs page: question, histogram, facets and the list of rows. The parts are in the files beside this one. */
 import { effect, untracked } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import "../../styles/rows.css";
+import "../../styles/detail.css";
+import "../../styles/facets.css";
+import "../../styles/histogram.css";
 import "../../styles/logs.css";
 import { share, TopBar } from "../../app/top-bar";
 import { count } from "../../app/number-format";
