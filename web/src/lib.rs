@@ -16,6 +16,7 @@ mod local_sources;
 pub mod reload;
 pub mod server;
 mod service_manager;
+mod signals;
 pub mod ui_assets;
 
 /// Measured elsewhere to be faster than the system's allocator for many small, short-lived texts on several threads.

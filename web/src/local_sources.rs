@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use taffrail_collector::config::Config;
 use taffrail_collector::model::Resource;
-use taffrail_collector::source::{Running, SourceContext, StartError, json_lines, statsd, stdin, syslog};
+use taffrail_collector::source::{Running, SourceContext, StartError, host_metrics, json_lines, statsd, stdin, syslog};
 
 /// Who this host is, for what does not say where it comes from.
 pub fn this_host(config: &Config) -> Arc<Resource> {
@@ -20,11 +20,17 @@ pub async fn start(config: &Config, context: &SourceContext) -> Result<Vec<Runni
         Ok(()) => Ok(running),
         Err(error) => {
             context.stop.cancel();
-            for source in running {
-                // Nothing arrived yet that could be lost with it.
-                let _ = source.task.await;
-            }
+            wait_for_end(running).await;
             Err(error)
+        }
+    }
+}
+
+/// Waits until the sources, told to stop, have delivered what they held.
+pub async fn wait_for_end(sources: Vec<Running>) {
+    for source in sources {
+        if source.task.await.is_err() {
+            tracing::error!(source = source.kind, "the source ended by a panic");
         }
     }
 }
@@ -38,6 +44,9 @@ async fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<
     running.push(statsd::start(config.statsd.clone(), context.clone())?);
     running.extend(syslog::start(config.syslog.clone(), context.clone()).await?);
     running.extend(stdin::start(config.stdin.clone(), context.clone())?);
+    if config.host_metrics.enabled && !config.no_host {
+        running.push(host_metrics::start(config.host_metrics.clone(), context.clone())?);
+    }
     Ok(())
 }
 

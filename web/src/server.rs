@@ -103,11 +103,7 @@ impl Server {
         self.app.stopping.cancel();
         self.stop_sources.cancel();
         self.http.stop(DRAIN_TIME_MAX).await;
-        for source in self.sources {
-            if source.task.await.is_err() {
-                tracing::error!(source = source.kind, "the source ended by a panic");
-            }
-        }
+        local_sources::wait_for_end(self.sources).await;
         self.app.ingest.shutdown().await;
         drop(self.lock);
         tracing::info!("stopped: everything taken is on disk");

@@ -4,14 +4,13 @@ use std::io::IsTerminal;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
 use super::settings_flags::SettingsFlags;
 use super::terminal::{print_line, print_remark};
 use crate::reload::Reload;
 use crate::server::Server;
-use crate::service_manager;
+use crate::{service_manager, signals};
 
 /// How to serve.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,9 +44,9 @@ pub fn run(arguments: ServeArguments) -> Outcome {
         bar.finish_and_clear();
         announce(&server, arguments.print_addresses)?;
         service_manager::notify(service_manager::READY);
-        wait_for_stop(&server).await?;
+        signals::wait_for_stop(|| server.reload().run_and_log()).await?;
         service_manager::notify(service_manager::STOPPING);
-        tokio::spawn(exit_at_next_signal());
+        signals::exit_at_next_interrupt();
         server.stop().await;
         Ok(())
     })
@@ -79,28 +78,6 @@ fn announce(server: &Server, print_addresses: bool) -> anyhow::Result<()> {
         print_line(&serde_json::to_string(listeners)?)?;
     }
     Ok(())
-}
-
-/// Returns at SIGINT or SIGTERM; SIGHUP reads again what can be read again.
-async fn wait_for_stop(server: &Server) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        // Signals are kept by their streams, so nothing is lost between two turns.
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hang_up.recv() => tokio::task::block_in_place(|| server.reload().run_and_log()),
-        }
-    }
-}
-
-async fn exit_at_next_signal() {
-    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return };
-    interrupt.recv().await;
-    tracing::warn!("interrupted again: ending at once; everything acknowledged is in the journal");
-    std::process::exit(130);
 }
 
 fn replay_bar() -> ProgressBar {

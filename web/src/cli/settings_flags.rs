@@ -52,11 +52,11 @@ impl SettingsFlags {
 
     /// The flags that were given, as the settings they stand for.
     pub fn overrides(&self) -> Vec<Override> {
-        let path = |path: &Path| Value::String(path.to_string_lossy().into_owned());
         let text = |text: &String| Value::String(text.clone());
-        let rules = (!self.rules.is_empty()).then(|| Value::Array(self.rules.iter().map(|rule| path(rule)).collect()));
+        let rules =
+            (!self.rules.is_empty()).then(|| Value::Array(self.rules.iter().map(|rule| path_value(rule)).collect()));
         let given = [
-            ("server.data_dir", "--data-dir", self.data_dir.as_deref().map(path)),
+            ("server.data_dir", "--data-dir", self.data_dir.as_deref().map(path_value)),
             ("server.http", "--http", self.http.as_ref().map(text)),
             ("collector.statsd.address", "--statsd", self.statsd.as_ref().map(text)),
             ("collector.syslog.address", "--syslog", self.syslog.as_ref().map(text)),
@@ -67,4 +67,9 @@ impl SettingsFlags {
         let given = given.into_iter().filter_map(|(key, flag, value)| value.map(|value| Override { key, flag, value }));
         given.collect()
     }
+}
+
+/// A path as a setting.
+pub fn path_value(path: &Path) -> Value {
+    Value::String(path.to_string_lossy().into_owned())
 }

@@ -230,17 +230,20 @@ impl Serialize for HttpAddress {
     }
 }
 
-/// `/var/lib/taffrail` for the system's own service (it runs as root, or systemd names its `StateDirectory`), else the
-/// user's state directory (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+/// The server's directory when nobody says which.
 fn default_data_dir() -> PathBuf {
+    // systemd names the directory that it made for the service (systemd.exec(5), StateDirectory=).
+    let of_service = std::env::var_os("STATE_DIRECTORY").filter(|value| !value.is_empty());
+    of_service.map_or_else(|| default_directory("taffrail"), PathBuf::from)
+}
+
+/// `/var/lib/<name>` for root, else `<name>` in the user's state directory
+/// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+pub fn default_directory(name: &str) -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(directory) = variable("STATE_DIRECTORY") {
-        return directory;
-    }
-    let system = PathBuf::from("/var/lib/taffrail");
-    if variable("HOME").is_none_or(|home| home == std::path::Path::new("/root")) {
-        return system;
-    }
     let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-    state.map_or(system, |state| state.join("taffrail"))
+    match state {
+        Some(state) if !rustix::process::geteuid().is_root() => state.join(name),
+        _ => PathBuf::from("/var/lib").join(name),
+    }
 }
