@@ -1,6 +1,8 @@
 //! Fields by the names people type: the record's own under short names, everything else by attribute name.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::mem::discriminant;
 
 use taffrail_collector::model::{LogRecord, Value};
 
@@ -62,8 +64,8 @@ impl Field {
         }
     }
 
-    /// Calls `visit` with the field's value as people type it; with each item in turn when it is an array. A field that is
-    /// absent, empty (of the record's own) or null has no value.
+    /// Calls `visit` with the field's value as people type it; with each different item in turn when it is an array (the
+    /// number 1 and the text "1" differ). A field that is absent, empty (of the record's own) or null has no value.
     pub fn visit_values<'a>(&self, record: &'a LogRecord, visit: &mut dyn FnMut(Cow<'a, str>)) {
         let mut text = |text: &'a str| {
             if !text.is_empty() {
@@ -100,26 +102,68 @@ pub fn visit_names<'a>(record: &'a LogRecord, visit: &mut dyn FnMut(&'a str)) {
             visit(name);
         }
     }
-    let own = &record.attributes;
-    for (at, (name, value)) in own.iter().enumerate() {
-        let repeated = own[..at].iter().any(|(earlier, _)| earlier == name);
-        if !repeated && *value != Value::Null && !SHORT_NAMES.contains(&&**name) {
+    visit_attributes(record, &mut |name, value| {
+        if is_there(value) {
             visit(name);
         }
+    });
+}
+
+/// The attributes that can be asked for by name: the record's own, then its resource's that they do not shadow. Of two
+/// with one name the first stands, and what short names shadow is left out.
+pub fn visit_attributes<'a>(record: &'a LogRecord, visit: &mut dyn FnMut(&'a str, &'a Value)) {
+    let own = &record.attributes;
+    let inherited = &record.resource.attributes;
+    for (at, (name, value)) in own.iter().enumerate() {
+        if !own[..at].iter().any(|(earlier, _)| earlier == name) && !SHORT_NAMES.contains(&&**name) {
+            visit(name, value);
+        }
     }
-    for (name, value) in &record.resource.attributes {
-        let shadowed = own.iter().any(|(other, _)| other == name);
-        if !shadowed && *value != Value::Null && !SHORT_NAMES.contains(&&**name) {
-            visit(name);
+    for (at, (name, value)) in inherited.iter().enumerate() {
+        let shadowed = own.iter().chain(&inherited[..at]).any(|(other, _)| other == name);
+        if !shadowed && !SHORT_NAMES.contains(&&**name) {
+            visit(name, value);
         }
     }
 }
 
-fn visit_value<'a>(value: &'a Value, visit: &mut dyn FnMut(Cow<'a, str>)) {
+/// Whether a field with this value is there: not null, and not an array without anything in it.
+pub fn is_there(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter().any(is_there),
+        _ => true,
+    }
+}
+
+/// The value, or each different item of an array however deep, once; nulls are left out.
+pub fn visit_leaves<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a Value)) {
+    fn walk<'a>(items: &'a [Value], visit: &mut dyn FnMut(&'a Value)) {
+        for item in items {
+            match item {
+                Value::Null => {}
+                Value::Array(items) => walk(items, visit),
+                leaf => visit(leaf),
+            }
+        }
+    }
     match value {
         Value::Null => {}
-        Value::String(text) => visit(Cow::Borrowed(text)),
-        Value::Array(items) => items.iter().for_each(|item| visit_value(item, visit)),
-        other => visit(Cow::Owned(other.to_string())),
+        Value::Array(items) => {
+            let mut seen = HashSet::new();
+            walk(items, &mut |leaf| {
+                if seen.insert((discriminant(leaf), leaf.to_string())) {
+                    visit(leaf);
+                }
+            });
+        }
+        leaf => visit(leaf),
     }
+}
+
+fn visit_value<'a>(value: &'a Value, visit: &mut dyn FnMut(Cow<'a, str>)) {
+    visit_leaves(value, &mut |leaf| match leaf {
+        Value::String(text) => visit(Cow::Borrowed(text)),
+        other => visit(Cow::Owned(other.to_string())),
+    });
 }

@@ -21,7 +21,7 @@ pub const REGEX_BYTES_MAX: usize = 1 << 20;
 /// A filter ready to be asked about many records. Cheap to share, safe between threads.
 #[derive(Debug)]
 pub struct CompiledFilter {
-    root: Condition,
+    pub(super) root: Condition,
 }
 
 /// Why a filter cannot be used, in words for the person who typed it.
@@ -52,8 +52,9 @@ impl CompiledFilter {
     }
 }
 
+/// A [`Filter`] with its names resolved and its expressions compiled.
 #[derive(Debug)]
-enum Condition {
+pub(super) enum Condition {
     All,
     Nothing,
     And(Box<[Condition]>),
@@ -67,16 +68,18 @@ enum Condition {
     Time(TimeRange),
 }
 
+/// A [`TextMatch`], compiled.
 #[derive(Debug)]
-enum Matcher {
+pub(super) enum Matcher {
     Phrase(Vec<String>),
     Prefix(String),
     Wildcard(Wildcard),
     Regex(Regex),
 }
 
+/// A [`Test`], compiled.
 #[derive(Debug)]
-enum FieldTest {
+pub(super) enum FieldTest {
     Exists,
     Text(Matcher, String),
     Equals(String),
@@ -136,8 +139,10 @@ impl Condition {
 impl Matcher {
     fn compile(text: &TextMatch) -> Result<Matcher, FilterError> {
         Ok(match text {
-            TextMatch::Phrase(words) => Matcher::Phrase(words.clone()),
-            TextMatch::Prefix(prefix) => Matcher::Prefix(prefix.clone()),
+            TextMatch::Phrase(phrase) => {
+                Matcher::Phrase(phrase.iter().flat_map(|word| words::words(word)).map(words::fold).collect())
+            }
+            TextMatch::Prefix(prefix) => Matcher::Prefix(words::fold(prefix)),
             TextMatch::Wildcard(pattern) => Matcher::Wildcard(Wildcard::new(pattern)),
             TextMatch::Regex(pattern) => Matcher::Regex(compile_regex(pattern)?),
         })
@@ -184,19 +189,30 @@ impl FieldTest {
             Field::SeverityText => text(&record.severity_text),
             Field::Host => text(&record.resource.host),
             Field::Service => text(&record.resource.service),
-            Field::TraceId => record.trace_id.is_some_and(|id| match self.typed_phrase() {
-                Some(typed) => TraceId::from_hex(typed) == Some(id),
-                None => self.passes_text(&id.to_string()),
-            }),
-            Field::SpanId => record.span_id.is_some_and(|id| match self.typed_phrase() {
-                Some(typed) => SpanId::from_hex(typed) == Some(id),
-                None => self.passes_text(&id.to_string()),
-            }),
+            Field::TraceId => record.trace_id.is_some_and(|id| self.passes_id(field, &id.to_string())),
+            Field::SpanId => record.span_id.is_some_and(|id| self.passes_id(field, &id.to_string())),
             Field::Time => match self {
                 FieldTest::Number { low, high } => within(record.timestamp.unix_nanos() as f64 / 1e9, *low, *high),
                 _ => self.passes_text(&record.timestamp.to_string()),
             },
             Field::Attribute(name) => record.attribute(name).is_some_and(|value| self.passes(value)),
+        }
+    }
+
+    /// Whether a value of the field, or an item of it, passes: of any field but the message and the time.
+    pub(super) fn passes_value(&self, field: &Field, value: &Value) -> bool {
+        match (field, value) {
+            (Field::TraceId | Field::SpanId, Value::String(hex)) => self.passes_id(field, hex),
+            _ => self.passes(value),
+        }
+    }
+
+    /// `hex` has all its digits; what was typed may leave out leading zeros.
+    fn passes_id(&self, field: &Field, hex: &str) -> bool {
+        match self.typed_phrase() {
+            Some(typed) if *field == Field::TraceId => TraceId::from_hex(typed) == TraceId::from_hex(hex),
+            Some(typed) => SpanId::from_hex(typed) == SpanId::from_hex(hex),
+            None => self.passes_text(hex),
         }
     }
 

@@ -1,23 +1,45 @@
 //! The log store: newest records in memory, older ones in immutable splits.
 //!
 //! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means),
-//! [`field`] (fields by name).
+//! [`field`] (fields by name); [`head`] (records in memory), `split`, `split_index`, `record_file` (records on disk),
+//! `split_writer`, `split_reader`, `bits`, `prune` (which rows of a split match); [`store`] (the one view that changes
+//! from head to split), and the answers: `search`, `count`, `facet`.
 
+mod bits;
+mod count;
+mod facet;
 pub mod field;
 pub mod filter;
+pub mod head;
 pub mod matching;
+mod prune;
+mod record_file;
+mod search;
+mod split;
+mod split_index;
+mod split_reader;
+pub mod split_writer;
+pub mod store;
 pub mod words;
 
-use std::ops::ControlFlow;
+#[cfg(test)]
+mod equality_tests;
+#[cfg(test)]
+pub(crate) mod test_records;
 
-use taffrail_collector::model::{LogRecord, Timestamp, TraceId};
+use taffrail_collector::model::{LogRecord, Timestamp};
 use thiserror::Error;
 
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
 pub use matching::{CompiledFilter, FilterError};
+pub use split::SplitMeta;
+pub use store::LogStore;
 
-use crate::scan::{Scan, StopReason, TimeRange};
+use crate::scan::{StopReason, TimeRange};
+
+/// Stands for all values beyond the commonest ones in [`IntervalCounts`].
+pub const OTHER: &str = "\u{0}other";
 
 /// Where a record stands: records are ordered by time, then by the order in which they became durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,75 +115,50 @@ pub struct Facet {
     pub missing: u64,
 }
 
-/// A split could not be read.
-#[derive(Debug, Error)]
-#[error("split {split}: {message}")]
-pub struct LogStoreError {
-    /// Which split.
-    pub split: String,
-    /// What is wrong with it.
-    pub message: String,
+/// Why there is no answer.
+#[derive(Clone, Debug, Error)]
+pub enum LogStoreError {
+    /// A split could not be read.
+    #[error("split {split}: {message}")]
+    Split {
+        /// Which split.
+        split: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The filter cannot be used.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
 }
 
-/// The log store. All methods work on one consistent view (a record is never missing or seen twice while a head is handed
-/// over to a split) and block: call them from a blocking thread.
-pub struct LogStore {}
+/// Why work on an answer stopped.
+#[derive(Debug)]
+pub(crate) enum Interrupt {
+    /// The scan's budget, or nobody waits.
+    Stopped(StopReason),
+    /// A split is broken.
+    Broken(LogStoreError),
+}
 
-impl LogStore {
-    /// Emits matching records in order until `limit`, the consumer's break or the scan's end.
-    pub fn search(
-        &self,
-        search: &Search,
-        scan: &Scan,
-        emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
-    ) -> Result<Ending, LogStoreError> {
-        let _ = (search, scan, emit);
-        unimplemented!()
+impl From<StopReason> for Interrupt {
+    fn from(reason: StopReason) -> Interrupt {
+        Interrupt::Stopped(reason)
     }
-    /// Counts matching records per interval (`interval_ms` aligned to the epoch), split by a field's value when `by` is given
-    /// (at most `values_max` values, the rest under `"\u{0}other"`).
-    pub fn count_by_interval(
-        &self,
-        filter: &Filter,
-        range: TimeRange,
-        interval_ms: u64,
-        by: Option<&str>,
-        values_max: usize,
-        scan: &Scan,
-    ) -> Result<IntervalCounts, LogStoreError> {
-        let _ = (filter, range, interval_ms, by, values_max, scan);
-        unimplemented!()
+}
+
+impl From<LogStoreError> for Interrupt {
+    fn from(error: LogStoreError) -> Interrupt {
+        Interrupt::Broken(error)
     }
-    /// The commonest `limit` values of each field among matching records.
-    pub fn facets(
-        &self,
-        filter: &Filter,
-        range: TimeRange,
-        fields: &[String],
-        limit: usize,
-        scan: &Scan,
-    ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
-        let _ = (filter, range, fields, limit, scan);
-        unimplemented!()
-    }
-    /// Names of the fields that matching records have, with how many of them have it, commonest first.
-    pub fn field_names(
-        &self,
-        filter: &Filter,
-        range: TimeRange,
-        scan: &Scan,
-    ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
-        let _ = (filter, range, scan);
-        unimplemented!()
-    }
-    /// All records of a trace, oldest first.
-    pub fn trace(
-        &self,
-        trace_id: TraceId,
-        limit: usize,
-        scan: &Scan,
-    ) -> Result<(Vec<StoredRecord>, Ending), LogStoreError> {
-        let _ = (trace_id, limit, scan);
-        unimplemented!()
+}
+
+impl Ending {
+    /// How the work ended: its budget used up is an ending, a broken split is an error.
+    pub(crate) fn of(work: Result<(), Interrupt>) -> Result<Ending, LogStoreError> {
+        match work {
+            Ok(()) => Ok(Ending { stopped: None }),
+            Err(Interrupt::Stopped(reason)) => Ok(Ending { stopped: Some(reason) }),
+            Err(Interrupt::Broken(error)) => Err(error),
+        }
     }
 }

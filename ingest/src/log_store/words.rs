@@ -33,8 +33,7 @@ pub fn contains_phrase(text: &str, phrase: &[String]) -> bool {
     if text.is_ascii() {
         return contains_phrase_ascii(text.as_bytes(), first.as_bytes(), rest);
     }
-    let mut following = words(text);
-    while let Some(word) = following.next() {
+    for word in words(text) {
         if word_equals(word, first) {
             let mut ahead = words(tail_of(text, word));
             if rest.iter().all(|wanted| ahead.next().is_some_and(|word| word_equals(word, wanted))) {

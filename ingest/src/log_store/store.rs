@@ -1,0 +1,217 @@
+//! The log store's one view of head and splits, swapped as a whole: a record is never missing and never seen twice while a
+//! head is handed over to a split.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use taffrail_collector::model::TraceId;
+
+use super::count::count_by_interval;
+use super::facet::{facets, field_names};
+use super::head::{Chunk, Head, HeadSize, HeadSnapshot};
+use super::search::search;
+use super::split::{Split, SplitMeta};
+use super::{Ending, Facet, Filter, IntervalCounts, LogStoreError, Order, Search, StoredRecord};
+use crate::scan::{Scan, TimeRange};
+
+/// The log store. All methods work on one consistent view (a record is never missing or seen twice while a head is handed
+/// over to a split) and block: call them from a blocking thread.
+pub struct LogStore {
+    splits_directory: PathBuf,
+    view: ArcSwap<View>,
+    /// Held while a new view is made from the present one.
+    changing: Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct View {
+    splits: Vec<Arc<Split>>,
+    /// The head before, while it is being written to a split.
+    sealing: Option<Arc<Head>>,
+    head: Arc<Head>,
+}
+
+/// What a question works on.
+pub(crate) struct Snapshot {
+    /// Immutable splits, in no order.
+    pub(crate) splits: Vec<Arc<Split>>,
+    /// Records in memory.
+    pub(crate) heads: Vec<HeadSnapshot>,
+}
+
+/// Counts of what the store holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogStoreSize {
+    /// The head that grows.
+    pub head: HeadSize,
+    /// The head that is being sealed.
+    pub sealing: HeadSize,
+    /// Splits.
+    pub splits: usize,
+    /// Records in splits.
+    pub split_rows: u64,
+    /// Bytes of splits on disk.
+    pub split_bytes: u64,
+}
+
+impl LogStore {
+    /// The store over the splits that the catalog lists.
+    pub(crate) fn new(splits_directory: PathBuf, splits: Vec<SplitMeta>) -> LogStore {
+        let splits =
+            splits.into_iter().map(|meta| Arc::new(Split::new(splits_directory.join(&meta.name), meta))).collect();
+        let view = View { splits, ..View::default() };
+        LogStore { splits_directory, view: ArcSwap::from_pointee(view), changing: Mutex::new(()) }
+    }
+
+    /// Emits matching records in order until `limit`, the consumer's break or the scan's end.
+    pub fn search(
+        &self,
+        wanted: &Search,
+        scan: &Scan,
+        emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+    ) -> Result<Ending, LogStoreError> {
+        Ending::of(search(&self.snapshot(), wanted, &wanted.filter.compile()?, scan, emit))
+    }
+
+    /// Counts matching records per interval (`interval_ms` aligned to the epoch), split by a field's value when `by` is given
+    /// (at most `values_max` values, the rest under [`OTHER`](super::OTHER)). Records without the field count under the empty
+    /// string; a record whose field is an array counts once for each different item.
+    pub fn count_by_interval(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        interval_ms: u64,
+        by: Option<&str>,
+        values_max: usize,
+        scan: &Scan,
+    ) -> Result<IntervalCounts, LogStoreError> {
+        count_by_interval(&self.snapshot(), &filter.compile()?, range, interval_ms, by, values_max, scan)
+    }
+
+    /// The commonest `limit` values of each field among matching records. A record whose field is an array counts once for
+    /// each different item.
+    pub fn facets(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        fields: &[String],
+        limit: usize,
+        scan: &Scan,
+    ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
+        facets(&self.snapshot(), &filter.compile()?, range, fields, limit, scan)
+    }
+
+    /// Names of the fields that matching records have, with how many of them have it, commonest first.
+    pub fn field_names(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
+        field_names(&self.snapshot(), &filter.compile()?, range, scan)
+    }
+
+    /// All records of a trace, oldest first.
+    pub fn trace(
+        &self,
+        trace_id: TraceId,
+        limit: usize,
+        scan: &Scan,
+    ) -> Result<(Vec<StoredRecord>, Ending), LogStoreError> {
+        let wanted = Search {
+            filter: Filter::Trace(trace_id),
+            range: TimeRange::ALL,
+            order: Order::OldestFirst,
+            after: None,
+            limit,
+        };
+        let mut records = Vec::new();
+        let ending = self.search(&wanted, scan, &mut |record| {
+            records.push(record);
+            ControlFlow::Continue(())
+        })?;
+        Ok((records, ending))
+    }
+
+    /// How much the store holds.
+    pub fn size(&self) -> LogStoreSize {
+        let (head, sealing) = self.head_sizes();
+        let view = self.view.load();
+        LogStoreSize {
+            head,
+            sealing,
+            splits: view.splits.len(),
+            split_rows: view.splits.iter().map(|split| split.meta.rows).sum(),
+            split_bytes: view.splits.iter().map(|split| split.meta.bytes).sum(),
+        }
+    }
+
+    /// How much is in memory: in the head that grows, and in the one that is being sealed.
+    pub(crate) fn head_sizes(&self) -> (HeadSize, HeadSize) {
+        let view = self.view.load();
+        (view.head.size(), view.sealing.as_ref().map(|head| head.size()).unwrap_or_default())
+    }
+
+    /// Where splits lie.
+    pub(crate) fn splits_directory(&self) -> &std::path::Path {
+        &self.splits_directory
+    }
+
+    /// Makes a batch's records searchable. Called by one thread only, the one that also calls [`LogStore::start_seal`].
+    pub(crate) fn append(&self, chunk: Arc<Chunk>) {
+        self.view.load().head.append(chunk);
+    }
+
+    /// Sets the head aside for sealing and begins a new one. One seal at a time.
+    pub(crate) fn start_seal(&self) -> Arc<Head> {
+        let _changing = self.changing.lock();
+        let mut view = View::clone(&self.view.load());
+        assert!(view.sealing.is_none(), "one seal at a time");
+        let sealing = std::mem::take(&mut view.head);
+        view.sealing = Some(sealing.clone());
+        self.view.store(Arc::new(view));
+        sealing
+    }
+
+    /// Puts the split in the place of the head that was set aside.
+    pub(crate) fn finish_seal(&self, split: Option<SplitMeta>) {
+        let _changing = self.changing.lock();
+        let mut view = View::clone(&self.view.load());
+        view.sealing = None;
+        if let Some(meta) = split {
+            view.splits.push(Arc::new(Split::new(self.splits_directory.join(&meta.name), meta)));
+        }
+        self.view.store(Arc::new(view));
+    }
+
+    /// What the catalog knows of every split.
+    pub(crate) fn splits(&self) -> Vec<SplitMeta> {
+        self.view.load().splits.iter().map(|split| split.meta.clone()).collect()
+    }
+
+    /// Forgets splits that the catalog no longer lists; their files go once no question reads them any more.
+    pub(crate) fn remove_splits(&self, names: &HashSet<String>) {
+        let _changing = self.changing.lock();
+        let mut view = View::clone(&self.view.load());
+        view.splits.retain(|split| {
+            let gone = names.contains(&split.meta.name);
+            if gone {
+                split.doom();
+            }
+            !gone
+        });
+        self.view.store(Arc::new(view));
+    }
+
+    /// One consistent state. The view is loaded first: heads only grow, and a head that was set aside after that is still
+    /// this view's head.
+    fn snapshot(&self) -> Snapshot {
+        let view = self.view.load_full();
+        let heads = view.sealing.iter().chain([&view.head]).map(|head| head.snapshot()).collect();
+        Snapshot { splits: view.splits.clone(), heads }
+    }
+}
