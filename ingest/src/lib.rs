@@ -2,16 +2,26 @@
 //!
 //! It knows no protocol and no question: batches come through the collector's [`Outlet`], and the query room reads
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
+//!
+//! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` (exactly once),
+//! `write_ahead` (the journal's writer), `sealer`, `retention`, `startup` (files, replay), [`catalog`], [`live_feed`], then
+//! the two stores; [`scan`] is the budget that questions bring along.
 
-pub mod admission;
+mod admission;
 pub mod catalog;
+mod counters;
 pub mod live_feed;
 pub mod log_store;
-pub mod pipeline;
-pub mod retention;
+mod pipeline;
+#[cfg(test)]
+mod pipeline_tests;
+mod retention;
 pub mod scan;
+mod sealer;
 pub mod series_store;
-pub mod write_ahead;
+mod startup;
+mod stream_marks;
+mod write_ahead;
 
 pub use pipeline::{Ingest, IngestConfig, IngestStatus, OpenError, SealReport};
 pub use scan::{Scan, StopReason, TimeRange};

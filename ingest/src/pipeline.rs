@@ -1,18 +1,35 @@
-//! The way of a batch: admission, journal, heads, seal. One task takes batches in order; answers follow the fsync.
+//! The way of a batch, and the threads that carry it:
+//!
+//! ```text
+//! outlet ─► encoder ─► writer ─► heads, live feed, receipts
+//!           times,      place,      │
+//!           frame       journal     └─► sealer ─► splits, blocks, catalog; retention
+//! ```
+//!
+//! All channels are bounded, so that a slow disk slows the senders. Opening is in [`startup`](crate::startup).
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
-use taffrail_collector::delivery::Outlet;
-use taffrail_collector::model::{AgentId, Checkpoint};
+use taffrail_collector::delivery::{Delivery, Outlet};
+use taffrail_collector::frame;
+use taffrail_collector::model::{AgentId, Checkpoint, Timestamp};
 use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use crate::admission::{Limits, adjust_times, batch_bytes};
 use crate::catalog::{Catalog, StreamMark};
 use crate::live_feed::LiveFeed;
 use crate::log_store::LogStore;
 use crate::series_store::SeriesStore;
+use crate::write_ahead::{Command, Prepared, Shared};
 
 /// Checked settings of the store.
 #[derive(Clone, Debug)]
@@ -38,10 +55,37 @@ pub struct IngestConfig {
 }
 
 /// The store, open. Dropping it without [`Ingest::shutdown`] is like a crash: nothing acknowledged is lost.
-pub struct Ingest {}
+pub struct Ingest {
+    pub(crate) outlet: Outlet,
+    pub(crate) shared: Shared,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) replayed: Replayed,
+    pub(crate) commands: SyncSender<Command>,
+    pub(crate) threads: Mutex<Option<Threads>>,
+    /// Held for as long as the store is open: two processes on one directory would destroy it.
+    pub(crate) _lock: std::fs::File,
+}
 
-/// Why the store could not be opened; the message names the setting.
-#[derive(Debug, Error)]
+/// What the replay at start met.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replayed {
+    pub(crate) rows: u64,
+    pub(crate) damaged: u64,
+}
+
+/// The pipeline's threads and what stops them.
+pub(crate) struct Threads {
+    /// Tells the encoder to take no more.
+    pub(crate) closing: CancellationToken,
+    /// Tells the sealer to stop half way.
+    pub(crate) abandon: Arc<AtomicBool>,
+    pub(crate) encoder: JoinHandle<()>,
+    pub(crate) writer: JoinHandle<()>,
+    pub(crate) sealer: JoinHandle<()>,
+}
+
+/// Why the store could not be opened, or its heads not sealed; the message names the setting.
+#[derive(Clone, Debug, Error)]
 #[error("{0}")]
 pub struct OpenError(pub String);
 
@@ -103,49 +147,153 @@ impl Ingest {
     /// Opens or creates the store below `config.data_dir`, replays the journal, starts the pipeline's threads.
     /// `progress` is told (done, total) bytes of the replay.
     pub fn open(config: IngestConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<Ingest, OpenError> {
-        let _ = (config, progress);
-        unimplemented!()
+        crate::startup::open(config, progress)
     }
+
     /// Where batches go in.
     pub fn outlet(&self) -> &Outlet {
-        unimplemented!()
+        &self.outlet
     }
+
     /// The log store.
     pub fn logs(&self) -> &Arc<LogStore> {
-        unimplemented!()
+        &self.shared.logs
     }
+
     /// The series store.
     pub fn series(&self) -> &Arc<SeriesStore> {
-        unimplemented!()
+        &self.shared.series
     }
+
     /// Small durable documents and the list of splits and blocks.
     pub fn catalog(&self) -> &Arc<Catalog> {
-        unimplemented!()
+        &self.catalog
     }
+
     /// Durable records as they come.
     pub fn live_feed(&self) -> &LiveFeed {
-        unimplemented!()
+        &self.shared.feed
     }
+
     /// How far the agent's sources were read: the truth from which they go on.
     pub fn checkpoints(&self, agent: AgentId) -> Vec<Checkpoint> {
-        let _ = agent;
-        unimplemented!()
+        self.shared.marks.lock().checkpoints(agent)
     }
+
     /// The agent's streams and their last durable sequence numbers.
     pub fn streams(&self, agent: AgentId) -> Vec<StreamMark> {
-        let _ = agent;
-        unimplemented!()
+        self.shared.marks.lock().streams(agent)
     }
+
     /// Counts and sizes now.
     pub fn status(&self) -> IngestStatus {
-        unimplemented!()
+        let counters = &self.shared.counters;
+        let logs = self.shared.logs.size();
+        let series = self.shared.series.sizes();
+        IngestStatus {
+            log_records: counters.log_records.load(Relaxed),
+            samples: counters.samples.load(Relaxed),
+            batches: counters.batches.load(Relaxed),
+            duplicate_batches: counters.duplicate_batches.load(Relaxed),
+            refused: counters.refused(),
+            adjusted: counters.adjusted(),
+            head_rows: (logs.head.rows + logs.sealing.rows) as u64 + series.head_samples,
+            head_bytes: (logs.head.bytes + logs.sealing.bytes) as u64 + series.head_bytes,
+            splits: logs.splits as u64,
+            split_rows: logs.split_rows,
+            split_bytes: logs.split_bytes,
+            series: series.head_series,
+            blocks: series.blocks,
+            block_bytes: series.block_bytes,
+            journal_bytes: counters.journal_bytes.load(Relaxed),
+            journal_damaged: self.replayed.damaged,
+            replayed_rows: self.replayed.rows,
+            next_seq: counters.next_seq.load(Relaxed),
+            disk_free_bytes: self.shared.disk.free_bytes(),
+        }
     }
-    /// Seals the heads and returns once what was durable at the call lies in splits and blocks.
+
+    /// Seals the heads and returns once what was durable at the call lies in splits and blocks. Cancel-safe: the seal goes on.
     pub async fn seal(&self) -> Result<SealReport, OpenError> {
-        unimplemented!()
+        let stopped = || OpenError("the store has stopped".to_owned());
+        let (answer, done) = oneshot::channel();
+        let commands = self.commands.clone();
+        // The writer's channel may be full for as long as an fsync takes.
+        let handed_over = tokio::task::spawn_blocking(move || commands.send(Command::Seal(answer)).is_ok());
+        if !handed_over.await.unwrap_or(false) {
+            return Err(stopped());
+        }
+        done.await.unwrap_or_else(|_| Err(stopped()))
     }
+
     /// Takes no more, makes everything taken durable, stops the threads.
     pub async fn shutdown(&self) {
-        unimplemented!()
+        let Some(threads) = self.threads.lock().take() else { return };
+        let feed = self.shared.feed.clone();
+        threads.abandon.store(true, Relaxed);
+        let joined = tokio::task::spawn_blocking(move || threads.join());
+        if joined.await.is_err() {
+            tracing::error!("a thread of the store panicked");
+        }
+        feed.close();
     }
+}
+
+/// As if the process had died: what was not answered may be lost.
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        let Some(threads) = self.threads.get_mut().take() else { return };
+        self.shared.crashed.store(true, Relaxed);
+        // Only to wake the writer; when its channel is full it is awake.
+        let _ = self.commands.try_send(Command::Stop);
+        threads.abandon.store(true, Relaxed);
+        threads.join();
+        self.shared.feed.close();
+    }
+}
+
+impl Threads {
+    fn join(self) {
+        self.closing.cancel();
+        for thread in [self.encoder, self.writer, self.sealer] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked; what it held stays in the journal");
+            }
+        }
+    }
+}
+
+/// The encoder: replaces impossible times and makes frames, ahead of the writer, so that neither waits for the other.
+/// Ends when `closing` is cancelled and everything taken was handed on.
+pub(crate) async fn encode_ahead(
+    mut deliveries: mpsc::Receiver<Delivery>,
+    commands: SyncSender<Command>,
+    limits: Limits,
+    closing: CancellationToken,
+    crashed: Arc<AtomicBool>,
+) {
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            () = closing.cancelled(), if !deliveries.is_closed() => {
+                deliveries.close();
+                continue;
+            }
+            delivery = deliveries.recv() => delivery,
+        };
+        let Some(Delivery { mut batch, receipt }) = delivery else { break };
+        if crashed.load(Relaxed) {
+            return;
+        }
+        let adjusted = adjust_times(&mut batch, &limits, Timestamp::now());
+        let mut bytes = Vec::new();
+        let frame = frame::encode(&batch, &mut bytes).map(|()| bytes);
+        let bytes = batch_bytes(&batch);
+        let prepared = Box::new(Prepared { batch, receipt, frame, bytes, adjusted });
+        // This thread has nothing else to do: waiting here is what slows the senders.
+        if commands.send(Command::Batch(prepared)).is_err() {
+            return;
+        }
+    }
+    let _ = commands.send(Command::Stop);
 }

@@ -152,16 +152,18 @@ impl SeriesStore {
         }
     }
 
-    /// See [`SeriesStore::prepare_seal`].
+    /// See [`SeriesStore::freeze`].
+    pub(super) fn freeze_head(&self) {
+        let mut view = self.view.write();
+        if view.active.read().samples() > 0 {
+            let head = std::mem::take(&mut view.active);
+            view.frozen.push(head);
+        }
+    }
+
+    /// See [`SeriesStore::write_frozen`].
     pub(super) fn write_heads(&self) -> Result<BlockChange, SeriesStoreError> {
-        let frozen = {
-            let mut view = self.view.write();
-            if view.active.read().samples() > 0 {
-                let head = std::mem::take(&mut view.active);
-                view.frozen.push(head);
-            }
-            view.frozen.clone()
-        };
+        let frozen = self.view.read().frozen.clone();
         let mut change =
             BlockChange { added: Vec::new(), added_infos: Vec::new(), removed: Vec::new(), frozen: frozen.clone() };
         let heads: Vec<RwLockReadGuard<'_, Head>> = frozen.iter().map(|head| head.read()).collect();

@@ -222,6 +222,18 @@ impl SeriesStore {
     /// Freezes the head and writes it to block files. Samples inserted from now on lie in a new head. Frozen heads of
     /// changes that were dropped are written too.
     pub fn prepare_seal(&self) -> Result<BlockChange, SeriesStoreError> {
+        self.freeze();
+        self.write_frozen()
+    }
+
+    /// The first half of [`SeriesStore::prepare_seal`], for a caller that must know which samples a seal holds: exactly those
+    /// inserted before.
+    pub fn freeze(&self) {
+        self.freeze_head();
+    }
+
+    /// The second half of [`SeriesStore::prepare_seal`]: writes the heads frozen so far to block files, on any thread.
+    pub fn write_frozen(&self) -> Result<BlockChange, SeriesStoreError> {
         self.write_heads()
     }
 

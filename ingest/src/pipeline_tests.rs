@@ -1,0 +1,442 @@
+//! The whole store on a real disk: exactly once through crashes, limits with their reasons, one view through seals.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use taffrail_collector::delivery::{Outcome, Pending, RefusalReason};
+use taffrail_collector::model::{
+    AgentId, Batch, Checkpoint, LabelSet, Lane, LogRecord, Sample, SampleValue, StreamPlace, Timestamp,
+};
+
+use crate::log_store::test_records::record_at;
+use crate::log_store::{Filter, Order, Search, StoredRecord};
+use crate::series_store::Windows;
+use crate::{Ingest, IngestConfig, Scan, TimeRange};
+
+fn config(data_dir: &Path) -> IngestConfig {
+    IngestConfig {
+        data_dir: data_dir.to_owned(),
+        seal_rows: 1 << 20,
+        seal_bytes: 1 << 30,
+        seal_age: Duration::from_secs(3600),
+        memory_bytes_max: 1 << 30,
+        retention_age: None,
+        retention_bytes: None,
+        disk_reserve_bytes: 0,
+        future_max: Duration::from_secs(3600),
+    }
+}
+
+fn open(config: &IngestConfig) -> Ingest {
+    Ingest::open(config.clone(), &mut |done, total| assert!(done <= total)).expect("opens")
+}
+
+fn logs(seconds: std::ops::Range<i64>) -> Batch {
+    Batch { logs: seconds.map(record_at).collect(), ..Batch::local() }
+}
+
+fn all_records(ingest: &Ingest) -> Vec<StoredRecord> {
+    let wanted = Search {
+        filter: Filter::All,
+        range: TimeRange::ALL,
+        order: Order::OldestFirst,
+        after: None,
+        limit: usize::MAX,
+    };
+    let mut records = Vec::new();
+    let ending = ingest.logs().search(&wanted, &Scan::unlimited(), &mut |record| {
+        records.push(record);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(ending.expect("searched").stopped, None);
+    records
+}
+
+/// Sums of all counters by series.
+fn counter_sums(ingest: &Ingest) -> BTreeMap<String, f64> {
+    let series = ingest.series().select(&[], TimeRange::ALL, &Scan::unlimited()).expect("selected");
+    series
+        .into_iter()
+        .map(|series| {
+            let Windows::Counter { points, .. } = &series.windows else { panic!("only counters were sent") };
+            (series.labels.to_string(), points.iter().map(|(_, increment)| increment).sum())
+        })
+        .collect()
+}
+
+/// splitmix64: a schedule that a printed seed brings back.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+/// Row `seq` of a stream: every fourth is a window, as far as the batch allows (its records come first).
+fn stream_batch(stream: u32, first_seq: u64, logs: u64, samples: u64) -> Batch {
+    let log = |seq: u64| LogRecord { body: format!("stream {stream} row {seq}"), ..record_at((seq % 97) as i64) };
+    let sample = |seq: u64| Sample {
+        labels: Arc::new(LabelSet::new([("__name__", format!("rows_{stream}"))])),
+        timestamp: Timestamp::from_unix_seconds(seq as i64 * 10),
+        interval_ms: 10_000,
+        value: SampleValue::Counter { sum: 1.0 },
+        unit: "",
+        exemplars: Vec::new(),
+    };
+    let last = first_seq + logs + samples - 1;
+    Batch {
+        agent: AgentId(77),
+        place: Some(StreamPlace { epoch: 5, stream, lane: Lane::Normal, first_seq }),
+        checkpoints: vec![Checkpoint { key: format!("source {stream}"), value: last.to_be_bytes().to_vec() }],
+        logs: (first_seq..first_seq + logs).map(log).collect(),
+        samples: (first_seq + logs..=last).map(sample).collect(),
+    }
+}
+
+/// What a sender knows: what it built, and how far that was acknowledged.
+#[derive(Default)]
+struct Sender {
+    /// (first_seq, logs, samples) of every batch ever built, in order.
+    batches: Vec<(u64, u64, u64)>,
+    next_seq: u64,
+    acked: u64,
+}
+
+fn crash_and_recover(seed: u64) {
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = IngestConfig { seal_rows: 40 + random.below(200) as usize, ..config(directory.path()) };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let mut senders: [Sender; 3] = Default::default();
+    let rounds = 6;
+    for round in 0..=rounds {
+        let ingest = open(&config);
+        for (stream, sender) in senders.iter().enumerate() {
+            let mark = ingest.streams(AgentId(77)).into_iter().find(|mark| mark.stream == stream as u32);
+            let stored = mark.map_or(0, |mark| mark.acked_through + 1);
+            assert!(stored >= sender.acked, "stream {stream}: {} were acknowledged, {stored} are there", sender.acked);
+            let checkpoints = ingest.checkpoints(AgentId(77));
+            let checkpoint = checkpoints.iter().find(|checkpoint| checkpoint.key == format!("source {stream}"));
+            let expected = stored.checked_sub(1).map(|last| last.to_be_bytes().to_vec());
+            assert_eq!(
+                checkpoint.map(|checkpoint| checkpoint.value.clone()),
+                expected,
+                "the mark and the checkpoint part"
+            );
+        }
+        let last_round = round == rounds;
+        runtime.block_on(async {
+            // Everything not acknowledged is sent again, as it was or cut differently; then new batches.
+            let mut under_way: Vec<(usize, u64, Pending)> = Vec::new();
+            for (stream, sender) in senders.iter_mut().enumerate() {
+                let resend: Vec<_> = sender
+                    .batches
+                    .iter()
+                    .copied()
+                    .filter(|(first, logs, samples)| first + logs + samples > sender.acked)
+                    .collect();
+                let new = if last_round { 0 } else { random.below(12) };
+                for _ in 0..new {
+                    let (logs, samples) = (1 + random.below(9), random.below(4));
+                    sender.batches.push((sender.next_seq, logs, samples));
+                    sender.next_seq += logs + samples;
+                }
+                let fresh = sender.batches[sender.batches.len() - new as usize..].to_vec();
+                for (first, logs, samples) in resend.into_iter().chain(fresh) {
+                    let pending = ingest.outlet().send(stream_batch(stream as u32, first, logs, samples)).await;
+                    under_way.push((stream, first + logs + samples, pending.expect("the store is open")));
+                    if random.below(20) == 0 {
+                        let pending = ingest.outlet().send(stream_batch(stream as u32, first, logs, samples)).await;
+                        under_way.push((stream, 0, pending.expect("the store is open")));
+                    }
+                }
+            }
+            if random.below(3) == 0 {
+                let _ = tokio::time::timeout(Duration::from_millis(random.below(30)), ingest.seal()).await;
+            }
+            // Some answers are heard, the rest is lost in the crash.
+            let heard = if last_round { under_way.len() } else { random.below(under_way.len() as u64 + 1) as usize };
+            for (stream, end, pending) in under_way.drain(..heard) {
+                match pending.outcome().await {
+                    Outcome::Stored { .. } | Outcome::Duplicate { .. } => {
+                        senders[stream].acked = senders[stream].acked.max(end);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        if last_round {
+            check_exactly_once(&ingest, &senders);
+            runtime.block_on(ingest.shutdown());
+        }
+        drop(ingest);
+        if last_round {
+            check_exactly_once(&open(&config), &senders);
+        }
+        if random.below(2) == 0 {
+            tear_the_journals_tail(directory.path(), &mut random);
+        }
+    }
+}
+
+/// What a power cut may leave after the last record.
+fn tear_the_journals_tail(data_dir: &Path, random: &mut Random) {
+    let segments =
+        std::fs::read_dir(data_dir.join("journal")).expect("the journal").map(|entry| entry.expect("an entry").path());
+    let Some(last) = segments.max() else { return };
+    let garbage: Vec<u8> = (0..random.below(300)).map(|_| random.below(256) as u8).collect();
+    std::fs::File::options().append(true).open(last).expect("opens").write_all(&garbage).expect("writes");
+}
+
+fn check_exactly_once(ingest: &Ingest, senders: &[Sender]) {
+    let mut expected: HashMap<String, u32> = HashMap::new();
+    let mut sums = BTreeMap::new();
+    for (stream, sender) in senders.iter().enumerate() {
+        for &(first, logs, samples) in &sender.batches {
+            (first..first + logs)
+                .for_each(|seq| *expected.entry(format!("stream {stream} row {seq}")).or_default() += 1);
+            if samples > 0 {
+                *sums.entry(format!("rows_{stream}")).or_insert(0.0) += samples as f64;
+            }
+        }
+    }
+    let records = all_records(ingest);
+    assert!(records.windows(2).all(|pair| pair[0].id < pair[1].id), "in order, each id once");
+    let mut found: HashMap<String, u32> = HashMap::new();
+    records.into_iter().for_each(|stored| *found.entry(stored.record.body).or_default() += 1);
+    assert_eq!(found, expected);
+    assert_eq!(counter_sums(ingest), sums);
+}
+
+#[test]
+fn what_is_acknowledged_is_there_once_after_any_crash() {
+    let from = match std::env::var("TAFFRAIL_TEST_SEED") {
+        Ok(seed) => return crash_and_recover(seed.parse().expect("a number")),
+        Err(_) => Timestamp::now().unix_nanos().cast_unsigned(),
+    };
+    (0..8).for_each(|n| crash_and_recover(from.wrapping_add(n)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn places_are_answered_as_the_wall_promises() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&config(directory.path()));
+    let deliver = |first, logs, samples| ingest.outlet().deliver(stream_batch(1, first, logs, samples));
+    assert_eq!(deliver(3, 5, 0).await, Outcome::Gap { expected: 0 });
+    assert_eq!(deliver(0, 4, 1).await, Outcome::Stored { acked_through: Some(4) });
+    assert_eq!(deliver(0, 4, 1).await, Outcome::Duplicate { acked_through: 4 });
+    assert_eq!(deliver(2, 6, 0).await, Outcome::Stored { acked_through: Some(7) });
+    assert_eq!(deliver(9, 1, 0).await, Outcome::Gap { expected: 8 });
+    assert_eq!(ingest.outlet().deliver(logs(0..3)).await, Outcome::Stored { acked_through: None });
+    assert_eq!(all_records(&ingest).len(), 4 + 3 + 3);
+    let status = ingest.status();
+    assert_eq!((status.batches, status.duplicate_batches, status.log_records, status.samples), (3, 1, 10, 1));
+    assert_eq!(status.next_seq, 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_can_be_searched_and_followed_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&config(directory.path()));
+    let mut tail = ingest.live_feed().subscribe(None);
+    for n in 0..20 {
+        ingest.outlet().deliver(logs(n..n + 1)).await;
+        assert_eq!(all_records(&ingest).len() as i64, n + 1);
+        match tail.next().await {
+            Some(crate::live_feed::Event::Record { seq, record }) => {
+                assert_eq!((seq as i64, record.timestamp), (n, record_at(n).timestamp));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    ingest.shutdown().await;
+    assert!(tail.next().await.is_none());
+    assert!(
+        matches!(ingest.outlet().deliver(logs(0..1)).await, Outcome::Refused(refusal) if refusal.reason == RefusalReason::ShuttingDown)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seal_moves_everything_to_parts_and_frees_the_journal() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&config(directory.path()));
+    assert_eq!(ingest.seal().await.expect("nothing to do").log_rows, 0);
+    ingest.outlet().deliver(stream_batch(1, 0, 50, 10)).await;
+    let report = ingest.seal().await.expect("sealed");
+    assert_eq!((report.log_rows, report.samples), (50, 10));
+    let status = ingest.status();
+    assert_eq!((status.head_rows, status.splits, status.split_rows, status.blocks), (0, 1, 50, 1));
+    assert!(status.split_bytes > 0 && status.block_bytes > 0);
+    ingest.outlet().deliver(stream_batch(1, 60, 5, 0)).await;
+    drop(ingest);
+    let ingest = open(&config(directory.path()));
+    assert_eq!(ingest.status().replayed_rows, 5);
+    assert_eq!(all_records(&ingest).len(), 55);
+    assert_eq!(counter_sums(&ingest).values().sum::<f64>(), 10.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_are_sealed_by_rows_by_bytes_and_by_age() {
+    for change in [
+        |config: &mut IngestConfig| config.seal_rows = 10,
+        |config: &mut IngestConfig| config.seal_bytes = 1000,
+        |config: &mut IngestConfig| config.seal_age = Duration::from_millis(10),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path());
+        change(&mut config);
+        let ingest = open(&config);
+        ingest.outlet().deliver(logs(0..20)).await;
+        while ingest.status().splits == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(all_records(&ingest).len(), 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_never_missing_and_never_twice_while_heads_are_sealed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = Arc::new(open(&IngestConfig { seal_rows: 30, ..config(directory.path()) }));
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let (ingest, stop) = (ingest.clone(), stop.clone());
+        move || {
+            let mut before = 0;
+            while !stop.load(Relaxed) {
+                let seqs: Vec<u64> = all_records(&ingest).iter().map(|stored| stored.id.seq).collect();
+                assert_eq!(seqs, (0..seqs.len() as u64).collect::<Vec<_>>());
+                assert!(seqs.len() >= before);
+                before = seqs.len();
+            }
+            before
+        }
+    });
+    for n in 0..60 {
+        ingest.outlet().deliver(logs(n * 10..n * 10 + 10)).await;
+    }
+    ingest.seal().await.expect("sealed");
+    stop.store(true, Relaxed);
+    assert!(reader.join().expect("the reader found no fault") > 0);
+    assert_eq!(all_records(&ingest).len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_refuse_with_their_reason_and_questions_go_on() {
+    let refused = async |change: fn(&mut IngestConfig), batch: Batch| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path());
+        change(&mut config);
+        let ingest = open(&config);
+        ingest.outlet().deliver(logs(0..1)).await;
+        let outcome = ingest.outlet().deliver(batch).await;
+        let Outcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(ingest.status().refused[refusal.reason.name()], if config.disk_reserve_bytes > 0 { 2 } else { 1 });
+        assert!(all_records(&ingest).len() <= 1);
+        refusal.reason
+    };
+    assert_eq!(refused(|config| config.memory_bytes_max = 1000, logs(0..50)).await, RefusalReason::Overloaded);
+    assert_eq!(refused(|config| config.disk_reserve_bytes = u64::MAX - 1, logs(0..1)).await, RefusalReason::DiskFull);
+    let huge = LogRecord { body: "x".repeat(65 << 20), ..record_at(0) };
+    let batch = Batch { logs: vec![huge], ..Batch::local() };
+    assert_eq!(refused(|_| {}, batch).await, RefusalReason::BatchTooLarge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_that_is_full_is_sealed_and_then_free_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&IngestConfig { memory_bytes_max: 20_000, ..config(directory.path()) });
+    let mut stored = 0;
+    while stored < 400 {
+        match ingest.outlet().deliver(logs(stored..stored + 20)).await {
+            Outcome::Stored { .. } => stored += 20,
+            Outcome::Refused(refusal) => {
+                assert_eq!(refusal.reason, RefusalReason::Overloaded);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(all_records(&ingest).len(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_by_bytes_removes_the_oldest_split_and_its_files() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let ingest = open(&config);
+    for part in 0..3 {
+        ingest.outlet().deliver(logs(part * 100..part * 100 + 100)).await;
+        ingest.seal().await.expect("sealed");
+    }
+    let bytes = ingest.status().split_bytes;
+    ingest.shutdown().await;
+    drop(ingest);
+    let ingest = open(&IngestConfig { retention_bytes: Some(bytes - 1), ..config });
+    while ingest.status().splits > 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let records = all_records(&ingest);
+    assert_eq!((records.len(), records[0].id.time), (200, record_at(100).timestamp));
+    let left = std::fs::read_dir(directory.path().join("splits")).expect("the splits").count();
+    assert_eq!(left, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_splits_are_removed_and_missing_ones_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let splits = directory.path().join("splits");
+    let ingest = open(&config);
+    ingest.outlet().deliver(logs(0..10)).await;
+    ingest.seal().await.expect("sealed");
+    drop(ingest);
+    let name = std::fs::read_dir(&splits).expect("the splits").next().expect("one").expect("an entry").file_name();
+    let leftover = splits.join("unfinished-1");
+    std::fs::create_dir(&leftover).expect("created");
+    let moved = directory.path().join("moved");
+    std::fs::rename(splits.join(&name), &moved).expect("moved away");
+    let ingest = open(&config);
+    assert!(!leftover.exists());
+    ingest.outlet().deliver(logs(100..101)).await;
+    let wanted = |start| Search {
+        filter: Filter::All,
+        range: TimeRange { start: Timestamp::from_unix_seconds(start), end: Timestamp::MAX },
+        order: Order::NewestFirst,
+        after: None,
+        limit: 100,
+    };
+    let search = |start| ingest.logs().search(&wanted(start), &Scan::unlimited(), &mut |_| ControlFlow::Continue(()));
+    assert!(search(50).is_ok());
+    let error = search(0).expect_err("a split is missing").to_string();
+    assert!(error.contains(&*name.to_string_lossy()), "{error}");
+    std::fs::rename(&moved, splits.join(&name)).expect("moved back");
+    assert!(search(0).is_ok(), "a split that came back is read again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_directory_is_opened_by_one_store() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let ingest = open(&config);
+    let error = Ingest::open(config.clone(), &mut |_, _| {}).err().expect("refused").to_string();
+    assert!(error.contains("data_dir") && error.contains("another taffrail"), "{error}");
+    drop(ingest);
+    open(&config);
+    std::fs::write(directory.path().join("file"), "").expect("written");
+    let below_a_file = IngestConfig { data_dir: directory.path().join("file"), ..config };
+    let error = Ingest::open(below_a_file, &mut |_, _| {}).err().expect("refused").to_string();
+    assert!(error.contains("data_dir"), "{error}");
+}

@@ -1,0 +1,230 @@
+//! Opening the store: lock, catalog, parts, replay of the journal, threads.
+//!
+//! ```text
+//! data_dir/lock             held while the store is open
+//!          catalog.sqlite   which parts count, marks, checkpoints, documents
+//!          journal/         segments: what is not sealed yet
+//!          splits/<name>/   log records
+//!          blocks/          metric windows
+//! ```
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::sync_channel;
+
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, flock};
+use taffrail_collector::delivery;
+use taffrail_collector::file_system::RealFileSystem;
+use taffrail_collector::frame;
+use taffrail_collector::journal::{JournalConfig, JournalReader, JournalWriter};
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{DiskSpace, Limits, UNREADABLE, batch_bytes};
+use crate::catalog::Catalog;
+use crate::counters::Counters;
+use crate::live_feed::LiveFeed;
+use crate::log_store::split_writer::sync_directory;
+use crate::log_store::{LogStore, SplitMeta};
+use crate::pipeline::{Ingest, IngestConfig, OpenError, Replayed, Threads, encode_ahead};
+use crate::retention::Retention;
+use crate::sealer::Sealer;
+use crate::series_store::SeriesStore;
+use crate::stream_marks::{StreamMarks, Verdict, trim};
+use crate::write_ahead::{SealTriggers, Shared, Unsealed, Writer};
+
+/// Batches that wait to be encoded. They are not in the memory limit yet, so they are few.
+const DELIVERIES: usize = 32;
+/// Encoded batches that wait for the writer: enough to fill a group while an fsync runs.
+const PREPARED: usize = 64;
+/// A sealed segment is removed as a whole, so segments are much smaller than a head.
+const SEGMENT_BYTES: u64 = 32 << 20;
+
+/// See [`Ingest::open`].
+pub fn open(config: IngestConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<Ingest, OpenError> {
+    let data_dir = &config.data_dir;
+    fs::create_dir_all(data_dir).map_err(|error| cannot_use(data_dir, &error))?;
+    let lock = lock(data_dir)?;
+    let catalog = Catalog::open(&data_dir.join("catalog.sqlite")).map_err(|error| cannot_use(data_dir, &error))?;
+    let listed = |error| cannot_use(data_dir, &error);
+    let splits = catalog.splits().map_err(listed)?;
+    let splits_directory = data_dir.join("splits");
+    clean_splits(&splits_directory, &splits).map_err(|error| cannot_use(&splits_directory, &error))?;
+    let blocks = catalog.blocks().map_err(listed)?;
+    let series = SeriesStore::open(&data_dir.join("blocks"), blocks).map_err(|error| cannot_use(data_dir, &error))?;
+    let sealed_through = catalog.sealed_through().map_err(listed)?;
+    let marks = StreamMarks::new(catalog.stream_marks().map_err(listed)?, catalog.checkpoints().map_err(listed)?);
+
+    let journal_directory = data_dir.join("journal");
+    let journal_config = JournalConfig { directory: journal_directory.clone(), segment_bytes_max: SEGMENT_BYTES };
+    let journal = JournalWriter::open(RealFileSystem, journal_config, sealed_through)
+        .map_err(|error| cannot_use(&journal_directory, &error))?;
+
+    let limits = Limits {
+        memory_bytes_max: config.memory_bytes_max,
+        disk_reserve_bytes: config.disk_reserve_bytes,
+        future_max: config.future_max,
+        retention_age: config.retention_age,
+    };
+    let shared = Shared {
+        logs: Arc::new(LogStore::new(splits_directory, splits)),
+        series: Arc::new(series),
+        feed: LiveFeed::new(journal.next_seq()),
+        marks: Arc::new(Mutex::new(marks)),
+        counters: Arc::new(Counters::default()),
+        disk: Arc::new(DiskSpace::new(data_dir)),
+        crashed: Arc::new(AtomicBool::new(false)),
+    };
+    let total = journal.disk_bytes();
+    let (replayed, unsealed) = replay(&shared, &journal_directory, sealed_through, total, progress)?;
+    Ok(start(&config, limits, shared, catalog, journal, (replayed, unsealed), lock))
+}
+
+fn start(
+    config: &IngestConfig,
+    limits: Limits,
+    shared: Shared,
+    catalog: Catalog,
+    journal: JournalWriter<RealFileSystem>,
+    (replayed, unsealed): (Replayed, Unsealed),
+    lock: File,
+) -> Ingest {
+    let catalog = Arc::new(catalog);
+    let (outlet, deliveries) = delivery::channel(DELIVERIES);
+    let (commands, writer_commands) = sync_channel(PREPARED);
+    let (jobs, sealer_jobs) = sync_channel(1);
+    let closing = CancellationToken::new();
+    let abandon = Arc::new(AtomicBool::new(false));
+    let sealer = Sealer {
+        logs: shared.logs.clone(),
+        series: shared.series.clone(),
+        catalog: catalog.clone(),
+        retention: Retention { age: config.retention_age, bytes: config.retention_bytes },
+        abandon: abandon.clone(),
+    };
+    let triggers = SealTriggers { rows: config.seal_rows, bytes: config.seal_bytes, age: config.seal_age };
+    let writer = Writer::new(journal, shared.clone(), limits.clone(), triggers, jobs, unsealed);
+    let encoder = encode_ahead(deliveries, commands.clone(), limits, closing.clone(), shared.crashed.clone());
+    let done = commands.clone();
+    let threads = Threads {
+        closing,
+        abandon,
+        encoder: thread("taffrail-encode", move || block_on(encoder)),
+        writer: thread("taffrail-journal", move || writer.run(&writer_commands)),
+        sealer: thread("taffrail-seal", move || sealer.run(&sealer_jobs, &done)),
+    };
+    Ingest { outlet, shared, catalog, replayed, commands, threads: Mutex::new(Some(threads)), _lock: lock }
+}
+
+/// Rebuilds heads, marks and checkpoints from what the journal holds beyond the last seal.
+fn replay(
+    shared: &Shared,
+    directory: &Path,
+    from_seq: u64,
+    total: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Replayed, Unsealed), OpenError> {
+    let fail = |error| cannot_use(directory, &error);
+    let mut reader = JournalReader::open(RealFileSystem, directory, from_seq).map_err(fail)?;
+    let (mut replayed, mut unsealed, mut done) = (Replayed::default(), Unsealed::default(), 0u64);
+    let mut marks = shared.marks.lock();
+    while let Some(record) = reader.next_record().map_err(fail)? {
+        done += record.payload.len() as u64;
+        let mut batch = match frame::decode(&record.payload) {
+            Ok((batch, _)) => batch,
+            Err(error) => {
+                tracing::error!(seq = record.seq, %error, "a journal record is whole but no batch; it is passed over");
+                shared.counters.add_adjusted(UNREADABLE, u64::from(record.rows));
+                continue;
+            }
+        };
+        let mut first_seq = record.seq;
+        match marks.judge(&batch) {
+            // After a damaged stretch a stream may have a hole; what follows it is still true.
+            Verdict::Next | Verdict::Gap { .. } => {}
+            // A batch that was refused after a failed fsync, survived all the same, and was sent again.
+            Verdict::Duplicate { .. } | Verdict::Conflict => continue,
+            Verdict::Overlap { stored } => {
+                trim(&mut batch, stored);
+                first_seq += stored;
+            }
+        }
+        marks.advance(&batch);
+        marks.note_checkpoints(batch.agent, std::mem::take(&mut batch.checkpoints));
+        replayed.rows += batch.len() as u64;
+        unsealed.add(batch.len(), batch_bytes(&batch));
+        shared.enter(first_seq, batch);
+        progress(done.min(total), total);
+    }
+    progress(total, total);
+    replayed.damaged = reader.report().damaged;
+    if replayed.damaged > 0 {
+        tracing::error!(
+            stretches = replayed.damaged,
+            bytes = reader.report().damaged_bytes,
+            "the journal is damaged in the middle; what stood there is lost, everything else was replayed"
+        );
+    }
+    Ok((replayed, unsealed))
+}
+
+/// Removes splits that the catalog does not list (seals that did not finish) and reports listed ones that are missing.
+fn clean_splits(directory: &Path, listed: &[SplitMeta]) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let names: HashSet<&str> = listed.iter().map(|split| split.name.as_str()).collect();
+    let mut found = HashSet::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if names.contains(name.as_str()) {
+            found.insert(name);
+        } else if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    for name in names.iter().filter(|name| !found.contains(**name)) {
+        tracing::error!(
+            split = name,
+            directory = %directory.display(),
+            "the catalog lists a split that is missing; questions that reach into its time will fail: restore it from a backup"
+        );
+    }
+    sync_directory(directory)
+}
+
+fn lock(data_dir: &Path) -> Result<File, OpenError> {
+    let path = data_dir.join("lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| cannot_use(data_dir, &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError(format!(
+            "data_dir = {}: another taffrail is using it; stop that one, or give this one another data_dir",
+            data_dir.display()
+        ))),
+        Err(error) => Err(cannot_use(data_dir, &error)),
+    }
+}
+
+fn cannot_use(path: &Path, error: &dyn std::fmt::Display) -> OpenError {
+    OpenError(format!("data_dir: cannot use {}: {error}", path.display()))
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system has threads left at start")
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime without input or time needs nothing from the system")
+        .block_on(work);
+}
