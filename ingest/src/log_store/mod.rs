@@ -128,7 +128,7 @@ pub enum LogStoreError {
     },
     /// The filter cannot be used.
     #[error(transparent)]
-    Filter(#[from] FilterError),
+    Filter(FilterError),
 }
 
 /// Why work on an answer stopped.

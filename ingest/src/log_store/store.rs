@@ -74,7 +74,13 @@ impl LogStore {
         scan: &Scan,
         emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
     ) -> Result<Ending, LogStoreError> {
-        Ending::of(search(&self.snapshot(), wanted, &wanted.filter.compile()?, scan, emit))
+        Ending::of(search(
+            &self.snapshot(),
+            wanted,
+            &wanted.filter.compile().map_err(LogStoreError::Filter)?,
+            scan,
+            emit,
+        ))
     }
 
     /// Counts matching records per interval (`interval_ms` aligned to the epoch), split by a field's value when `by` is given
@@ -89,7 +95,15 @@ impl LogStore {
         values_max: usize,
         scan: &Scan,
     ) -> Result<IntervalCounts, LogStoreError> {
-        count_by_interval(&self.snapshot(), &filter.compile()?, range, interval_ms, by, values_max, scan)
+        count_by_interval(
+            &self.snapshot(),
+            &filter.compile().map_err(LogStoreError::Filter)?,
+            range,
+            interval_ms,
+            by,
+            values_max,
+            scan,
+        )
     }
 
     /// The commonest `limit` values of each field among matching records. A record whose field is an array counts once for
@@ -102,7 +116,7 @@ impl LogStore {
         limit: usize,
         scan: &Scan,
     ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
-        facets(&self.snapshot(), &filter.compile()?, range, fields, limit, scan)
+        facets(&self.snapshot(), &filter.compile().map_err(LogStoreError::Filter)?, range, fields, limit, scan)
     }
 
     /// Names of the fields that matching records have, with how many of them have it, commonest first.
@@ -112,7 +126,7 @@ impl LogStore {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
-        field_names(&self.snapshot(), &filter.compile()?, range, scan)
+        field_names(&self.snapshot(), &filter.compile().map_err(LogStoreError::Filter)?, range, scan)
     }
 
     /// All records of a trace, oldest first.
