@@ -81,7 +81,8 @@ impl Server {
             stopping: CancellationToken::new(),
             reload,
         });
-        let guard = Guard::new(&settings.server.host_names);
+        let of_this_machine = settings.server.http.ip().is_loopback();
+        let guard = if of_this_machine { Guard::new(&settings.server.host_names) } else { Guard::of_any_name() };
         let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context), guard);
         let http = http_server::serve(listener, router);
         Ok(Server { app, http, sources, stop_sources, lock })

@@ -64,8 +64,9 @@ const KEYS: &[Key] = &[
     .flag("--insecure"),
     key(
         "server.host_names",
-        "Names, besides localhost and plain addresses, by which browsers may call this server; others are refused, so that no \
-         foreign page can reach it through its own name. `[\"*\"]` allows every name, which suits a proxy that checks them.",
+        "Names, besides localhost and plain addresses, by which this server may be called while it listens on this machine \
+         only; others are refused, so that no foreign page can reach it through a name of its own. Name here what a proxy \
+         before it passes on; `[\"*\"]` allows every name.",
     ),
     key("store.retention_age", "Data older than this is removed; \"none\" keeps it for ever."),
     key(
