@@ -61,21 +61,19 @@ async fn follow(
     parameters.extend(from_seq.as_deref().map(|seq| ("from_seq", seq)));
     let mut lines = client.lines("/api/v1/logs/tail", &parameters).await?;
     while let Some(line) = lines.next().await? {
-        let seen = if let Some(record) = line.get("record") {
+        let next = if let Some(record) = line.get("record") {
             print_line(&record_line(record, &arguments.fields, format))?;
-            &record["seq"]
+            record["seq"].as_u64().map(|seq| seq + 1)
         } else if let Some(gap) = line.get("gap") {
             if format == Format::Json {
                 print_line(&line.to_string())?;
             }
             print_remark(&format!("… {} rows passed too fast to be shown; `taffrail query` finds them", gap["rows"]));
-            &gap["to_seq"]
+            gap["to_seq"].as_u64().map(|seq| seq + 1)
         } else {
-            &line["heartbeat"]["seq"]
+            line["heartbeat"]["seq"].as_u64()
         };
-        if let Some(seq) = seen.as_u64() {
-            *next_seq = Some(seq + 1);
-        }
+        *next_seq = next.or(*next_seq);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! `/api/v1/logs/tail`: matching records as they become durable, numbered, so that a reader knows what it missed.
 //!
 //! Lines: `{"record":{"seq",…}}`, `{"gap":{"from_seq","to_seq","rows"}}` when the reader fell behind (the rows are in the
-//! store), and `{"heartbeat":{"seq","time"}}` at the start and each second without a line; `seq` is the last number seen.
+//! store), and `{"heartbeat":{"seq","time"}}` at the start and each second without a line; `seq` is the number to
+//! go on from after the connection broke.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +37,11 @@ pub async fn tail(State(app): State<Arc<App>>, parameters: Parameters) -> Result
             ApiError::bad_request(format!("`from_seq` must be a sequence number of an earlier answer, not `{text}`"))
         })?),
     };
-    let last_seq = from_seq.unwrap_or_else(|| app.ingest.status().next_seq).saturating_sub(1);
+    let next_seq = from_seq.unwrap_or_else(|| app.ingest.status().next_seq);
     let reader = Reader {
         subscription: app.ingest.live_feed().subscribe(from_seq),
         filter,
-        last_seq,
+        next_seq,
         heartbeat_at: Instant::now(),
         stopping: app.stopping.clone(),
     };
@@ -50,7 +51,7 @@ pub async fn tail(State(app): State<Arc<App>>, parameters: Parameters) -> Result
 struct Reader {
     subscription: Subscription,
     filter: CompiledFilter,
-    last_seq: u64,
+    next_seq: u64,
     heartbeat_at: Instant,
     stopping: CancellationToken,
 }
@@ -71,21 +72,21 @@ impl Reader {
                 biased;
                 () = self.stopping.cancelled() => return None,
                 () = sleep_until(self.heartbeat_at) => {
-                    let heartbeat = json!({ "seq": self.last_seq, "time": Timestamp::now().to_string() });
+                    let heartbeat = json!({ "seq": self.next_seq, "time": Timestamp::now().to_string() });
                     return Some(ndjson::line(&json!({ "heartbeat": heartbeat })));
                 }
                 event = self.subscription.next() => event?,
             };
             match event {
                 Event::Record { seq, record } => {
-                    self.last_seq = seq;
+                    self.next_seq = seq + 1;
                     if self.filter.matches(&record) {
                         let id = RecordId { time: record.timestamp, seq };
                         return Some(ndjson::line(&json!({ "record": RecordJson { id, record: &record } })));
                     }
                 }
                 Event::Gap { from_seq, to_seq } => {
-                    self.last_seq = to_seq;
+                    self.next_seq = to_seq + 1;
                     let gap = json!({ "from_seq": from_seq, "to_seq": to_seq, "rows": to_seq - from_seq + 1 });
                     return Some(ndjson::line(&json!({ "gap": gap })));
                 }
