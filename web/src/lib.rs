@@ -9,7 +9,6 @@ pub mod api;
 pub mod api_error;
 pub mod cli;
 pub mod config;
-mod data_dir;
 pub mod http_guard;
 mod http_server;
 mod local_sources;

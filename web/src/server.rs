@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::api::question::Questions;
 use crate::api::{self, App, Listeners};
 use crate::config::Settings;
-use crate::data_dir::DataDirLock;
 use crate::http_guard::Guard;
 use crate::http_server;
 use crate::local_sources;
@@ -33,7 +32,6 @@ pub struct Server {
     http: http_server::Running,
     sources: Vec<Running>,
     stop_sources: CancellationToken,
-    lock: DataDirLock,
 }
 
 impl Server {
@@ -45,12 +43,12 @@ impl Server {
         mut progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> anyhow::Result<Server> {
         let started = Timestamp::now();
-        let lock = DataDirLock::take(&settings.server.data_dir)?;
         // Bound before the journal is replayed: a taken port is told at once.
         let listener = bind_http(settings).await?;
         let store = settings.store.clone();
         let ingest = tokio::task::spawn_blocking(move || Ingest::open(store, &mut progress));
-        let ingest = Arc::new(ingest.await.context("open the store")?.map_err(|error| anyhow!("{error}"))?);
+        let ingest = ingest.await.context("open the store")?;
+        let ingest = Arc::new(ingest.map_err(|error| anyhow!("server.{error} (--data-dir, TAFFRAIL_DATA_DIR)"))?);
 
         let tallies = Arc::new(Tallies::default());
         let stop_sources = CancellationToken::new();
@@ -85,7 +83,7 @@ impl Server {
         let guard = if of_this_machine { Guard::new(&settings.server.host_names) } else { Guard::of_any_name() };
         let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context), guard);
         let http = http_server::serve(listener, router);
-        Ok(Server { app, http, sources, stop_sources, lock })
+        Ok(Server { app, http, sources, stop_sources })
     }
 
     /// Where it listens.
@@ -106,7 +104,6 @@ impl Server {
         self.http.stop(DRAIN_TIME_MAX).await;
         local_sources::wait_for_end(self.sources).await;
         self.app.ingest.shutdown().await;
-        drop(self.lock);
         tracing::info!("stopped: everything taken is on disk");
     }
 }
