@@ -1,1 +1,21 @@
 //! Alert rules: a Prometheus rules file, evaluated on time, with state that survives restarts.
+//!
+//! Reading order: [`rule`] (what a file says), `rule_yaml` (its text), [`comparison`] (the number a rule compares with),
+//! [`template`] (labels and annotations), [`state`] (an alert's life), [`evaluate`] (one evaluation, pure), `overlay`
+//! (what was recorded a moment ago), [`rule_files`] (files that change), [`saved_state`] (what survives a restart),
+//! [`snapshot`] (how everything stands), [`schedule`] (everything on its time).
+//!
+//! Who tells people about alerts lives in the web room: it watches [`schedule::Manager::changes`] and reads
+//! [`schedule::Manager::alerts`].
+
+pub mod comparison;
+pub mod evaluate;
+mod overlay;
+pub mod rule;
+pub mod rule_files;
+mod rule_yaml;
+pub mod saved_state;
+pub mod schedule;
+pub mod snapshot;
+pub mod state;
+pub mod template;

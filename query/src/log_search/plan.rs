@@ -239,7 +239,7 @@ fn number(field: &str, text: &str) -> Option<Result<f64, String>> {
 fn unit_of(field: &str) -> Option<f64> {
     let starts =
         |(at, c): (usize, char)| if c.is_uppercase() { Some(at) } else { (!c.is_alphanumeric()).then_some(at + 1) };
-    let last = field.char_indices().filter_map(starts).last().unwrap_or(0);
+    let last = field.char_indices().filter_map(starts).next_back().unwrap_or(0);
     Some(match field.get(last..)?.to_ascii_lowercase().as_str() {
         "ns" | "nanos" | "nanoseconds" => 1.0,
         "us" | "micros" | "microseconds" => 1e3,

@@ -1,0 +1,348 @@
+//! Every group on its time: evaluated on blocking threads, its series handed to the store, its alerts saved, the files
+//! watched.
+//!
+//! A group is due whenever the wall clock passes a multiple of its interval, moved by an offset that its name decides, so
+//! that groups spread out and a restart goes on in the same rhythm. An evaluation that is late because the one before took
+//! too long is left out and counted, as in Prometheus.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use taffrail_collector::delivery::{Outcome as Delivered, Outlet};
+use taffrail_collector::model::{Batch, Sample, Timestamp};
+use taffrail_collector::source::deliver_patiently;
+use taffrail_ingest::Scan;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::evaluate::{Environment, Outcome, evaluate_group};
+use super::rule::{Group, Problem};
+use super::rule_files::{RuleFiles, stamps};
+use super::saved_state::{SavedState, StateStore};
+use super::snapshot::{GroupSnapshot, NamedAlert, RuleStatus, Status};
+use super::state::Alert;
+use crate::promql::SeriesSource;
+
+/// How often the files are looked at for changes.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Checked settings of the rules.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names or patterns of rules files.
+    pub rules: Vec<String>,
+    /// How often groups are evaluated that do not say it.
+    pub interval: Duration,
+    /// How long one expression may take.
+    pub timeout: Duration,
+    /// How many rows one expression may look at.
+    pub rows_max: u64,
+    /// Labels of this server in templates.
+    pub external_labels: BTreeMap<String, String>,
+    /// Where people reach this server.
+    pub external_url: String,
+}
+
+/// The running rules. Cheap to clone.
+#[derive(Clone)]
+pub struct Manager {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    source: Arc<dyn SeriesSource + Send + Sync>,
+    outlet: Outlet,
+    store: Arc<dyn StateStore>,
+    loaded: Mutex<Loaded>,
+    changes: watch::Sender<u64>,
+    stop: CancellationToken,
+}
+
+/// What runs now, and where it came from.
+#[derive(Default)]
+struct Loaded {
+    patterns: Vec<String>,
+    files: RuleFiles,
+    groups: Vec<Running>,
+    problems: Vec<Problem>,
+}
+
+/// A group and its task.
+struct Running {
+    group: Arc<Group>,
+    status: Arc<Mutex<Status>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Manager {
+    /// Reads the files, takes up the saved state and starts the groups; call it inside a tokio runtime. With a problem in any
+    /// file nothing starts. Blocks while it reads.
+    pub fn start(
+        config: Config,
+        source: Arc<dyn SeriesSource + Send + Sync>,
+        outlet: Outlet,
+        store: Arc<dyn StateStore>,
+        stop: CancellationToken,
+    ) -> Result<Manager, Vec<Problem>> {
+        let files = RuleFiles::read(&config.rules)?;
+        let groups = files.parse()?;
+        let saved = store.load().map_or_else(SavedState::default, |document| {
+            SavedState::from_document(&document).unwrap_or_else(|error| {
+                warn!("{error}; alerts start afresh");
+                SavedState::default()
+            })
+        });
+        let loaded = Loaded { patterns: config.rules.clone(), ..Loaded::default() };
+        let (changes, _) = watch::channel(0);
+        let manager = Manager {
+            inner: Arc::new(Inner { config, source, outlet, store, loaded: Mutex::new(loaded), changes, stop }),
+        };
+        manager.inner.replace(files, groups, &saved);
+        tokio::spawn(watch_files(manager.inner.clone()));
+        Ok(manager)
+    }
+
+    /// Reads the files again, named by these patterns from now on. With a problem in any of them everything stays as it was.
+    /// Blocks while it reads. Gives the number of groups.
+    pub fn reload(&self, patterns: Vec<String>) -> Result<usize, Vec<Problem>> {
+        self.inner.loaded.lock().patterns = patterns.clone();
+        let read = RuleFiles::read(&patterns).and_then(|files| files.parse().map(|groups| (files, groups)));
+        self.inner.take(read)
+    }
+
+    /// All groups in the order of their files.
+    pub fn snapshot(&self) -> Vec<GroupSnapshot> {
+        let loaded = self.inner.loaded.lock();
+        let default = self.inner.config.interval;
+        loaded.groups.iter().map(|running| running.status.lock().snapshot(&running.group, default)).collect()
+    }
+
+    /// Every alert that is pending, firing, or was resolved within the last quarter of an hour.
+    pub fn alerts(&self) -> Vec<NamedAlert> {
+        let loaded = self.inner.loaded.lock();
+        loaded.groups.iter().flat_map(|running| running.status.lock().alerts(&running.group)).collect()
+    }
+
+    /// What was wrong with the files when they were last read; the rules before that are still at work.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.inner.loaded.lock().problems.clone()
+    }
+
+    /// Counts up whenever an evaluation or a reload may have changed an alert.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Waits until every evaluation under way has ended, after the token given at the start was cancelled.
+    pub async fn stopped(&self) {
+        self.inner.stop.cancelled().await;
+        let tasks: Vec<_> = self.inner.loaded.lock().groups.drain(..).map(|running| running.task).collect();
+        for task in tasks {
+            // A task that panicked was logged by the panic itself.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Inner {
+    fn take(self: &Arc<Self>, read: Result<(RuleFiles, Vec<Group>), Vec<Problem>>) -> Result<usize, Vec<Problem>> {
+        match read {
+            Ok((files, groups)) => {
+                let count = groups.len();
+                let current = self.current_state();
+                self.replace(files, groups, &current);
+                info!("alert rules: {count} groups are at work");
+                Ok(count)
+            }
+            Err(problems) => {
+                let mut loaded = self.loaded.lock();
+                if loaded.problems != problems {
+                    for problem in &problems {
+                        warn!("alert rules stay as they were: {problem}");
+                    }
+                    loaded.problems = problems.clone();
+                }
+                Err(problems)
+            }
+        }
+    }
+
+    /// Puts these groups to work; those that did not change go on undisturbed, others take their alerts from `state`.
+    fn replace(self: &Arc<Self>, files: RuleFiles, groups: Vec<Group>, state: &SavedState) {
+        let mut loaded = self.loaded.lock();
+        let mut before: Vec<Running> = std::mem::take(&mut loaded.groups);
+        for group in groups {
+            let same = before.iter().position(|running| *running.group == group);
+            let running = match same {
+                Some(at) => before.swap_remove(at),
+                None => self.run(group, state),
+            };
+            loaded.groups.push(running);
+        }
+        before.iter().for_each(|running| running.stop.cancel());
+        loaded.files = files;
+        loaded.problems.clear();
+        drop(loaded);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn run(self: &Arc<Self>, group: Group, state: &SavedState) -> Running {
+        let group = Arc::new(group);
+        let status = Arc::new(Mutex::new(Status::new(state.alerts_of(&group))));
+        let stop = self.stop.child_token();
+        let task = tokio::spawn(run_group(self.clone(), group.clone(), status.clone(), stop.clone()));
+        Running { group, status, stop, task }
+    }
+
+    fn current_state(&self) -> SavedState {
+        let mut state = SavedState::default();
+        for running in &self.loaded.lock().groups {
+            state.add(&running.group, &running.status.lock().all_alerts());
+        }
+        state
+    }
+
+    fn evaluate(&self, group: &Group, alerts: &mut [Vec<Alert>], time: Timestamp) -> Vec<Outcome> {
+        let config = &self.config;
+        let environment = Environment {
+            source: &*self.source,
+            scan: &|| Scan::new(Some(config.timeout), config.rows_max),
+            external_labels: &config.external_labels,
+            external_url: &config.external_url,
+        };
+        evaluate_group(group, alerts, &environment, time)
+    }
+}
+
+/// Evaluates one group until it is stopped.
+async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Status>>, stop: CancellationToken) {
+    let interval = group.interval.unwrap_or(inner.config.interval);
+    let mut before: Option<Timestamp> = None;
+    loop {
+        let now = Timestamp::now();
+        let due = next_due(&group, interval, before.map_or(now, |before| now.max(before)));
+        if let Some(before) = before {
+            let passed = due.saturating_since(before).as_nanos() / interval.as_nanos().max(1);
+            status.lock().missed += u64::try_from(passed).unwrap_or(u64::MAX).saturating_sub(1);
+        }
+        before = Some(due);
+        tokio::select! {
+            () = tokio::time::sleep(due.saturating_since(now)) => {}
+            () = stop.cancelled() => return,
+        }
+        let evaluation = tokio::task::spawn_blocking({
+            let (inner, group, status) = (inner.clone(), group.clone(), status.clone());
+            move || {
+                let mut alerts = status.lock().all_alerts();
+                let outcomes = inner.evaluate(&group, &mut alerts, due);
+                let (samples, changed) = status.lock().finish(alerts, outcomes, due);
+                if changed {
+                    inner.store.save(&inner.current_state().to_document());
+                }
+                samples
+            }
+        });
+        let Ok(samples) = evaluation.await else {
+            // The panic was logged; the group's alerts are as they were, and its next evaluation may go better.
+            status.lock().fail("the evaluation ended unexpectedly; see the server's log");
+            continue;
+        };
+        inner.changes.send_modify(|count| *count += 1);
+        if let Err(reason) = deliver(&inner.outlet, samples, &stop).await {
+            status.lock().fail(&format!("the results could not be stored: {reason}"));
+        }
+    }
+}
+
+async fn deliver(outlet: &Outlet, samples: Vec<Sample>, stop: &CancellationToken) -> Result<(), String> {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    match deliver_patiently(outlet, Batch { samples, ..Batch::local() }, stop).await {
+        Delivered::Refused(refusal) => Err(refusal.message),
+        Delivered::Stored { .. } | Delivered::Duplicate { .. } | Delivered::Gap { .. } => Ok(()),
+    }
+}
+
+/// The first moment after `now` at which the group is due.
+fn next_due(group: &Group, interval: Duration, now: Timestamp) -> Timestamp {
+    let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX).max(1);
+    // The offset must be the same after a restart, so it comes from a hash that does not change: FNV-1a.
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    (&group.file, &group.name).hash(&mut hasher);
+    let offset = (hasher.finish() % width.unsigned_abs()) as i64;
+    let since = now.unix_nanos().saturating_sub(offset).rem_euclid(width);
+    Timestamp::from_unix_nanos(now.unix_nanos().saturating_add(width - since))
+}
+
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// Reads the files again when they change.
+async fn watch_files(inner: Arc<Inner>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        let inner = inner.clone();
+        // A panic here would have been logged; the next look may go better.
+        let _ = tokio::task::spawn_blocking(move || look_again(&inner)).await;
+    }
+}
+
+fn look_again(inner: &Arc<Inner>) {
+    let (patterns, known) = {
+        let loaded = inner.loaded.lock();
+        (loaded.patterns.clone(), loaded.files.stamps.clone())
+    };
+    if stamps(&patterns).is_ok_and(|stamps| stamps == known) {
+        return;
+    }
+    let read = RuleFiles::read(&patterns);
+    if let Ok(files) = &read {
+        let mut loaded = inner.loaded.lock();
+        if loaded.files.same_texts(files) {
+            loaded.files = files.clone();
+            loaded.problems.clear();
+            return;
+        }
+    }
+    // What is wrong is kept for `problems`, and logged once.
+    let _ = inner.take(read.and_then(|files| files.parse().map(|groups| (files, groups))));
+}
+
+impl Status {
+    /// Takes an evaluation's results: the series to store, and whether the saved state must be written again.
+    fn finish(&mut self, alerts: Vec<Vec<Alert>>, outcomes: Vec<Outcome>, time: Timestamp) -> (Vec<Sample>, bool) {
+        let mut samples = Vec::new();
+        let mut changed = false;
+        self.last_evaluation = Some(time);
+        self.iterations += 1;
+        self.duration = outcomes.iter().map(|outcome| outcome.duration).sum();
+        for ((rule, alerts), mut outcome) in self.rules.iter_mut().zip(alerts).zip(outcomes) {
+            samples.append(&mut outcome.samples);
+            changed |= !RuleStatus::same_lives(&rule.alerts, &alerts);
+            rule.take(alerts, outcome);
+        }
+        (samples, changed)
+    }
+}
