@@ -76,6 +76,13 @@ pub fn peek(bytes: &[u8]) -> Result<FrameHeader, FrameError> {
     FrameHeader::read(bytes)
 }
 
+/// Gives a frame another place, without touching its body.
+pub fn set_place(frame: &mut [u8], place: StreamPlace) -> Result<(), FrameError> {
+    let header = FrameHeader { place: Some(place), ..peek(frame)? };
+    frame[..HEADER_BYTES].copy_from_slice(&header.write());
+    Ok(())
+}
+
 impl FrameHeader {
     /// Log records and samples: how many sequence numbers the frame takes.
     pub fn rows(&self) -> u32 {

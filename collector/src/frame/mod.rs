@@ -56,7 +56,7 @@ mod value;
 
 pub use decode::decode;
 pub use encode::{EncodeError, encode};
-pub use header::{FrameError, FrameHeader, HEADER_BYTES, peek};
+pub use header::{FrameError, FrameHeader, HEADER_BYTES, peek, set_place};
 
 /// A body's bytes at most, decompressed.
 pub const RAW_BYTES_MAX: usize = 64 << 20;

@@ -254,6 +254,19 @@ fn frames_stand_one_behind_the_other() {
 }
 
 #[test]
+fn a_frame_gets_another_place_and_keeps_its_content() {
+    let mut batch = small_batch();
+    let mut frame = encoded(&batch);
+    for first_seq in [0, 7] {
+        let place = StreamPlace { epoch: 3, stream: 1, lane: Lane::Urgent, first_seq };
+        set_place(&mut frame, place).unwrap();
+        batch.place = Some(place);
+        assert_eq!(decode(&frame).unwrap().0, batch);
+    }
+    assert!(set_place(&mut frame[..HEADER_BYTES - 1], batch.place.unwrap()).is_err());
+}
+
+#[test]
 fn another_version_is_refused_with_its_number() {
     let mut frame = encoded(&Batch::local());
     frame[4] = 9;

@@ -36,7 +36,8 @@ pub enum JournalError {
         source: io::Error,
     },
     /// Records that were appended and not yet synced are lost, and must be answered for as not stored. Their sequence
-    /// numbers are given again: [`JournalWriter::next_seq`] is `lost_from` now. (Should the process die before anything took
+    /// numbers are given again: [`JournalWriter::next_seq`] is `lost_from` now. When it was an append that failed so, nothing
+    /// more is appended before [`JournalWriter::sync`] was called and told it again. (Should the process die before anything took
     /// their place, the next start may find some of them all the same.)
     #[error("records from {lost_from} on are not durable: cannot {action} {path}: {source}")]
     Lost {
@@ -148,7 +149,12 @@ impl<F: FileSystem> JournalWriter<F> {
         }
         let full = self.segments.last().is_some_and(|segment| segment.bytes > self.config.segment_bytes_max);
         if full && self.active.is_some() {
-            self.sync()?;
+            if let Err(error) = self.sync() {
+                if let JournalError::Lost { path, source, .. } = &error {
+                    self.lost = Some((path.clone(), source.to_string()));
+                }
+                return Err(error);
+            }
             self.active = None;
         }
         if self.active.is_none() {
@@ -190,10 +196,15 @@ impl<F: FileSystem> JournalWriter<F> {
         Ok(())
     }
 
+    /// Whether [`Self::remove_below`] has something to remove.
+    pub fn can_remove_below(&self, seq: u64) -> bool {
+        self.segments.get(1).is_some_and(|next| next.first_seq <= seq)
+    }
+
     /// Removes the segments all of whose rows are below `seq`, but never the last, which says where the journal goes on.
     pub fn remove_below(&mut self, seq: u64) -> Result<(), JournalError> {
         let mut removed = false;
-        while self.segments.get(1).is_some_and(|next| next.first_seq <= seq) {
+        while self.can_remove_below(seq) {
             let path = &self.segments[0].path;
             match self.file_system.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", path, error)),

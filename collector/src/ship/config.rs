@@ -1,0 +1,53 @@
+//! What an agent's sender is told.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The sender's settings, part of `[collector]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShipConfig {
+    /// Servers to deliver to, tried in turn (`https://logs-a:6464`). At least one.
+    pub to: Vec<String>,
+    /// The file that holds the token to show to the servers: one line. It is read again whenever a server refuses the token,
+    /// so that it can be changed while the agent runs. Absent: no token is shown.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// Where the agent's identity and its spool lie. Not shared with another agent.
+    pub state_dir: PathBuf,
+    /// Bytes the spool may hold. While it is full, files are not read further (nothing is lost) and sockets drop what comes
+    /// (counted). Default 1 GiB; raise it to bridge longer outages, lower it on small disks.
+    #[serde(default = "default_spool_bytes_max")]
+    pub spool_bytes_max: u64,
+}
+
+impl ShipConfig {
+    /// The default settings for these servers and this directory.
+    pub fn new(to: Vec<String>, state_dir: PathBuf) -> ShipConfig {
+        ShipConfig { to, token_file: None, state_dir, spool_bytes_max: default_spool_bytes_max() }
+    }
+
+    /// Bytes of a spool's segment: small enough that little is read to find a place in it and that room is given back soon,
+    /// large enough that files are few.
+    pub(super) fn segment_bytes_max(&self) -> u64 {
+        (self.spool_bytes_max / 8).clamp(64 << 10, 16 << 20)
+    }
+}
+
+fn default_spool_bytes_max() -> u64 {
+    1 << 30
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_a_default_and_what_is_unknown_is_refused() {
+        let config: ShipConfig = serde_json::from_str(r#"{"to":["http://a:1"],"state_dir":"/s"}"#).unwrap();
+        assert_eq!(config, ShipConfig::new(vec!["http://a:1".to_owned()], "/s".into()));
+        let error = serde_json::from_str::<ShipConfig>(r#"{"to":[],"state_dir":"/s","spool":1}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `spool`"), "{error}");
+    }
+}

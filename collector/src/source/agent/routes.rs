@@ -1,0 +1,170 @@
+//! The two routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::FromRequest;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::StreamMarks;
+use crate::delivery::{Outcome, Refusal, RefusalReason};
+use crate::frame::{self, FrameError};
+use crate::model::{AgentId, Batch};
+use crate::source::{SourceContext, Tally};
+
+/// A frame's bytes at most; agents send batches of some MiB.
+const BODY_BYTES_MAX: usize = 20 << 20;
+
+struct Receiver {
+    context: SourceContext,
+    marks: Arc<dyn StreamMarks>,
+    tally: Arc<Tally>,
+}
+
+#[derive(Deserialize)]
+struct Asker {
+    agent: String,
+}
+
+/// The routes, to be mounted on the HTTP server behind its check of tokens.
+pub fn routes(context: SourceContext, streams: Arc<dyn StreamMarks>) -> Router {
+    let tally = context.tallies.of("agent", "/api/v1/ship");
+    Router::new()
+        .route("/api/v1/ship", post(ship))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .route("/api/v1/streams", get(tell))
+        .with_state(Arc::new(Receiver { context, marks: streams, tally }))
+}
+
+async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            receiver.tally.problem("body_too_large", 1, b"");
+            let message = format!("a frame of more than {BODY_BYTES_MAX} bytes: send smaller batches");
+            return answer_error(StatusCode::PAYLOAD_TOO_LARGE, &message, None);
+        }
+        Err(rejection) => {
+            receiver.tally.problem("body_broke_off", 1, b"");
+            return answer_error(StatusCode::SERVICE_UNAVAILABLE, &rejection.body_text(), Some(Duration::ZERO));
+        }
+    };
+    let bytes = body.len() as u64;
+    let decoding = tokio::task::spawn_blocking(move || read_frame(&body).map_err(|error| (error, body)));
+    let batch = match decoding.await {
+        Ok(Ok(batch)) => batch,
+        Ok(Err((error, body))) => return receiver.answer_unreadable(&error, &body),
+        Err(_) => return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "decoding the frame failed", None),
+    };
+    let rows = batch.len() as u64;
+    let outcome = receiver.context.outlet.deliver(batch).await;
+    match outcome {
+        Outcome::Stored { acked_through } => {
+            receiver.tally.took(rows, bytes);
+            Json(json!({"acked_through": acked_through, "duplicate": false})).into_response()
+        }
+        Outcome::Duplicate { acked_through } => {
+            receiver.tally.problem("duplicate_batch", 1, b"");
+            Json(json!({"acked_through": acked_through, "duplicate": true})).into_response()
+        }
+        Outcome::Gap { expected } => {
+            receiver.tally.problem("gap", 1, b"");
+            (StatusCode::CONFLICT, Json(json!({"expected": expected}))).into_response()
+        }
+        Outcome::Refused(refusal) => {
+            receiver.tally.problem(refusal.reason.name(), 1, refusal.message.as_bytes());
+            answer_refusal(&refusal)
+        }
+    }
+}
+
+async fn tell(State(receiver): State<Arc<Receiver>>, Query(asker): Query<Asker>) -> Response {
+    let Ok(agent) = u128::from_str_radix(&asker.agent, 16).map(AgentId) else {
+        return answer_error(StatusCode::BAD_REQUEST, "agent must be 32 hexadecimal digits", None);
+    };
+    // The marks lie in a database.
+    let asking =
+        tokio::task::spawn_blocking(move || (receiver.marks.streams(agent), receiver.marks.checkpoints(agent)));
+    let Ok((streams, checkpoints)) = asking.await else {
+        return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "reading the stream marks failed", None);
+    };
+    let streams: Vec<_> = streams
+        .into_iter()
+        .map(|(epoch, stream, acked_through)| {
+            json!({"epoch": format!("{epoch:016x}"), "stream": stream, "acked_through": acked_through})
+        })
+        .collect();
+    let checkpoints: Vec<_> = checkpoints
+        .into_iter()
+        .map(|checkpoint| json!({"key": checkpoint.key, "value_base64": STANDARD.encode(checkpoint.value)}))
+        .collect();
+    Json(json!({"streams": streams, "checkpoints": checkpoints})).into_response()
+}
+
+/// Why a body is no batch of an agent.
+enum Unreadable {
+    Frame(FrameError),
+    Content(&'static str),
+}
+
+fn read_frame(body: &[u8]) -> Result<Batch, Unreadable> {
+    let (batch, length) = frame::decode(body).map_err(Unreadable::Frame)?;
+    if length != body.len() {
+        return Err(Unreadable::Content("there are bytes behind the frame"));
+    }
+    if batch.agent == AgentId::LOCAL {
+        return Err(Unreadable::Content("the agent id 0 is the server's own"));
+    }
+    if batch.place.is_none() {
+        return Err(Unreadable::Content("the frame has no place in a stream"));
+    }
+    Ok(batch)
+}
+
+impl Receiver {
+    fn answer_unreadable(&self, error: &Unreadable, body: &[u8]) -> Response {
+        let (status, reason, message, retry_after) = match error {
+            // Damage on the way: the agent's own copy is sound, as its journal's checksums say.
+            Unreadable::Frame(
+                error @ (FrameError::Incomplete { .. } | FrameError::HeaderDamaged | FrameError::BodyDamaged),
+            ) => (StatusCode::SERVICE_UNAVAILABLE, "damaged_frame", error.to_string(), Some(Duration::from_secs(1))),
+            Unreadable::Frame(error @ FrameError::Version(_)) => {
+                (StatusCode::NOT_IMPLEMENTED, "unknown_version", error.to_string(), None)
+            }
+            Unreadable::Frame(error) => (StatusCode::BAD_REQUEST, "malformed_frame", error.to_string(), None),
+            Unreadable::Content(message) => (StatusCode::BAD_REQUEST, "malformed_frame", (*message).to_owned(), None),
+        };
+        self.tally.problem(reason, 1, body);
+        answer_error(status, &message, retry_after)
+    }
+}
+
+fn answer_refusal(refusal: &Refusal) -> Response {
+    let status = match refusal.reason {
+        RefusalReason::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        RefusalReason::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        RefusalReason::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+        RefusalReason::WriteFailed | RefusalReason::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalReason::IdentityConflict => StatusCode::FORBIDDEN,
+    };
+    answer_error(status, &refusal.message, refusal.retry_after)
+}
+
+fn answer_error(status: StatusCode, message: &str, retry_after: Option<Duration>) -> Response {
+    let mut headers = HeaderMap::new();
+    if let Some(wait) = retry_after {
+        // Whole seconds are all that the header knows: none below a second, else rounded up.
+        let seconds = wait.as_millis().div_ceil(1000);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+    }
+    (status, headers, Json(json!({"error": {"message": message}}))).into_response()
+}
