@@ -18,6 +18,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 use taffrail_collector::delivery::{Delivery, Outlet};
+use taffrail_collector::file_system::RealFileSystem;
 use taffrail_collector::frame;
 use taffrail_collector::model::{AgentId, Checkpoint, Timestamp};
 use thiserror::Error;
@@ -125,7 +126,7 @@ pub struct IngestStatus {
     pub split_rows: u64,
     /// Their bytes.
     pub split_bytes: u64,
-    /// Series known.
+    /// Series known: of each metric the most that one block or the head holds.
     pub series: u64,
     /// Series blocks on disk.
     pub blocks: u64,
@@ -147,7 +148,7 @@ impl Ingest {
     /// Opens or creates the store below `config.data_dir`, replays the journal, starts the pipeline's threads.
     /// `progress` is told (done, total) bytes of the replay.
     pub fn open(config: IngestConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<Ingest, OpenError> {
-        crate::startup::open(config, progress)
+        crate::startup::open(config, RealFileSystem, progress)
     }
 
     /// Where batches go in.
@@ -202,7 +203,7 @@ impl Ingest {
             splits: logs.splits as u64,
             split_rows: logs.split_rows,
             split_bytes: logs.split_bytes,
-            series: series.head_series,
+            series: self.shared.series.metrics("", usize::MAX).iter().map(|metric| metric.series).sum(),
             blocks: series.blocks,
             block_bytes: series.block_bytes,
             journal_bytes: counters.journal_bytes.load(Relaxed),

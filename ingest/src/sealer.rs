@@ -96,6 +96,8 @@ impl Sealer {
             if done.send(Command::Sealed(result.map_err(|error| error.to_string()))).is_err() || finished {
                 return;
             }
+            // A full disk may be what failed, and what is too old may be what fills it.
+            self.retention.enforce(&self.logs, &self.series, &self.catalog);
             let again = Instant::now() + RETRY;
             while Instant::now() < again {
                 if self.abandon.load(Relaxed) {

@@ -19,9 +19,9 @@ use std::sync::mpsc::sync_channel;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use taffrail_collector::delivery;
-use taffrail_collector::file_system::RealFileSystem;
+use taffrail_collector::file_system::FileSystem;
 use taffrail_collector::frame;
-use taffrail_collector::journal::{JournalConfig, JournalReader, JournalWriter};
+use taffrail_collector::journal::{JournalConfig, JournalError, JournalReader, JournalWriter};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{DiskSpace, Limits, UNREADABLE, batch_bytes};
@@ -38,14 +38,18 @@ use crate::stream_marks::{StreamMarks, Verdict, trim};
 use crate::write_ahead::{SealTriggers, Shared, Unsealed, Writer};
 
 /// Batches that wait to be encoded. They are not in the memory limit yet, so they are few.
-const DELIVERIES: usize = 32;
+const DELIVERIES: usize = 16;
 /// Encoded batches that wait for the writer: enough to fill a group while an fsync runs.
-const PREPARED: usize = 64;
+const PREPARED: usize = 32;
 /// A sealed segment is removed as a whole, so segments are much smaller than a head.
 const SEGMENT_BYTES: u64 = 32 << 20;
 
-/// See [`Ingest::open`].
-pub fn open(config: IngestConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<Ingest, OpenError> {
+/// See [`Ingest::open`]. The journal lies on `file_system`, everything else on the real one.
+pub fn open<F: FileSystem>(
+    config: IngestConfig,
+    file_system: F,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Ingest, OpenError> {
     let data_dir = &config.data_dir;
     fs::create_dir_all(data_dir).map_err(|error| cannot_use(data_dir, &error))?;
     let lock = lock(data_dir)?;
@@ -61,7 +65,7 @@ pub fn open(config: IngestConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<
 
     let journal_directory = data_dir.join("journal");
     let journal_config = JournalConfig { directory: journal_directory.clone(), segment_bytes_max: SEGMENT_BYTES };
-    let journal = JournalWriter::open(RealFileSystem, journal_config, sealed_through)
+    let journal = JournalWriter::open(file_system.clone(), journal_config, sealed_through)
         .map_err(|error| cannot_use(&journal_directory, &error))?;
 
     let limits = Limits {
@@ -80,16 +84,19 @@ pub fn open(config: IngestConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<
         crashed: Arc::new(AtomicBool::new(false)),
     };
     let total = journal.disk_bytes();
-    let (replayed, unsealed) = replay(&shared, &journal_directory, sealed_through, total, progress)?;
+    let reader = JournalReader::open(file_system, &journal_directory, sealed_through)
+        .map_err(|error| cannot_use(&journal_directory, &error))?;
+    let (replayed, unsealed) =
+        replay(&shared, reader, total, progress).map_err(|error| cannot_use(&journal_directory, &error))?;
     Ok(start(&config, limits, shared, catalog, journal, (replayed, unsealed), lock))
 }
 
-fn start(
+fn start<F: FileSystem>(
     config: &IngestConfig,
     limits: Limits,
     shared: Shared,
     catalog: Catalog,
-    journal: JournalWriter<RealFileSystem>,
+    journal: JournalWriter<F>,
     (replayed, unsealed): (Replayed, Unsealed),
     lock: File,
 ) -> Ingest {
@@ -121,18 +128,15 @@ fn start(
 }
 
 /// Rebuilds heads, marks and checkpoints from what the journal holds beyond the last seal.
-fn replay(
+fn replay<F: FileSystem>(
     shared: &Shared,
-    directory: &Path,
-    from_seq: u64,
+    mut reader: JournalReader<F>,
     total: u64,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Replayed, Unsealed), OpenError> {
-    let fail = |error| cannot_use(directory, &error);
-    let mut reader = JournalReader::open(RealFileSystem, directory, from_seq).map_err(fail)?;
+) -> Result<(Replayed, Unsealed), JournalError> {
     let (mut replayed, mut unsealed, mut done) = (Replayed::default(), Unsealed::default(), 0u64);
     let mut marks = shared.marks.lock();
-    while let Some(record) = reader.next_record().map_err(fail)? {
+    while let Some(record) = reader.next_record()? {
         done += record.payload.len() as u64;
         let mut batch = match frame::decode(&record.payload) {
             Ok((batch, _)) => batch,

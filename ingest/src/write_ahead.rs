@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use taffrail_collector::delivery::{Outcome, Receipt, Refusal};
-use taffrail_collector::file_system::RealFileSystem;
+use taffrail_collector::file_system::FileSystem;
 use taffrail_collector::frame::{self, EncodeError};
 use taffrail_collector::journal::{JournalError, JournalWriter};
 use taffrail_collector::model::Batch;
@@ -92,8 +92,8 @@ pub struct Shared {
 }
 
 /// The writer's state.
-pub struct Writer {
-    journal: JournalWriter<RealFileSystem>,
+pub struct Writer<F: FileSystem> {
+    journal: JournalWriter<F>,
     shared: Shared,
     limits: Limits,
     triggers: SealTriggers,
@@ -147,16 +147,16 @@ enum WaitingKind {
     Duplicate { acked_through: u64 },
 }
 
-impl Writer {
+impl<F: FileSystem> Writer<F> {
     /// A writer that goes on where the journal ends.
     pub fn new(
-        journal: JournalWriter<RealFileSystem>,
+        journal: JournalWriter<F>,
         shared: Shared,
         limits: Limits,
         triggers: SealTriggers,
         sealer: SyncSender<SealJob>,
         unsealed: Unsealed,
-    ) -> Writer {
+    ) -> Writer<F> {
         let writer = Writer {
             journal,
             shared,

@@ -90,6 +90,15 @@ pub enum Test {
 }
 
 impl Filter {
+    /// The part of the range in which records can pass, as far as the filter says so itself (`time:>=…`).
+    pub(super) fn narrow(&self, range: TimeRange) -> TimeRange {
+        match self {
+            Filter::Time(within) => TimeRange { start: range.start.max(within.start), end: range.end.min(within.end) },
+            Filter::And(filters) => filters.iter().fold(range, |range, filter| filter.narrow(range)),
+            _ => range,
+        }
+    }
+
     /// Prepares the filter for many records: compiles its regular expressions, resolves its names. Refuses what is too
     /// large ([`FilterError`] says what and how).
     pub fn compile(&self) -> Result<CompiledFilter, FilterError> {

@@ -14,7 +14,7 @@ use super::split::Split;
 use super::split_reader::SplitReader;
 use super::store::Snapshot;
 use super::{Interrupt, Order, RecordId, Search, StoredRecord};
-use crate::scan::Scan;
+use crate::scan::{Scan, TimeRange};
 
 /// Rows of a chunk between two looks at the scan's budget.
 const ROWS_PER_TOUCH: usize = 1000;
@@ -27,7 +27,7 @@ pub fn search(
     scan: &Scan,
     emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
 ) -> Result<(), Interrupt> {
-    let question = Question { wanted, filter, scan };
+    let question = Question { wanted, range: wanted.filter.narrow(wanted.range), filter, scan };
     let mut left = wanted.limit;
     if left == 0 {
         return Ok(());
@@ -44,6 +44,7 @@ pub fn search(
 
 struct Question<'a> {
     wanted: &'a Search,
+    range: TimeRange,
     filter: &'a CompiledFilter,
     scan: &'a Scan,
 }
@@ -55,7 +56,7 @@ impl Question<'_> {
     }
 
     fn wants(&self, id: RecordId) -> bool {
-        self.wanted.range.contains(id.time) && self.wanted.after.is_none_or(|after| self.rank(id) > self.rank(after))
+        self.range.contains(id.time) && self.wanted.after.is_none_or(|after| self.rank(id) > self.rank(after))
     }
 
     /// The place of the first record that a part with these bounds could give; none when it has nothing that is wanted.
@@ -64,7 +65,7 @@ impl Question<'_> {
             Order::NewestFirst => (newest, oldest),
             Order::OldestFirst => (oldest, newest),
         };
-        let outside = !self.wanted.range.overlaps(oldest.time, newest.time)
+        let outside = !self.range.overlaps(oldest.time, newest.time)
             || self.wanted.after.is_some_and(|after| self.rank(last) <= self.rank(after));
         (!outside).then(|| self.rank(first))
     }
@@ -82,7 +83,8 @@ fn rank(order: Order, id: RecordId) -> (i64, u64) {
 struct Merge<'a> {
     unopened: Vec<((i64, u64), Part<'a>)>,
     open: BinaryHeap<Next>,
-    splits: Vec<SplitRows>,
+    /// Open splits; none once all their rows were looked at, so that a question over many holds few open at a time.
+    splits: Vec<Option<SplitRows>>,
     /// Matching rows of opened chunks.
     in_memory: BinaryHeap<InMemory<'a>>,
 }
@@ -171,7 +173,7 @@ impl<'a> Merge<'a> {
 
     fn open_split(&mut self, split: &Split, question: &Question<'_>) -> Result<(), Interrupt> {
         let reader = split.reader()?;
-        let mut range = reader.rows_in(question.wanted.range);
+        let mut range = reader.rows_in(question.range);
         if let Some(after) = question.wanted.after {
             let rest = reader.rows_after(question.wanted.order, after);
             range = range.start.max(rest.start)..range.end.min(rest.end);
@@ -182,15 +184,19 @@ impl<'a> Merge<'a> {
         }
         let Bounds { sure, mut possible } = bounds(&reader, question.filter, question.scan)?;
         possible.keep(range.clone());
-        self.splits.push(SplitRows { reader, sure, possible, left: range, block: None });
+        self.splits.push(Some(SplitRows { reader, sure, possible, left: range, block: None }));
         self.advance(self.splits.len() - 1, question)
     }
 
     /// Finds the next record of an open split.
     fn advance(&mut self, split: usize, question: &Question<'_>) -> Result<(), Interrupt> {
-        match self.splits[split].next(question)? {
+        let rows = self.splits[split].as_mut().expect("a split that gave a record was not at its end");
+        match rows.next(question)? {
             Some(record) => self.open.push(Next { rank: question.rank(record.id), record, split }),
-            None => question.scan.finish_part(),
+            None => {
+                self.splits[split] = None;
+                question.scan.finish_part();
+            }
         }
         Ok(())
     }

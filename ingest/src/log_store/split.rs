@@ -1,9 +1,10 @@
 //! A split as the store holds it: what the catalog knows of it, opened when a question first needs it.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -34,24 +35,52 @@ pub struct Split {
     /// What the catalog knows of it.
     pub meta: SplitMeta,
     path: PathBuf,
-    reader: Mutex<Option<Arc<SplitReader>>>,
+    reader: Mutex<Weak<SplitReader>>,
+    readers: Arc<OpenReaders>,
     doomed: AtomicBool,
+}
+
+/// The splits that were read last, kept open: each open one takes a file descriptor and a few mappings, of which a process
+/// has a thousand and some ten thousands.
+#[derive(Default)]
+pub struct OpenReaders(Mutex<VecDeque<Arc<SplitReader>>>);
+
+/// Splits that stay open while no question reads them.
+const OPEN_MAX: usize = 64;
+
+impl OpenReaders {
+    /// Keeps this one, and lets the one go that was not used for longest.
+    fn keep(&self, reader: &Arc<SplitReader>) {
+        let mut kept = self.0.lock();
+        if let Some(at) = kept.iter().position(|other| Arc::ptr_eq(other, reader)) {
+            kept.remove(at);
+        }
+        kept.push_back(reader.clone());
+        if kept.len() > OPEN_MAX {
+            kept.pop_front();
+        }
+    }
+
+    fn forget(&self, reader: &Weak<SplitReader>) {
+        self.0.lock().retain(|kept| !std::ptr::eq(Arc::as_ptr(kept), reader.as_ptr()));
+    }
 }
 
 impl Split {
     /// The split at `path`, not opened yet.
-    pub fn new(path: PathBuf, meta: SplitMeta) -> Split {
-        Split { meta, path, reader: Mutex::new(None), doomed: AtomicBool::new(false) }
+    pub fn new(path: PathBuf, meta: SplitMeta, readers: Arc<OpenReaders>) -> Split {
+        Split { meta, path, reader: Mutex::new(Weak::new()), readers, doomed: AtomicBool::new(false) }
     }
 
-    /// Opens the split, once.
+    /// The open split.
     pub fn reader(&self) -> Result<Arc<SplitReader>, LogStoreError> {
         let mut reader = self.reader.lock();
-        if let Some(open) = &*reader {
-            return Ok(open.clone());
-        }
-        let open = Arc::new(SplitReader::open(&self.path, &self.meta)?);
-        *reader = Some(open.clone());
+        let open = match reader.upgrade() {
+            Some(open) => open,
+            None => Arc::new(SplitReader::open(&self.path, &self.meta)?),
+        };
+        *reader = Arc::downgrade(&open);
+        self.readers.keep(&open);
         Ok(open)
     }
 
@@ -66,7 +95,7 @@ impl Drop for Split {
         if !self.doomed.load(Relaxed) {
             return;
         }
-        *self.reader.lock() = None;
+        self.readers.forget(&self.reader.lock());
         if let Err(error) = fs::remove_dir_all(&self.path) {
             // What stays is not in the catalog any more: the next start removes it.
             tracing::warn!(path = %self.path.display(), %error, "an expired split's files could not be removed");

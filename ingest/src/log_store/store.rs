@@ -14,7 +14,7 @@ use super::count::count_by_interval;
 use super::facet::{facets, field_names};
 use super::head::{Chunk, Head, HeadSize, HeadSnapshot};
 use super::search::search;
-use super::split::{Split, SplitMeta};
+use super::split::{OpenReaders, Split, SplitMeta};
 use super::{Ending, Facet, Filter, IntervalCounts, LogStoreError, Order, Search, StoredRecord};
 use crate::scan::{Scan, TimeRange};
 
@@ -22,6 +22,7 @@ use crate::scan::{Scan, TimeRange};
 /// over to a split) and block: call them from a blocking thread.
 pub struct LogStore {
     splits_directory: PathBuf,
+    readers: Arc<OpenReaders>,
     view: ArcSwap<View>,
     /// Held while a new view is made from the present one.
     changing: Mutex<()>,
@@ -61,10 +62,10 @@ pub struct LogStoreSize {
 impl LogStore {
     /// The store over the splits that the catalog lists.
     pub(crate) fn new(splits_directory: PathBuf, splits: Vec<SplitMeta>) -> LogStore {
-        let splits =
-            splits.into_iter().map(|meta| Arc::new(Split::new(splits_directory.join(&meta.name), meta))).collect();
-        let view = View { splits, ..View::default() };
-        LogStore { splits_directory, view: ArcSwap::from_pointee(view), changing: Mutex::new(()) }
+        let readers = Arc::new(OpenReaders::default());
+        let split = |meta: SplitMeta| Split::new(splits_directory.join(&meta.name), meta, readers.clone());
+        let view = View { splits: splits.into_iter().map(split).map(Arc::new).collect(), ..View::default() };
+        LogStore { splits_directory, readers, view: ArcSwap::from_pointee(view), changing: Mutex::new(()) }
     }
 
     /// Emits matching records in order until `limit`, the consumer's break or the scan's end.
@@ -98,7 +99,7 @@ impl LogStore {
         count_by_interval(
             &self.snapshot(),
             &filter.compile().map_err(LogStoreError::Filter)?,
-            range,
+            filter.narrow(range),
             interval_ms,
             by,
             values_max,
@@ -116,6 +117,7 @@ impl LogStore {
         limit: usize,
         scan: &Scan,
     ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
+        let range = filter.narrow(range);
         facets(&self.snapshot(), &filter.compile().map_err(LogStoreError::Filter)?, range, fields, limit, scan)
     }
 
@@ -126,6 +128,7 @@ impl LogStore {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
+        let range = filter.narrow(range);
         field_names(&self.snapshot(), &filter.compile().map_err(LogStoreError::Filter)?, range, scan)
     }
 
@@ -197,7 +200,8 @@ impl LogStore {
         let mut view = View::clone(&self.view.load());
         view.sealing = None;
         if let Some(meta) = split {
-            view.splits.push(Arc::new(Split::new(self.splits_directory.join(&meta.name), meta)));
+            let path = self.splits_directory.join(&meta.name);
+            view.splits.push(Arc::new(Split::new(path, meta, self.readers.clone())));
         }
         self.view.store(Arc::new(view));
     }
