@@ -9,6 +9,7 @@ pub mod api;
 pub mod api_error;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod http_guard;
 mod http_server;
 mod local_sources;
