@@ -8,6 +8,8 @@ export interface KeyBinding {
   /** As `KeyboardEvent.key` says it, or `g` and a second key with a space between. */
   readonly keys: string;
   readonly does: string;
+  /** The key whose other spelling this is; the help shows only that one. */
+  readonly sameAs?: string;
   readonly run: (event: KeyboardEvent) => void;
 }
 
@@ -32,6 +34,8 @@ export function bindKeys(title: string, bindings: readonly KeyBinding[]): () => 
 export function listenToKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    // An open dialog has the keys to itself.
+    if (document.querySelector("dialog[open]") !== null) return;
     if (event.key !== "Escape" && isTyping(event.target)) return;
     if (event.key === "Enter" && isControl(event.target)) return;
     const onJourney = performance.now() < journeyUntil;

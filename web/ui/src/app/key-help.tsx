@@ -26,7 +26,7 @@ export function KeyHelp() {
           <section key={title}>
             <h3>{title}</h3>
             <dl class="keys">
-              {bindings.map(({ keys, does }) => (
+              {bindings.filter(({ sameAs }) => sameAs === undefined).map(({ keys, does }) => (
                 <div key={keys}>
                   <dt>
                     {keys.split(" ").map((key) => (

@@ -15,7 +15,10 @@ import { StatusFoot } from "./status-foot";
 import { Toast } from "./toast";
 
 interface PageEntry {
+  /** What its addresses begin with. */
   readonly path: string;
+  /** Where its link leads, when that is another address. */
+  readonly start?: string;
   readonly label: string;
   readonly key: string;
   readonly icon: ComponentType;
@@ -26,7 +29,7 @@ const pages: readonly PageEntry[] = [
   { path: "/", label: "Home", key: "h", icon: HomeIcon, load: async () => (await import("../pages/home/home-page")).HomePage },
   { path: "/logs", label: "Logs", key: "l", icon: LogsIcon, load: async () => (await import("../pages/logs/logs-page")).LogsPage },
   { path: "/explore", label: "Metrics", key: "m", icon: MetricsIcon, load: async () => (await import("../pages/metrics/metrics-page")).MetricsPage },
-  { path: "/trace", label: "Traces", key: "t", icon: TraceIcon, load: async () => (await import("../pages/trace/trace-page")).TracePage },
+  { path: "/trace", start: "/trace/find", label: "Traces", key: "t", icon: TraceIcon, load: async () => (await import("../pages/trace/trace-page")).TracePage },
   { path: "/alerts", label: "Alerts", key: "a", icon: AlertsIcon, load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage },
 ];
 
@@ -48,7 +51,7 @@ export function Shell() {
   useEffect(
     () =>
       bindKeys("Everywhere", [
-        ...pages.map(({ key, label, path }) => ({ keys: `g ${key}`, does: `Go to ${label}`, run: () => go(path) })),
+        ...pages.map(({ key, label, path, start }) => ({ keys: `g ${key}`, does: `Go to ${label}`, run: () => go(start ?? path) })),
         { keys: "?", does: "Show these keys", run: () => (keyHelpShown.value = !keyHelpShown.peek()) },
       ]),
     [],
@@ -60,8 +63,8 @@ export function Shell() {
         <a class="rail-mark" href="/" aria-label="Taffrail" title="Taffrail">
           <img src="/icon.svg" alt="" width="26" height="26" />
         </a>
-        {pages.map(({ path, label, icon: Icon }) => (
-          <a key={path} class="rail-link" href={path} aria-current={shown?.path === path ? "page" : undefined}>
+        {pages.map(({ path, start, label, icon: Icon }) => (
+          <a key={path} class="rail-link" href={start ?? path} aria-current={shown?.path === path ? "page" : undefined}>
             <Icon />
             <span>{label}</span>
           </a>

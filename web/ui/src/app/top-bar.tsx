@@ -19,7 +19,7 @@ interface TopBarProps {
 
 export function TopBar({ title, children, withTime = false, actions }: TopBarProps) {
   return (
-    <header class="top-bar">
+    <header class={withTime ? "top-bar" : "top-bar top-bar-timeless"}>
       <h1 class={children === undefined ? "top-title" : "visually-hidden"}>{title}</h1>
       <div class="top-question">{children}</div>
       {withTime && <TimePicker />}

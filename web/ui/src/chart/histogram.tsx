@@ -115,7 +115,7 @@ export function HistogramView({ histogram, range, zone, loading, onSelect }: His
         {dragFrom !== undefined && pointer !== undefined && (
           <span class="histogram-selection" style={placeOf(Math.min(dragFrom, pointer) * width, Math.max(dragFrom, pointer) * width)} />
         )}
-        <span class="histogram-scale">{shortCount(highest)}</span>
+        {bars.length > 0 && (histogram?.total ?? 0) > 0 && <span class="histogram-scale">{shortCount(highest)}</span>}
         {pointed !== undefined && (
           <div class="tooltip histogram-tooltip" style={x(pointed.time) < width / 2 ? { left: `${x(pointed.time + interval) / 10}%` } : { right: `${100 - x(pointed.time) / 10}%` }}>
             <div class="tooltip-title">{briefTime(pointed.time, zone, true)}</div>

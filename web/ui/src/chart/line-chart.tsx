@@ -42,7 +42,8 @@ interface Dot {
 
 /** Lines that the tooltip has room for. */
 const tooltipLines = 14;
-const dotsMax = 80;
+/** Room that each dot has for itself, at the least. */
+const dotPixels = 18;
 const syncKey = "explore";
 
 export function LineChart({ label, data, range, unit, zone, solo, exemplars = [], height = 230, onZoom }: LineChartProps) {
@@ -182,7 +183,7 @@ function valueRange(low: number | null, high: number | null): [number, number] {
 
 /** Where the exemplars lie; those above the scale stand at its upper edge. */
 function dotsOf(chart: uPlot, exemplars: readonly Exemplar[]): readonly Dot[] {
-  const every = Math.max(1, Math.ceil(exemplars.length / dotsMax));
+  const every = Math.max(1, Math.ceil(exemplars.length / (chart.over.clientWidth / dotPixels)));
   return exemplars
     .filter((exemplar, index) => index % every === 0 && exemplar.labels["trace_id"] !== undefined)
     .map((exemplar) => ({

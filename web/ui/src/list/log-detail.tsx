@@ -165,7 +165,6 @@ function ContextLines({ record, zone }: { readonly record: LogRecord; readonly z
             wrap={false}
             terms={undefined}
             selected={line.id === record.id}
-            open={false}
             onToggle={() => undefined}
           />
         ))}

@@ -13,7 +13,8 @@ export interface LogRowProps {
   readonly wrap: boolean;
   readonly terms: RegExp | undefined;
   readonly selected: boolean;
-  readonly open: boolean;
+  /** Undefined where rows do not open. */
+  readonly open?: boolean;
   onToggle(index: number): void;
 }
 
@@ -23,14 +24,14 @@ export function LogRow({ record, index, columns, zone, withDate, wrap, terms, se
   const classes = ["row", levelClass(record.level)];
   if (wrap) classes.push("row-wrapped");
   if (selected) classes.push("row-selected");
-  if (open) classes.push("row-open");
+  if (open === true) classes.push("row-open");
   const toggle = (): void => {
     // Marking text in a row is reading, not opening.
     if (window.getSelection()?.isCollapsed === false) return;
     onToggle(index);
   };
   return (
-    <div class={classes.join(" ")} role="row" id={rowId(record.id)} aria-rowindex={index + 2} aria-selected={selected} onClick={toggle}>
+    <div class={classes.join(" ")} role="row" id={rowId(record.id)} aria-rowindex={index + 2} aria-selected={selected} {...(open === undefined ? {} : { "aria-expanded": open })} onClick={toggle}>
       <span class="cell cell-time" role="gridcell" title={everyZone(record.time)}>
         {withDate && <span class="cell-date">{shortDate(milliseconds, zone)} </span>}
         {clock.slice(0, 8)}

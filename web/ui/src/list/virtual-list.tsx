@@ -166,7 +166,7 @@ export function VirtualList(props: VirtualListProps) {
       ref={scroller}
       onScroll={onScroll}
       tabIndex={0}
-      role="grid"
+      role="treegrid"
       aria-label={props.label}
       aria-rowcount={count + 1}
       aria-colcount={props.columnCount}

@@ -36,6 +36,13 @@ export function withoutField(query: string, field: string): string {
   }
 }
 
+/** Each clause of the outermost level with the query that remains without it; none where an OR ties them together. */
+export function withoutEachClause(query: string): readonly { readonly clause: string; readonly rest: string }[] {
+  const tokens = outermost(splitPipes(query).search);
+  if (tokens.some(({ kind, text }) => kind === "operator" && /^(or|\|\|)$/i.test(text))) return [];
+  return tokens.filter(({ kind }) => kind === "clause").map((token) => ({ clause: isNegated(query, token) && !/^[-!]/.test(token.text) ? `NOT ${token.text}` : token.text, rest: without(query, token) }));
+}
+
 /** Adds a clause that must hold as well. */
 export function conjoin(query: string, clause: string): string {
   const { search, pipes } = splitPipes(query);

@@ -32,7 +32,9 @@ export async function startMock({ port = 0, rows = 60_000, hours = 3, seed = 7, 
     const url = new URL(request.url, "http://mock");
     const answer = routes(world, followers, counts, started, slowMs, `127.0.0.1:${server.address().port}`).find(([path]) => (typeof path === "string" ? path === url.pathname : path.test(url.pathname)));
     if (answer !== undefined) {
-      Promise.resolve(answer[1](url, request, response)).catch((error) => json(response, error.column === undefined && error.message === undefined ? 500 : 400, { error: { message: error.message, column: error.column } }));
+      Promise.resolve()
+        .then(() => answer[1](url, request, response))
+        .catch((error) => json(response, error.column === undefined && error.message === undefined ? 500 : 400, { error: { message: error.message, column: error.column } }));
       return;
     }
     asset(url.pathname, response);
@@ -54,7 +56,9 @@ function routes(world, followers, counts, started, slowMs, address) {
     const from = moment(url.searchParams.get("from"), Date.now() - 3_600_000);
     const to = moment(url.searchParams.get("to"), Date.now());
     const test = compile(url.searchParams.get("q") ?? "");
-    return { from, to, found: world.records.filter((record) => inRange(record, from, to) && test(record)) };
+    // Times of one form compare as texts; the Z at the end would not.
+    const [first, last] = [from, to].map((milliseconds) => new Date(milliseconds).toISOString().slice(0, -1));
+    return { from, to, found: world.records.filter((record) => record.time >= first && record.time < last && test(record)) };
   };
   const summary = (rows) => ({ rows, scanned_rows: world.records.length, scanned_bytes: world.records.length * 180, elapsed_ms: 12.4, partial: false, next_cursor: null });
   return [
@@ -119,6 +123,7 @@ function routes(world, followers, counts, started, slowMs, address) {
       (url, _, response) => {
         const trace_id = url.pathname.split("/").at(-1);
         const found = world.records.filter((record) => record.trace_id === trace_id);
+        if (found.length === 0) return json(response, 404, { error: { message: `nothing is known of trace ${trace_id}` } });
         const services = new Map();
         for (const { service, host } of found) services.set(`${service} ${host}`, { service, host, records: (services.get(`${service} ${host}`)?.records ?? 0) + 1 });
         const exemplars = found.slice(0, 1).map(({ time, span_id }) => ({ series: { __name__: "web.request.duration", host: "shop-1" }, time, value: 143, span_id }));
@@ -146,6 +151,7 @@ function routes(world, followers, counts, started, slowMs, address) {
     ["/api/v1/series", (url, _, response) => prometheus(response, seriesOf(metricIn(url.searchParams.get("match[]") ?? "") ?? { labels: {} }))],
     ["/api/v1/query_exemplars", (url, _, response) => prometheus(response, exemplarsOf(url.searchParams.get("query") ?? "", Number(url.searchParams.get("start")), Number(url.searchParams.get("end")), world))],
     ["/api/v1/rules", (_, __, response) => prometheus(response, rules(Date.now(), world))],
+    ["/api/v1/logs", (_, request, response) => receive(world, followers, request, response)],
     ["/api/v1/ingest", (_, __, response) => json(response, 200, ingest(world, counts, started, address))],
     ["/healthz", (_, __, response) => json(response, 200, { status: "ok" })],
   ];
@@ -156,15 +162,10 @@ async function search(world, url, request, response, range, summary, slowMs) {
   const limit = Number(url.searchParams.get("limit") ?? 100);
   const cursor = url.searchParams.get("cursor");
   const oldest = url.searchParams.get("order") === "oldest";
-  const key = (id) => id.split("-").map(BigInt);
-  const after = (id) => {
-    const [time, seq] = key(id);
-    const [cursorTime, cursorSeq] = key(cursor);
-    const order = time !== cursorTime ? (time < cursorTime ? -1 : 1) : seq < cursorSeq ? -1 : seq > cursorSeq ? 1 : 0;
-    return oldest ? order > 0 : order < 0;
-  };
-  const ordered = oldest ? found : found.toReversed();
-  const rest = cursor === null ? ordered : ordered.filter(({ id }) => after(id));
+  // The world's numbering follows time, so that the number in the cursor is all that counts.
+  const cursorSeq = cursor === null ? undefined : Number(cursor.split("-")[1]);
+  const after = cursorSeq === undefined ? found : found.filter(({ seq }) => (oldest ? seq > cursorSeq : seq < cursorSeq));
+  const rest = oldest ? after : after.toReversed();
   const page = rest.slice(0, limit);
   response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
   for (let part = 0; part < 4 && slowMs > 0 && !request.destroyed; part += 1) {
@@ -173,6 +174,14 @@ async function search(world, url, request, response, range, summary, slowMs) {
   }
   for (const record of page) response.write(`${JSON.stringify({ record })}\n`);
   response.end(`${JSON.stringify({ summary: { ...summary(page.length), next_cursor: rest.length > limit ? page.at(-1).id : null } })}\n`);
+}
+
+async function receive(world, followers, request, response) {
+  let body = "";
+  for await (const chunk of request) body += chunk;
+  const records = body.split("\n").filter((line) => line.trim() !== "").map((line) => world.add(JSON.parse(line)));
+  for (const follower of followers) follower(records);
+  json(response, 200, { accepted: records.length, rejected: [] });
 }
 
 function tail(world, followers, url, request, response) {
@@ -223,11 +232,6 @@ function moment(text, fallback) {
   const relative = /^now-(\d+)([smhd])$/.exec(text);
   if (relative !== null) return Date.now() - Number(relative[1]) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[relative[2]];
   return text === "now" ? Date.now() : Date.parse(text);
-}
-
-function inRange(record, from, to) {
-  const time = Date.parse(record.time);
-  return time >= from && time < to;
 }
 
 function asset(path, response) {

@@ -114,6 +114,15 @@ export function createWorld({ rows, hours, now, seed }) {
     start,
     badFrom,
     badTo,
+    /** Adds a record that a client sent, with its place in the numbering, and returns it. */
+    add(sent) {
+      const { level, host, service, message, trace_id, ...attributes } = sent;
+      push(Date.now(), { level, host, service, message, trace_id, attributes });
+      const record = records.at(-1);
+      record.seq = records.length;
+      record.id = `${record.id.split("-")[0]}-${record.seq}`;
+      return record;
+    },
     /** Adds what happens at a moment and returns the new records. */
     goOn(milliseconds) {
       const before = records.length;

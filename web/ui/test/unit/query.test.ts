@@ -1,7 +1,7 @@
 /** What clicks and typing do to a query. */
 import { describe, expect, test } from "vitest";
 import { applySuggestion, spotAt, suggestFields, suggestValues } from "../../src/query/query-complete";
-import { conjoin, exclude, include, mentionOf, only } from "../../src/query/query-edit";
+import { conjoin, exclude, include, mentionOf, only, withoutEachClause } from "../../src/query/query-edit";
 import { termsExpression } from "../../src/query/query-terms";
 import { clauseOf, quoted, tokenize } from "../../src/query/query-text";
 import { traceIdIn, destinationOf } from "../../src/query/paste";
@@ -72,6 +72,15 @@ describe("a filter", () => {
     expect(quoted("a:b")).toBe('"a:b"');
     expect(quoted("-5")).toBe('"-5"');
     expect(quoted("")).toBe('""');
+  });
+
+  test("is taken out one by one to see which takes the rows away", () => {
+    expect(withoutEachClause('level:error NOT host:a (x OR y) "p q"')).toEqual([
+      { clause: "level:error", rest: 'NOT host:a (x OR y) "p q"' },
+      { clause: "NOT host:a", rest: 'level:error (x OR y) "p q"' },
+      { clause: '"p q"', rest: "level:error NOT host:a (x OR y)" },
+    ]);
+    expect(withoutEachClause("a OR b")).toEqual([]);
   });
 
   test("joins an empty query plainly", () => expect(conjoin("*", "a")).toBe("a"));

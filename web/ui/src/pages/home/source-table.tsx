@@ -27,7 +27,7 @@ export function SourceTable({ report }: { readonly report: IngestReport }) {
     <section class="panel panel-wide" aria-label="What is arriving">
       <h2>What is arriving</h2>
       <div class="table-frame" tabIndex={0} role="region" aria-label="Sources">
-        <table class="table">
+        <table class="table sources">
           <thead>
             <tr>
               <th scope="col">source</th>

@@ -7,10 +7,9 @@ import { zone } from "../../app/preferences";
 import { LogDetail, type DetailActions } from "../../list/log-detail";
 import { LogRow, rowId } from "../../list/log-row";
 import { VirtualList } from "../../list/virtual-list";
-import { serverNow } from "../../time/clock";
 import { fullTime } from "../../time/format";
-import { widened } from "../../time/range";
-import { setAbsoluteRange, setRange, timeRange } from "../../time/range-state";
+import { timeRange } from "../../time/range-state";
+import { EmptyAnswer } from "./empty-answer";
 import type { ListState } from "./list-state";
 import { rowsMax, type Item } from "./log-session";
 import * as state from "./logs-state";
@@ -47,7 +46,7 @@ export function LogList({ state: list }: { readonly state: ListState }) {
     return (
       <div class="list-frame" ref={frame}>
         {tail.on && <LiveBar list={list} />}
-        <NothingFound />
+        <EmptyAnswer />
       </div>
     );
   }
@@ -175,7 +174,7 @@ function ListEnd() {
   const phase = session.phase.value;
   void session.version.value;
   if (phase === "older") return <p class="list-end">Fetching more …</p>;
-  if (phase === "failed")
+  if (phase === "failed" && session.failure.value?.status !== 400)
     return (
       <p class="list-end warning-text">
         {session.failure.value?.message}{" "}
@@ -186,53 +185,6 @@ function ListEnd() {
     );
   if (session.items.length >= rowsMax) return <p class="list-end">{count(rowsMax)} rows are loaded. Narrow the time range to read on.</p>;
   return null;
-}
-
-/** An empty answer that helps: why there may be nothing and what to try. */
-function NothingFound() {
-  const { session } = state;
-  const phase = session.phase.value;
-  const failure = session.failure.value;
-  const range = timeRange.value;
-  if (phase === "searching" || phase === "idle") return <div class="nothing" />;
-  if (failure !== undefined) {
-    return (
-      <div class="nothing" role="alert">
-        <h2>{failure.status === 400 || failure.column !== undefined ? "This query cannot be read" : "The search failed"}</h2>
-        <p>{failure.message}</p>
-        <button type="button" class="button" onClick={state.search}>
-          Search again
-        </button>
-      </div>
-    );
-  }
-  const q = state.query.value;
-  return (
-    <div class="nothing">
-      <h2>{state.live.value ? "Waiting for lines" : "No rows in this time range"}</h2>
-      <p>
-        {fullTime(range.from, zone.value).slice(0, 19)} to {fullTime(range.to, zone.value).slice(0, 19)}
-        {q === "" ? "" : ", with this query"}.
-      </p>
-      <div class="nothing-ways">
-        <button type="button" class="button" onClick={() => setAbsoluteRange(widened(widened(range, serverNow()), serverNow()))}>
-          Four times the range
-        </button>
-        <button type="button" class="button" onClick={() => setRange({ from: "now-7d", to: "now" })}>
-          Last 7 days
-        </button>
-        {q !== "" && (
-          <button type="button" class="button" onClick={() => state.submitQuery("")}>
-            Without the query
-          </button>
-        )}
-        <a class="button" href="/">
-          See what is arriving
-        </a>
-      </div>
-      {/^[^:\s]+ [^:]+$/.test(q) && <p class="muted">Words are all required. For one of several, write: {q.split(/\s+/).join(" OR ")}</p>}
-    </div>
-  );
 }
 
 /** Brings the line of a permalink into view once it is there. */

@@ -96,6 +96,12 @@ export class LogSession {
       mine.signal,
     );
     if (this.#running !== mine) return;
+    if (!answer.ok && answer.failure.status === 400 && this.items.length > 0) {
+      // Half a query typed is no reason to lose what is being read: the rows stay, set back, under the message.
+      this.#olderCursor = this.#newerCursor = undefined;
+      this.#finish("failed", () => (this.failure.value = answer.failure));
+      return;
+    }
     replace();
     this.#olderCursor = answer.ok ? (answer.value.next_cursor ?? undefined) : undefined;
     this.#newerCursor = anchor?.ok === true ? line : undefined;

@@ -29,7 +29,8 @@ export function LogToolbar() {
 }
 
 function SearchSummary() {
-  const { phase, progress, summary } = state.session;
+  const { session } = state;
+  const { phase, progress, summary } = session;
   const total = state.histogram.value.value?.total;
   if (phase.value === "searching") {
     const { parts_done: done = 0, parts = 0, scanned_rows: scanned = 0 } = progress.value ?? {};
@@ -44,6 +45,7 @@ function SearchSummary() {
     );
   }
   const answer = summary.value;
+  if (phase.value === "failed" && session.failure.value?.status === 400 && session.items.length > 0) return <span class="warning-text">What is shown answers the query before.</span>;
   if (answer === undefined) return phase.value === "cancelled" ? <span>Cancelled</span> : <span />;
   return (
     <span>
@@ -65,8 +67,10 @@ function TailSummary() {
   return (
     <span class={`tail-summary tail-${tail.state.value}`}>
       <span class="tail-dot" aria-hidden="true" />
-      {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s · received {count(tail.received.value)} · shown {count(Math.max(0, shown))} ·{" "}
-      <span class={tail.missed.value > 0 ? "warning-text" : ""}>missed {count(tail.missed.value)}</span>
+      <span>
+        {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s · received {count(tail.received.value)} · shown {count(Math.max(0, shown))} ·{" "}
+        <span class={tail.missed.value > 0 ? "warning-text" : ""}>missed {count(tail.missed.value)}</span>
+      </span>
       {!tail.paused.value && tail.state.value === "live" && (
         <button type="button" class="icon-button" aria-label="Pause" title="Pause" onClick={() => tail.pause()}>
           <PauseIcon />

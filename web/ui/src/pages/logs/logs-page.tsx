@@ -96,7 +96,7 @@ export function LogsPage() {
           suggest={state.suggest}
         />
       </TopBar>
-      <main class={withFacets ? "logs" : "logs logs-without-facets"}>
+      <main class={`logs ${withFacets ? "" : "logs-without-facets"} ${queryFailure === undefined ? "" : "logs-stale"}`}>
         {withFacets && (
           <FacetPanel
             facets={state.facets.value.value?.facets ?? []}
@@ -144,8 +144,8 @@ function keyBindings(list: ListState) {
     { keys: "/", does: "Type a query", run: () => focusQuery() },
     { keys: "j", does: "Next row", run: () => list.move(1) },
     { keys: "k", does: "Row before", run: () => list.move(-1) },
-    { keys: "ArrowDown", does: "Next row", run: () => list.move(1) },
-    { keys: "ArrowUp", does: "Row before", run: () => list.move(-1) },
+    { keys: "ArrowDown", does: "Next row", sameAs: "j", run: () => list.move(1) },
+    { keys: "ArrowUp", does: "Row before", sameAs: "k", run: () => list.move(-1) },
     { keys: "Enter", does: "Open the row", run: () => list.toggle() },
     { keys: "Escape", does: "Close the row", run: () => list.close() },
     { keys: "e", does: "Next error", run: () => list.moveToError(1) },

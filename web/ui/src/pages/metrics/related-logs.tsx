@@ -38,7 +38,6 @@ export function RelatedLogs() {
               wrap={false}
               terms={undefined}
               selected={false}
-              open={false}
               onToggle={() => go(hrefOf("/logs", { q: logs.query, ...absoluteRange(timeRange.peek()), line: record.id }))}
             />
           ))}

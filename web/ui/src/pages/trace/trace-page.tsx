@@ -25,13 +25,16 @@ import { TraceRecords } from "./trace-records";
 const trace = createRemote<Trace>();
 const askedId = signal("");
 const boxId = "trace-id";
+/** Stands in the address in the place of an id when there is none yet. */
+const emptySegment = "find";
 
 export function TracePage() {
   useEffect(
     () =>
       effect(() => {
-        const id = decodeURIComponent(place.value.path.replace(/^\/trace\/?/, ""));
-        if (!place.value.path.startsWith("/trace") || id === askedId.peek()) return;
+        const [, page, segment = ""] = place.value.path.split("/");
+        const id = segment === emptySegment ? "" : decodeURIComponent(segment);
+        if (page !== "trace" || id === askedId.peek()) return;
         untracked(() => {
           askedId.value = id;
           trace.stop(true);
@@ -64,14 +67,14 @@ export function TracePage() {
             <h2>Which trace?</h2>
             <p class="muted">Paste a trace id above, or open one from a log line or from a dot in a chart.</p>
           </div>
+        ) : trace.failure.value?.status === 404 ? (
+          <NotFound id={askedId.value} />
         ) : trace.failure.value !== undefined ? (
           <div class="nothing" role="alert">
             <h2>The trace could not be fetched</h2>
             <p>{trace.failure.value.message}</p>
           </div>
-        ) : found === undefined ? null : found.records.length === 0 && found.exemplars.length === 0 ? (
-          <NotFound id={askedId.value} />
-        ) : (
+        ) : found === undefined ? null : (
           <TraceView trace={found} />
         )}
       </main>
@@ -127,17 +130,19 @@ function TraceView({ trace }: { readonly trace: Trace }) {
   ];
   return (
     <>
-      <dl class="trace-facts">
-        {facts.map(([name, text]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd class={name === "errors" && errors > 0 ? "bad-text" : ""}>{text}</dd>
-          </div>
-        ))}
+      <div class="trace-head">
+        <dl class="trace-facts">
+          {facts.map(([name, text]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd class={name === "errors" && errors > 0 ? "bad-text" : ""}>{text}</dd>
+            </div>
+          ))}
+        </dl>
         <a class="button" href={hrefOf("/logs", { q: `trace_id:${trace.trace_id}`, ...(first === undefined || last === undefined ? {} : absoluteRange({ from: Date.parse(first.time) - minute, to: Date.parse(last.time) + minute })) })}>
           Open in Logs
         </a>
-      </dl>
+      </div>
       {records.length > 0 && <SwimLanes lanes={lanes} duration={duration} selected={selected} onSelect={select} />}
       {exemplars.length > 0 && (
         <section class="trace-exemplars" aria-label="Metrics that point here">

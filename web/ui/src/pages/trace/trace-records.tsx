@@ -33,7 +33,7 @@ export function TraceRecords({ records, selected, onSelect }: TraceRecordsProps)
   }, [selected]);
   const shown = all ? records : records.slice(0, rowsMax);
   return (
-    <div class="trace-rows" role="grid" aria-label="Records in the order of time">
+    <div class="trace-rows" role="treegrid" aria-label="Records in the order of time">
       {shown.map((record, index) => (
         <div key={record.id} role="rowgroup">
           <div
