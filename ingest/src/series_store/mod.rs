@@ -21,6 +21,8 @@ mod block_layout;
 mod block_reader;
 mod block_writer;
 mod byte_cursor;
+#[cfg(test)]
+mod bytes_per_sample;
 mod change;
 mod chunk;
 mod column;
