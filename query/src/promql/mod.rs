@@ -1,12 +1,41 @@
 //! PromQL: parsed by the `promql-parser` crate, evaluated here.
+//!
+//! A question is evaluated over all its steps at once: every node of the expression gives, for each series, one value a
+//! step (or none), so that each selector asks its source once and label matching is worked out once, not once a step. What
+//! Prometheus 3 answers is what we answer, float for float where its test scripts say so; native histograms are not there.
+//!
+//! Reading order: [`parse`], `labels`, `evaluate` (the walk over the expression), `function` (one file a family),
+//! [`select`] (the series store as a source), [`promqltest`] (scripts that say what is right).
+
+mod evaluate;
+mod function;
+mod labels;
+pub mod parse;
+pub mod promqltest;
+pub mod select;
+mod summation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use taffrail_collector::model::{LabelSet, Timestamp};
-use taffrail_ingest::series_store::{LabelMatcher, SeriesStore};
-use taffrail_ingest::{Scan, StopReason, TimeRange};
+use taffrail_ingest::series_store::LabelMatcher;
+use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
+
+pub use parse::{format_query, selectors};
+pub use select::StoreSource;
+
+use evaluate::{Evaluator, Steps};
+
+/// A range query gives at most this many points a series, as in Prometheus.
+pub const POINTS_MAX: i64 = 11_000;
+
+/// How far back an instant selector looks for a point, in milliseconds.
+pub const LOOKBACK_MS: i64 = 5 * 60 * 1_000;
+
+/// The value that says "the series ended here" (Prometheus' staleness marker: a NaN with these bits).
+pub const STALE: f64 = f64::from_bits(0x7FF0_0000_0000_0002);
 
 /// Where series come from: the store, or a test's `load`.
 pub trait SeriesSource: Sync {
@@ -76,56 +105,6 @@ pub enum PromqlError {
     Stopped(StopReason),
 }
 
-/// The series store as PromQL sees it: counters cumulative, a distribution as a summary (`x{quantile="0.5"}`, `x_count`,
-/// `x_sum`, `x_min`, `x_max`).
-#[derive(Clone)]
-pub struct StoreSource {
-    store: Arc<SeriesStore>,
-}
-
-impl StoreSource {
-    /// A view of this store.
-    pub fn new(store: Arc<SeriesStore>) -> StoreSource {
-        StoreSource { store }
-    }
-
-    /// The label sets that pass all matchers and have a point in `range`, sorted; without matchers all of them.
-    pub fn series(
-        &self,
-        matchers: &[LabelMatcher],
-        range: TimeRange,
-        scan: &Scan,
-    ) -> Result<Vec<Arc<LabelSet>>, PromqlError> {
-        let _ = (&self.store, matchers, range, scan);
-        unimplemented!()
-    }
-}
-
-impl SeriesSource for StoreSource {
-    fn select(
-        &self,
-        matchers: &[LabelMatcher],
-        start_ms: i64,
-        end_ms: i64,
-        scan: &Scan,
-    ) -> Result<Vec<Series>, PromqlError> {
-        let _ = (matchers, start_ms, end_ms, scan);
-        unimplemented!()
-    }
-}
-
-/// The same query, laid out over lines as people write it (`format_query`).
-pub fn format(query: &str) -> Result<String, PromqlError> {
-    let _ = query;
-    unimplemented!()
-}
-
-/// The matchers of each vector selector in a query, in the order they stand (for `match[]` and `query_exemplars`).
-pub fn selectors(query: &str) -> Result<Vec<Vec<LabelMatcher>>, PromqlError> {
-    let _ = query;
-    unimplemented!()
-}
-
 /// Evaluates at one moment.
 pub fn instant(
     query: &str,
@@ -133,11 +112,14 @@ pub fn instant(
     source: &dyn SeriesSource,
     scan: &Scan,
 ) -> Result<Evaluated<Answer>, PromqlError> {
-    let _ = (query, time, source, scan);
-    unimplemented!()
+    let expression = parse::parse(query)?;
+    let time_ms = time.unix_millis();
+    let evaluator = Evaluator::new(query, source, scan, time_ms, time_ms);
+    let answer = evaluator.answer(&expression, time_ms)?;
+    Ok(evaluator.evaluated(answer))
 }
 
-/// Evaluates from `start` to `end`, both included, every `step`.
+/// Evaluates from `start` to `end`, both included, every `step`; series sorted by labels.
 pub fn range(
     query: &str,
     start: Timestamp,
@@ -146,6 +128,22 @@ pub fn range(
     source: &dyn SeriesSource,
     scan: &Scan,
 ) -> Result<Evaluated<Vec<Series>>, PromqlError> {
-    let _ = (query, start, end, step, source, scan);
-    unimplemented!()
+    let expression = parse::parse(query)?;
+    let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+    if step_ms == 0 {
+        let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(PromqlError::Invalid(message.to_owned()));
+    }
+    let (start_ms, end_ms) = (start.unix_millis(), end.unix_millis());
+    if end_ms < start_ms {
+        return Err(PromqlError::Invalid("end timestamp must not be before start time".to_owned()));
+    }
+    if (end_ms - start_ms) / step_ms > POINTS_MAX {
+        let message = "exceeded maximum resolution of 11,000 points per timeseries. \
+                       Try decreasing the query resolution (?step=XX)";
+        return Err(PromqlError::Invalid(message.to_owned()));
+    }
+    let evaluator = Evaluator::new(query, source, scan, start_ms, end_ms);
+    let answer = evaluator.series(&expression, Steps::new(start_ms, end_ms, step_ms))?;
+    Ok(evaluator.evaluated(answer))
 }

@@ -1,0 +1,64 @@
+//! `absent` and `absent_over_time`: a 1 where nothing is, with the labels that the selector asks for by `=`.
+
+use std::sync::Arc;
+
+use promql_parser::parser::Expr;
+use taffrail_collector::model::LabelSet;
+use taffrail_collector::model::label_set::NAME_LABEL;
+use taffrail_ingest::series_store::LabelTest;
+
+use super::super::PromqlError;
+use super::super::parse::matchers;
+use super::{ABSENT, Arguments, StepSeries, Value, is_absent};
+
+pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
+    match name {
+        "absent" => Some(absent(arguments)),
+        "absent_over_time" => Some(absent_over_time(arguments)),
+        _ => None,
+    }
+}
+
+fn absent(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+    let mut present = vec![false; arguments.steps.count];
+    for series in arguments.vector(0)? {
+        present.iter_mut().zip(series.values).for_each(|(present, value)| *present |= !is_absent(value));
+    }
+    ones_where_not(&present, arguments)
+}
+
+fn absent_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+    let mut present = vec![false; arguments.steps.count];
+    let range = arguments.range_vector(0)?;
+    for series in &range.series {
+        range.each_window(series, |step, _, _| present[step] = true);
+    }
+    ones_where_not(&present, arguments)
+}
+
+fn ones_where_not(present: &[bool], arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+    if present.iter().all(|&present| present) {
+        return Ok(Value::Vector(Vec::new()));
+    }
+    let values = present.iter().map(|&present| if present { ABSENT } else { 1.0 }).collect();
+    Ok(Value::Vector(vec![StepSeries { labels: Arc::new(wanted_labels(arguments.expression(0)?)?), values }]))
+}
+
+/// The labels that a selector fixes, except those it names twice.
+fn wanted_labels(expression: &Expr) -> Result<LabelSet, PromqlError> {
+    let selector = match expression {
+        Expr::Paren(inner) => return wanted_labels(&inner.expr),
+        Expr::VectorSelector(selector) => selector,
+        Expr::MatrixSelector(selector) => &selector.vs,
+        _ => return Ok(LabelSet::default()),
+    };
+    let matchers = matchers(selector)?;
+    let fixed = matchers.iter().filter_map(|matcher| match &matcher.test {
+        LabelTest::Equal(value) if matcher.name != NAME_LABEL => {
+            let named = matchers.iter().filter(|other| other.name == matcher.name).count();
+            (named == 1).then_some((matcher.name.as_str(), value.as_str()))
+        }
+        _ => None,
+    });
+    Ok(LabelSet::new(fixed))
+}

@@ -1,0 +1,81 @@
+//! The `*_over_time` functions: one value of all points of a window.
+
+use super::super::PromqlError;
+use super::super::labels::value_text;
+use super::super::summation::{mean, quantile, sum, variance};
+use super::{Arguments, Value};
+
+pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
+    let fold: fn(&[(i64, f64)]) -> f64 = match name {
+        "quantile_over_time" => return Some(quantile_over_time(arguments)),
+        "sum_over_time" => |window| sum(values(window)),
+        "avg_over_time" => |window| mean(values(window)).unwrap_or(f64::NAN),
+        "count_over_time" => |window| window.len() as f64,
+        "present_over_time" => |_| 1.0,
+        "min_over_time" => |window| least(window).1,
+        "max_over_time" => |window| most(window).1,
+        "stddev_over_time" => |window| variance(values(window)).sqrt(),
+        "stdvar_over_time" => |window| variance(values(window)),
+        "mad_over_time" => median_deviation,
+        "first_over_time" => |window| window[0].1,
+        "last_over_time" => |window| window[window.len() - 1].1,
+        "ts_of_first_over_time" => |window| seconds(window[0].0),
+        "ts_of_last_over_time" => |window| seconds(window[window.len() - 1].0),
+        "ts_of_min_over_time" => |window| seconds(least(window).0),
+        "ts_of_max_over_time" => |window| seconds(most(window).0),
+        _ => return None,
+    };
+    let keep_name = matches!(name, "first_over_time" | "last_over_time");
+    Some(arguments.range_vector(0).and_then(|range| {
+        arguments
+            .fold_windows(&range, keep_name, |_| move |_: usize, window: &[(i64, f64)], _: usize| Some(fold(window)))
+    }))
+}
+
+fn values(window: &[(i64, f64)]) -> impl Iterator<Item = f64> {
+    window.iter().map(|point| point.1)
+}
+
+fn seconds(time_ms: i64) -> f64 {
+    time_ms as f64 / 1000.0
+}
+
+/// The last of the least points; a NaN gives way to anything.
+fn least(window: &[(i64, f64)]) -> (i64, f64) {
+    let lower =
+        |least: (i64, f64), point: &(i64, f64)| if point.1 <= least.1 || least.1.is_nan() { *point } else { least };
+    window[1..].iter().fold(window[0], lower)
+}
+
+/// The last of the greatest points; a NaN gives way to anything.
+fn most(window: &[(i64, f64)]) -> (i64, f64) {
+    let higher =
+        |most: (i64, f64), point: &(i64, f64)| if point.1 >= most.1 || most.1.is_nan() { *point } else { most };
+    window[1..].iter().fold(window[0], higher)
+}
+
+/// The median distance from the median.
+fn median_deviation(window: &[(i64, f64)]) -> f64 {
+    let mut sorted: Vec<f64> = values(window).collect();
+    let median = quantile(0.5, &mut sorted);
+    let mut distances: Vec<f64> = sorted.into_iter().map(|value| (value - median).abs()).collect();
+    quantile(0.5, &mut distances)
+}
+
+fn quantile_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+    let q = arguments.numbers(0)?;
+    for &q in q.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+        let message = format!("quantile value should be between 0 and 1, got {}", value_text(q));
+        arguments.evaluator.warn(&message, "quantile_over_time");
+    }
+    let range = arguments.range_vector(1)?;
+    arguments.fold_windows(&range, false, |_| {
+        let q = &q;
+        let mut sorted = Vec::new();
+        move |step: usize, window: &[(i64, f64)], _: usize| {
+            sorted.clear();
+            sorted.extend(values(window));
+            Some(quantile(q[step], &mut sorted))
+        }
+    })
+}

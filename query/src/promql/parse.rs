@@ -1,0 +1,162 @@
+//! From text to an expression and from its matchers to ours. The grammar is the `promql-parser` crate's; what it would let
+//! pass, or would not survive, is refused here.
+
+use std::sync::Arc;
+
+use promql_parser::label::{MatchOp, Matchers};
+use promql_parser::parser::{self, Expr, VectorSelector};
+use promql_parser::util::{ExprVisitor, walk_expr};
+use regex::Regex;
+use taffrail_collector::model::label_set::NAME_LABEL;
+use taffrail_ingest::series_store::{LabelMatcher, LabelRegex, LabelTest};
+
+use super::PromqlError;
+
+/// Brackets and operators in an expression, at most: bounds how deep it nests, since walks over it recurse.
+const OPERATORS_MAX: usize = 1_000;
+
+/// The expression that a text stands for.
+pub fn parse(query: &str) -> Result<Expr, PromqlError> {
+    if operators(query) > OPERATORS_MAX {
+        return Err(PromqlError::Invalid(format!(
+            "the expression has more than {OPERATORS_MAX} operators and brackets: split it into recording rules"
+        )));
+    }
+    // The parser panics on some numbers that are no durations (`x[1e99]`); that must not cost the thread.
+    let parsed = std::panic::catch_unwind(|| parser::parse(query));
+    let parsed = parsed.unwrap_or_else(|_| Err("a duration is out of range".to_owned()));
+    parsed.map_err(|message| PromqlError::Invalid(format!("invalid expression: {message}")))
+}
+
+/// The query laid out over lines, as Prometheus' `format_query` does.
+pub fn format_query(query: &str) -> Result<String, PromqlError> {
+    parse(query).map(|expression| expression.prettify())
+}
+
+/// The matchers of every selector in the query, in the order they are written (for `query_exemplars`, and for `match[]`
+/// parameters, which are a selector each).
+pub fn selectors(query: &str) -> Result<Vec<Vec<LabelMatcher>>, PromqlError> {
+    let mut collector = SelectorCollector(Vec::new());
+    walk_expr(&mut collector, &parse(query)?)?;
+    Ok(collector.0)
+}
+
+struct SelectorCollector(Vec<Vec<LabelMatcher>>);
+
+impl ExprVisitor for SelectorCollector {
+    type Error = PromqlError;
+
+    fn pre_visit(&mut self, expression: &Expr) -> Result<bool, PromqlError> {
+        match expression {
+            Expr::VectorSelector(selector) => self.0.push(matchers(selector)?),
+            Expr::MatrixSelector(selector) => self.0.push(matchers(&selector.vs)?),
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// The conditions of a selector, its name included.
+pub(super) fn matchers(selector: &VectorSelector) -> Result<Vec<LabelMatcher>, PromqlError> {
+    let Matchers { matchers, or_matchers } = &selector.matchers;
+    if !or_matchers.is_empty() {
+        return Err(PromqlError::Invalid("invalid expression: `or` does not stand between label matchers".to_owned()));
+    }
+    let name = selector
+        .name
+        .iter()
+        .map(|name| LabelMatcher { name: NAME_LABEL.to_owned(), test: LabelTest::Equal(name.clone()) });
+    let tests = matchers.iter().map(|matcher| {
+        let value = || matcher.value.clone();
+        let test = match &matcher.op {
+            MatchOp::Equal => LabelTest::Equal(value()),
+            MatchOp::NotEqual => LabelTest::NotEqual(value()),
+            MatchOp::Re(regex) => LabelTest::Matches(anchored(&matcher.value, regex)),
+            MatchOp::NotRe(regex) => LabelTest::NotMatches(anchored(&matcher.value, regex)),
+        };
+        LabelMatcher { name: matcher.name.clone(), test }
+    });
+    Ok(name.chain(tests).collect())
+}
+
+/// Anchored at both ends, and `.` is any character, as in Prometheus. The parser's own regex stands in for those patterns
+/// that only Go's syntax knows and that it rewrites.
+fn anchored(pattern: &str, parsed: &Regex) -> LabelRegex {
+    let regex = Regex::new(&format!("^(?s:{pattern})$")).unwrap_or_else(|_| parsed.clone());
+    LabelRegex(Arc::new(move |value| regex.is_match(value)))
+}
+
+/// Characters outside strings that can nest or chain expressions.
+fn operators(query: &str) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    let mut count = 0;
+    for byte in query.bytes() {
+        match quote {
+            Some(open) => {
+                if escaped {
+                    escaped = false;
+                } else if byte == b'\\' && open != b'`' {
+                    escaped = true;
+                } else if byte == open {
+                    quote = None;
+                }
+            }
+            None => match byte {
+                b'"' | b'\'' | b'`' => quote = Some(byte),
+                b'(' | b'[' | b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>' => count += 1,
+                b' ' | b'\n' | b'\t' => {}
+                _ => {}
+            },
+        }
+    }
+    // Operators that are words, and the double ones: each needs two operands, so they cannot outnumber the words.
+    let words = ["and", "or", "unless", "atan2", "==", "!="];
+    count + words.iter().map(|word| query.matches(word).count()).sum::<usize>()
+}
+
+/// Where the `nth` call of `name` stands in the text, as `line:column`, both from 1 (for annotations).
+pub(super) fn position_of(query: &str, name: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' || c == '.';
+    let found = query
+        .to_ascii_lowercase()
+        .match_indices(name)
+        .map(|(at, _)| at)
+        .find(|&at| !query[..at].ends_with(is_word) && !query[at + name.len()..].starts_with(is_word));
+    let before = &query[..found.unwrap_or(0)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("{line}:{column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_promql_is_refused_and_nothing_panics() {
+        let deep = format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000));
+        let chain = vec!["x"; 5_000].join(" or ");
+        for query in
+            ["", "sum(", "x[1e99]", "x[NaN]", "x offset 1e40", "{}", "1 +", &deep, &chain, "x{a=~\"[\"}", "\u{0}"]
+        {
+            assert!(matches!(parse(query), Err(PromqlError::Invalid(_))), "{query:.40}");
+        }
+    }
+
+    #[test]
+    fn selectors_are_found_in_writing_order() {
+        let found = selectors(r#"rate({"web.hits", env="prod"}[5m]) / x{a!~"b.*"} + 1"#).unwrap();
+        let names: Vec<Vec<&str>> = found.iter().map(|m| m.iter().map(|m| m.name.as_str()).collect()).collect();
+        assert_eq!(names, [vec!["__name__", "env"], vec!["__name__", "a"]]);
+        assert!(!found[1][1].test.passes("b\nc"));
+        assert!(found[1][1].test.passes("ab"));
+    }
+
+    #[test]
+    fn positions_count_lines_and_columns_from_one() {
+        assert_eq!(position_of("sort(x)", "sort"), "1:1");
+        assert_eq!(position_of("sum(sort(x))", "sort"), "1:5");
+        assert_eq!(position_of("sum(\n  sort_x,\n  sort(x))", "sort"), "3:3");
+    }
+}

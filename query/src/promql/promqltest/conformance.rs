@@ -1,0 +1,45 @@
+//! Prometheus' own scripts, with what of them passes written down: a number may only go up.
+
+use std::path::{Path, PathBuf};
+
+use super::run_script;
+
+/// (file, evals that pass, that fail because native histograms are not there, that fail otherwise).
+const WRITTEN_DOWN: [(&str, usize, usize, usize); 6] = [
+    ("aggregators.test", 126, 34, 0),
+    ("collision.test", 2, 0, 0),
+    ("literals.test", 25, 0, 0),
+    ("operators.test", 145, 69, 0),
+    ("range_queries.test", 17, 1, 0),
+    ("selectors.test", 31, 0, 0),
+];
+
+/// The directory of shared test material: `TAFFRAIL_SHARED`, or `shared` beside the repository.
+fn scripts() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    std::env::var_os("TAFFRAIL_SHARED").map_or_else(beside, PathBuf::from).join("promqltest")
+}
+
+#[test]
+fn prometheus_scripts_pass_as_written_down() {
+    let directory = scripts();
+    if !directory.is_dir() {
+        println!("SKIPPED: no promqltest scripts in {} (set TAFFRAIL_SHARED)", directory.display());
+        return;
+    }
+    let mut counts = Vec::new();
+    for (file, ..) in WRITTEN_DOWN {
+        let text = std::fs::read_to_string(directory.join(file)).unwrap();
+        let report = run_script(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let histograms = report.failures.iter().filter(|failure| failure.needs_native_histograms).count();
+        for failure in report.failures.iter() {
+            println!("{file}:{}: {}\n    {}", failure.line, failure.query, failure.reason);
+        }
+        counts.push((file, report.passed, histograms, report.failures.len() - histograms));
+    }
+    for (file, passed, histograms, failed) in &counts {
+        println!("{file:<22} {passed:>4} passed, {histograms:>3} want native histograms, {failed:>2} failed");
+    }
+    println!("{:<22} {:>4} passed", "all", counts.iter().map(|count| count.1).sum::<usize>());
+    assert_eq!(counts, WRITTEN_DOWN);
+}
