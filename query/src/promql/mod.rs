@@ -4,13 +4,13 @@
 //! step (or none), so that each selector asks its source once and label matching is worked out once, not once a step. What
 //! Prometheus 3 answers is what we answer, float for float where its test scripts say so; native histograms are not there.
 //!
-//! Reading order: [`parse`], `labels`, `evaluate` (the walk over the expression), `function` (one file a family),
+//! Reading order: `parse`, `labels`, `evaluate` (the walk over the expression), `function` (one file a family),
 //! [`select`] (the series store as a source), [`promqltest`] (scripts that say what is right).
 
 mod evaluate;
 mod function;
 mod labels;
-pub mod parse;
+mod parse;
 pub mod promqltest;
 pub mod select;
 mod summation;
@@ -23,8 +23,8 @@ use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
 
-pub use parse::{format_query, selectors};
-pub use select::StoreSource;
+pub use parse::{format, selectors};
+pub use select::{MetricMetadata, StoreSource};
 
 use evaluate::{Evaluator, Steps};
 

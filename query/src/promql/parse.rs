@@ -29,7 +29,7 @@ pub fn parse(query: &str) -> Result<Expr, PromqlError> {
 }
 
 /// The query laid out over lines, as Prometheus' `format_query` does.
-pub fn format_query(query: &str) -> Result<String, PromqlError> {
+pub fn format(query: &str) -> Result<String, PromqlError> {
     parse(query).map(|expression| expression.prettify())
 }
 

@@ -39,8 +39,10 @@ const QUANTILE_LABEL: &str = "quantile";
 const SUFFIXES: [&str; 4] = ["_count", "_sum", "_min", "_max"];
 
 /// See the module's documentation.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreSource<'a>(pub &'a SeriesStore);
+#[derive(Clone, Debug)]
+pub struct StoreSource {
+    store: Arc<SeriesStore>,
+}
 
 /// What `/api/v1/metadata` says of a metric name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub struct MetricMetadata {
     pub unit: String,
 }
 
-impl SeriesSource for StoreSource<'_> {
+impl SeriesSource for StoreSource {
     fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -64,7 +66,7 @@ impl SeriesSource for StoreSource<'_> {
         let mut found: BTreeMap<Arc<LabelSet>, Series> = BTreeMap::new();
         // What stands still in the time asked for was counted before it.
         let range = after(start_ms.saturating_sub(SILENT_MS), end_ms);
-        for data in self.0.select(&stored_matchers(matchers), range, scan).map_err(failed)? {
+        for data in self.store.select(&stored_matchers(matchers), range, scan).map_err(failed)? {
             for mut series in read(data, end_ms) {
                 series.points.drain(..series.points.partition_point(|point| point.0 <= start_ms));
                 if series.points.is_empty() || !matchers.iter().all(|matcher| matcher.passes(&series.labels)) {
@@ -81,18 +83,21 @@ impl SeriesSource for StoreSource<'_> {
     }
 }
 
-impl StoreSource<'_> {
-    /// The label sets of the series that pass all matchers and have a point in the time, sorted (for `/api/v1/series`,
+impl StoreSource {
+    /// A view of this store.
+    pub fn new(store: Arc<SeriesStore>) -> StoreSource {
+        StoreSource { store }
+    }
+
+    /// The label sets of the series that pass all matchers and have a point in the range, sorted; without matchers all of them (for `/api/v1/series`,
     /// `labels` and `label/*/values`).
     pub fn series(
         &self,
         matchers: &[LabelMatcher],
-        start_ms: i64,
-        end_ms: i64,
+        range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<Arc<LabelSet>>, PromqlError> {
-        let range = after(start_ms.saturating_sub(1), end_ms);
-        let stored = self.0.series(&stored_matchers(matchers), range, scan).map_err(failed)?;
+        let stored = self.store.series(&stored_matchers(matchers), range, scan).map_err(failed)?;
         let all = stored.into_iter().flat_map(|(labels, kind)| match kind {
             SampleKind::Distribution => derived_labels(&labels),
             SampleKind::Counter | SampleKind::Gauge | SampleKind::Set => vec![labels],
@@ -106,17 +111,15 @@ impl StoreSource<'_> {
     pub fn exemplars(
         &self,
         matchers: &[LabelMatcher],
-        start_ms: i64,
-        end_ms: i64,
+        range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<SeriesExemplars>, PromqlError> {
-        let range = after(start_ms.saturating_sub(1), end_ms);
-        self.0.exemplars(&stored_matchers(matchers), range, scan).map_err(failed)
+        self.store.exemplars(&stored_matchers(matchers), range, scan).map_err(failed)
     }
 
     /// Type and unit of the metrics whose name contains `part`, at most `limit` (for `/api/v1/metadata`).
     pub fn metric_metadata(&self, part: &str, limit: usize) -> Vec<MetricMetadata> {
-        let metrics = self.0.metrics(part, limit).into_iter();
+        let metrics = self.store.metrics(part, limit).into_iter();
         metrics.map(|m| MetricMetadata { name: m.name, kind: m.kind.prometheus_type(), unit: m.unit }).collect()
     }
 }

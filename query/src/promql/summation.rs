@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn small_values_survive_large_ones_and_means_do_not_overflow() {
         assert_eq!(sum([2.0, 8.0, 1e100, -1e100]), 10.0);
-        assert_eq!(mean([9.988465674311579e307; 4]), Some(9.988465674311579e307));
+        assert_eq!(mean([1e308; 4]), Some(1e308));
         assert_eq!(mean([52.0; 12]), Some(52.0));
         assert_eq!(variance([13.3; 3]), 0.0);
         assert!(mean([f64::INFINITY, f64::NEG_INFINITY]).unwrap().is_nan());
