@@ -13,6 +13,7 @@ pub mod demo;
 pub mod http_guard;
 mod http_server;
 mod local_sources;
+pub mod notify;
 pub mod reload;
 pub mod server;
 mod service_manager;
