@@ -11,7 +11,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::{host_metrics, json_lines, statsd, stdin, syslog};
+use crate::enrich;
+use crate::source::{file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog};
 
 /// `[collector]`: what runs on every host, the server's own included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ pub struct Config {
     /// Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What
     /// `[[collector.files]]` names is read all the same.
     pub no_host: bool,
+    /// `[[collector.files]]`: groups of log files that are followed.
+    pub files: Vec<file_tail::Config>,
+    /// `[collector.journald]`: the systemd journal.
+    pub journald: journald::Config,
+    /// `[collector.lines]`: how lines are read, wherever they come from.
+    pub lines: enrich::Config,
     /// `[collector.statsd]`: StatsD and DogStatsD metrics over UDP, TCP and Unix datagrams.
     pub statsd: statsd::Config,
     /// `[collector.syslog]`: syslog over UDP and TCP.

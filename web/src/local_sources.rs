@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use taffrail_collector::config::Config;
 use taffrail_collector::model::Resource;
-use taffrail_collector::source::{Running, SourceContext, StartError, host_metrics, json_lines, statsd, stdin, syslog};
+use taffrail_collector::source::{
+    Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog,
+};
 
 /// Who this host is, for what does not say where it comes from.
 pub fn this_host(config: &Config) -> Arc<Resource> {
@@ -42,12 +44,25 @@ pub fn receivers(config: &Config, context: &SourceContext) -> Router {
 
 async fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {
     running.push(statsd::start(config.statsd.clone(), context.clone())?);
-    running.extend(syslog::start(config.syslog.clone(), context.clone()).await?);
-    running.extend(stdin::start(config.stdin.clone(), context.clone())?);
+    running.push(syslog::start(config.syslog.clone(), context.clone())?);
+    running.push(stdin::start(config.stdin.clone(), context.clone())?);
+    running.push(file_tail::start(files(config), context.clone())?);
+    if !config.no_host {
+        running.push(journald::start(config.journald.clone(), context.clone())?);
+    }
     if config.host_metrics.enabled && !config.no_host {
         running.push(host_metrics::start(config.host_metrics.clone(), context.clone())?);
     }
     Ok(())
+}
+
+/// The configured groups of files, and this host's own log files unless it is to be left alone.
+fn files(config: &Config) -> Vec<file_tail::Config> {
+    let mut groups = config.files.clone();
+    if !config.no_host {
+        groups.push(file_tail::Config::of_this_host());
+    }
+    groups
 }
 
 fn system_host_name() -> String {

@@ -13,6 +13,7 @@ use super::notes::Notes;
 use super::timestamp::{self, Setting, Zone};
 use super::{TRUNCATED_ATTRIBUTE, json, logfmt, severity, trace_context};
 use crate::model::{LogRecord, Resource, Severity, Timestamp, Value};
+use crate::source::StartError;
 
 /// A line as it arrived, with what its transport knew of it.
 #[derive(Debug)]
@@ -31,6 +32,34 @@ pub struct ReceivedLine<'a> {
     pub severity: Option<Severity>,
     /// What else the transport knows (syslog's process id …). Trace context is taken from here too.
     pub attributes: Vec<(Cow<'a, str>, Value)>,
+}
+
+/// The section `collector.lines`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The zone of times that name none, as syslog's and many programs' do: an IANA name (`Europe/Berlin`), `UTC`, or `local`
+    /// for this host's own. Default `UTC`. Set it where programs log in local time.
+    pub zone: String,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { zone: "UTC".to_owned() }
+    }
+}
+
+impl Config {
+    /// The enricher for these settings.
+    ///
+    /// # Errors
+    /// When the zone is not known.
+    pub fn enricher(&self) -> Result<Enricher, StartError> {
+        Zone::named(&self.zone).map(Enricher::new).ok_or_else(|| StartError {
+            setting: "collector.lines.zone",
+            message: format!("no time zone is called {:?}: write one like Europe/Berlin, UTC or local", self.zone),
+        })
+    }
 }
 
 /// How a line is read.

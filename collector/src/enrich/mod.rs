@@ -18,7 +18,7 @@ mod severity;
 mod timestamp;
 mod trace_context;
 
-pub use line_reader::{Enricher, JsonRejection, Parse, ReceivedLine, cut_at_character};
+pub use line_reader::{Config, Enricher, JsonRejection, Parse, ReceivedLine, cut_at_character};
 pub use notes::Notes;
 pub use timestamp::{Zone, leading_time};
 

@@ -196,6 +196,15 @@ fn records_of_one_sender_share_their_resource_and_their_names() {
 }
 
 #[test]
+fn the_configured_zone_dates_lines_that_name_none() {
+    let config = Config { zone: "Europe/Berlin".to_owned() };
+    let record = config.enricher().unwrap().enrich(ReceivedLine::plain(b"2026-11-21 07:33:00 x", ARRIVAL, &resource()));
+    assert_eq!(record.timestamp.to_string(), "2026-11-21T06:33:00.000Z");
+    let error = Config { zone: "Mars".to_owned() }.enricher().unwrap_err().to_string();
+    assert!(error.starts_with("collector.lines.zone: ") && error.contains("Mars"), "{error}");
+}
+
+#[test]
 fn a_cut_never_splits_a_character() {
     let check =
         |text: &str, length, expected: &str| assert_eq!(cut_at_character(text.as_bytes(), length), expected.as_bytes());

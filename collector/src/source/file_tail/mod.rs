@@ -1,1 +1,25 @@
-//! The file_tail source.
+//! Tails files by pattern: every line once, through rotation, truncation, deletion and restarts.
+//!
+//! The file is its own spool: what was read is remembered in a checkpoint that travels in the same batch as the lines, so
+//! that a restart goes on exactly behind the last line that was stored. Polling decides what is there; one thread
+//! reads all files in turn.
+//! What cannot be had: lines written and truncated away (`copytruncate`) between two polls, and a file both created and
+//! deleted between two polls.
+//!
+//! Reading order: [`config`], [`patterns`] (which files), [`checkpoint`] (who a file is and how far it was read),
+//! [`tracked_file`] (one open file), [`rotation`] (where a renamed file went), [`tailer`] (the thread).
+
+mod checkpoint;
+mod config;
+mod patterns;
+mod rotation;
+mod tailer;
+mod tracked_file;
+
+#[cfg(test)]
+mod random_tests;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, StartAt};
+pub use tailer::start;

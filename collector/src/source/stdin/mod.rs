@@ -36,12 +36,12 @@ impl Default for Config {
     }
 }
 
-/// Starts to read standard input; none when it is not enabled.
-pub fn start(config: Config, context: SourceContext) -> Result<Option<Running>, StartError> {
+/// Starts to read standard input; where it is not enabled, the task ends at once.
+pub fn start(config: Config, context: SourceContext) -> Result<Running, StartError> {
     if !config.enabled {
-        return Ok(None);
+        return Ok(Running { kind: KIND, address: None, task: tokio::spawn(async {}) });
     }
-    start_reading(config, context, io::stdin()).map(Some)
+    start_reading(config, context, io::stdin())
 }
 
 /// Reads lines of `input` on a thread of its own: nothing else can wait for a pipe and be stopped.

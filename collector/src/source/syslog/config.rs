@@ -1,6 +1,10 @@
 //! The section `collector.syslog`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::config::{ListenAddress, span};
 
 /// Where syslog is listened for, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -8,15 +12,16 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Address for UDP and TCP, both on one port; port 0 takes a free one; `off` listens nowhere. Default `127.0.0.1:5514`.
     /// Other hosts can send only to an address of theirs to reach.
-    pub address: String,
+    pub address: ListenAddress,
     /// Longest message, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 64 KiB, which is more
     /// than a datagram holds.
     pub message_bytes_max: usize,
     /// TCP connections at a time; more are closed at once and counted. Default 1000.
     pub connections_max: usize,
-    /// A TCP connection that sends nothing for so many seconds is closed. Default 3600; many senders keep one open for days
-    /// and reconnect when it is gone.
-    pub idle_seconds_max: u64,
+    /// A TCP connection that sends nothing for so long is closed. Default 1 h; many senders keep one open for days and
+    /// reconnect when it is gone.
+    #[serde(with = "span")]
+    pub idle_timeout: Duration,
     /// What the kernel is asked to hold of UDP, in bytes (`SO_RCVBUF`). It grants at most `net.core.rmem_max`. Default 8 MiB.
     pub udp_buffer_bytes: usize,
 }
@@ -24,10 +29,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            address: "127.0.0.1:5514".to_owned(),
+            address: ListenAddress::At(([127, 0, 0, 1], 5514).into()),
             message_bytes_max: 64 << 10,
             connections_max: 1000,
-            idle_seconds_max: 3600,
+            idle_timeout: Duration::from_secs(3600),
             udp_buffer_bytes: 8 << 20,
         }
     }

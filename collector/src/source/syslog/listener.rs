@@ -35,30 +35,30 @@ const DROPS_INTERVAL: Duration = Duration::from_secs(5);
 /// After a stop so long is read on: what the kernel holds by then was sent before.
 const DRAIN: Duration = Duration::from_millis(50);
 
-/// Binds both sockets and starts to listen; none when the address is `off`.
-pub async fn start(config: Config, context: SourceContext) -> Result<Option<Running>, StartError> {
-    if config.address == "off" {
-        return Ok(None);
-    }
-    let address: SocketAddr = config.address.parse().map_err(|_| StartError {
-        setting: SETTING,
-        message: format!("{:?} is no address and port: write one like 127.0.0.1:5514, or off", config.address),
-    })?;
-    let (udp, tcp) = bind_both(address).await.map_err(|error| StartError {
+/// Binds both sockets and starts to listen; where the address is `off`, the task ends at once.
+pub fn start(config: Config, context: SourceContext) -> Result<Running, StartError> {
+    let Some(address) = config.address.address() else {
+        return Ok(Running { kind: KIND, address: None, task: tokio::spawn(async {}) });
+    };
+    let (udp, tcp, address) = bind_both(address).map_err(|error| StartError {
         setting: SETTING,
         message: format!("cannot listen on {address}: {error}; choose another port, or off"),
     })?;
-    let address = tcp.local_addr().map_err(|error| StartError { setting: SETTING, message: error.to_string() })?;
     enlarge_buffer(&udp, config.udp_buffer_bytes);
     let task = tokio::spawn(run(config, context, address, udp, tcp));
-    Ok(Some(Running { kind: KIND, address: Some(address), task }))
+    Ok(Running { kind: KIND, address: Some(address), task })
 }
 
-async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener, SocketAddr)> {
     for _ in 0..FREE_PORT_ATTEMPTS {
-        let tcp = TcpListener::bind(address).await?;
-        match UdpSocket::bind(tcp.local_addr()?).await {
-            Ok(udp) => return Ok((udp, tcp)),
+        let tcp = std::net::TcpListener::bind(address)?;
+        let address_taken = tcp.local_addr()?;
+        match std::net::UdpSocket::bind(address_taken) {
+            Ok(udp) => {
+                tcp.set_nonblocking(true)?;
+                udp.set_nonblocking(true)?;
+                return Ok((UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?, address_taken));
+            }
             Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
         }
@@ -252,7 +252,7 @@ impl Connections {
                         let connection = Connection {
                             reader: self.reader.clone(),
                             framer: Framer::new(self.config.message_bytes_max),
-                            idle: Duration::from_secs(self.config.idle_seconds_max.max(1)),
+                            idle: self.config.idle_timeout,
                             peer,
                         };
                         let (feed, stop) = (feed.clone(), stop.clone());

@@ -1,0 +1,75 @@
+//! One `[[collector.files]]` section.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::span;
+use crate::enrich::Parse;
+
+/// A group of files that are read the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Patterns of absolute paths: `*` and `?` match within a name, `**` any number of directories, `{a,b}` either. A file that
+    /// several groups match belongs to the first. Default none.
+    pub include: Vec<String>,
+    /// Patterns of paths, or of bare names, that are left out. Default: what is compressed (`*.gz`, `*.xz`, `*.zst`, `*.bz2`),
+    /// the journal's directories, and the login databases (`wtmp`, `btmp`, `lastlog`, `faillog`). A list of your own replaces it.
+    pub exclude: Vec<String>,
+    /// The service that lines belong to which name none. Default none.
+    pub service: String,
+    /// How lines are read: `auto`, `json`, `logfmt` or `none`. Default `auto`.
+    pub parse: Parse,
+    /// Where files begin that exist when their group is first started: `beginning` or `end`. Default `beginning`, so that
+    /// nothing is missing. Files that come later are always read from their beginning.
+    pub start_at: StartAt,
+    /// Files not written to for so long when their group is first started begin at their end, whatever `start_at` says.
+    /// Default 168 hours.
+    #[serde(with = "span")]
+    pub ignore_older: Duration,
+    /// How often files are looked at. Default 250 ms. It is the longest a line waits to be read.
+    #[serde(with = "span")]
+    pub poll_interval: Duration,
+    /// A last line without its line feed is taken for complete after so long without more. Default 5 s.
+    #[serde(with = "span")]
+    pub line_timeout: Duration,
+    /// Longest line, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 1 MiB.
+    pub line_bytes_max: usize,
+}
+
+/// Where a file begins to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartAt {
+    /// With its first line.
+    #[default]
+    Beginning,
+    /// With the first line written from then on.
+    End,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let exclude = ["*.gz", "*.xz", "*.zst", "*.bz2", "**/journal/**", "wtmp", "btmp", "lastlog", "faillog"];
+        Config {
+            include: Vec::new(),
+            exclude: exclude.map(str::to_owned).into(),
+            service: String::new(),
+            parse: Parse::Auto,
+            start_at: StartAt::Beginning,
+            ignore_older: Duration::from_secs(7 * 86_400),
+            poll_interval: Duration::from_millis(250),
+            line_timeout: Duration::from_secs(5),
+            line_bytes_max: 1 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// This host's own log files, for a server that was told nothing.
+    pub fn of_this_host() -> Config {
+        let include = ["/var/log/*.log", "/var/log/*/*.log", "/var/log/syslog", "/var/log/messages"];
+        Config { include: include.map(str::to_owned).into(), ..Config::default() }
+    }
+}

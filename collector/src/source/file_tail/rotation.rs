@@ -1,0 +1,90 @@
+//! Where a renamed file went, and which others were renamed unseen between two looks.
+//!
+//! Rotation renames `app.log` to a name that patterns seldom match. A file that is open is read on whatever it is called; this
+//! file finds those that are not open: after a restart the one that a checkpoint speaks of, and files that came and were
+//! rotated away between two polls.
+
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::checkpoint::FileId;
+
+/// Kernels stamp files by a clock that ticks every few milliseconds.
+const CLOCK_TICK: Duration = Duration::from_millis(50);
+
+/// The file of this identity in the directory of `path`, under whatever name.
+pub(super) fn find_renamed(path: &Path, id: FileId) -> Option<PathBuf> {
+    let entries = fs::read_dir(path.parent()?).ok()?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && FileId::of(&metadata) == id))
+}
+
+/// Whether files were made, renamed or removed beside `path` since then.
+pub(super) fn has_changed_since(path: &Path, since: SystemTime) -> bool {
+    let modified = path.parent().and_then(|directory| fs::metadata(directory).ok()?.modified().ok());
+    modified.is_none_or(|modified| modified + CLOCK_TICK >= since)
+}
+
+/// Files beside `path` that bear a rotated name of it and were made after `since`, oldest first.
+pub(super) fn rotated_since(path: &Path, since: SystemTime) -> Vec<(PathBuf, Metadata)> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Vec::new();
+    };
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|candidate| is_rotated_name(name, candidate)))
+        .filter_map(|entry| Some((entry.path(), fs::symlink_metadata(entry.path()).ok()?)))
+        .filter(|(_, metadata)| metadata.is_file() && born(metadata) + CLOCK_TICK >= since)
+        .collect();
+    found.sort_by_key(|(_, metadata)| born(metadata));
+    found
+}
+
+/// When a file was made, or where the file system does not say, when it was last written.
+fn born(metadata: &Metadata) -> SystemTime {
+    metadata.created().or_else(|_| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Whether `candidate` is `name` with a number or date put behind it or before its extension (`app.log.1`, `app-20261121.log`,
+/// `app.log-2026-11-21T07_33`).
+fn is_rotated_name(name: &str, candidate: &str) -> bool {
+    let (stem, extension) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).unwrap_or((name, ""));
+    let Some(rest) = candidate.strip_prefix(stem) else { return false };
+    let mark = match rest.strip_prefix('.').and_then(|rest| rest.strip_prefix(extension)) {
+        Some(behind) if !extension.is_empty() => behind,
+        _ => match rest.strip_suffix(extension).and_then(|rest| rest.strip_suffix('.')) {
+            Some(before) if !extension.is_empty() => before,
+            _ if extension.is_empty() => rest,
+            _ => return false,
+        },
+    };
+    let is_mark = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | 'T' | 'Z');
+    mark.chars().all(is_mark) && mark.contains(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_names_are_told_from_other_names() {
+        let check = |name, candidate, expected| assert_eq!(is_rotated_name(name, candidate), expected, "{candidate}");
+        check("app.log", "app.log.1", true);
+        check("app.log", "app.log-20261121", true);
+        check("app.log", "app.log.2026-11-21T07_33Z", true);
+        check("app.log", "app-20261121.log", true);
+        check("app.log", "app.1.log", true);
+        check("syslog", "syslog.1", true);
+        check("app.log", "app.log", false);
+        check("app.log", "app.log.gz", false);
+        check("app.log", "app.log.1.gz", false);
+        check("app.log", "application.log", false);
+        check("app.log", "app.txt.1", false);
+        check("app.log", "other.log.1", false);
+        check("syslog", "syslog-ng.1", false);
+    }
+}

@@ -1,0 +1,405 @@
+//! The thread that looks for files, reads them in turn and lets them go.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::{FileId, Place, Prefix, forgotten};
+use super::config::{Config, StartAt};
+use super::patterns::Patterns;
+use super::rotation;
+use super::tracked_file::{BinaryFile, TrackedFile, check_text};
+use crate::enrich::{Enricher, ReceivedLine};
+use crate::model::{LogRecord, Resource, Timestamp, Value};
+use crate::source::feeder::{self, Ended, Feed, Portion};
+use crate::source::line_splitter::Line;
+use crate::source::{Running, SourceContext, StartError, Tally};
+
+const KIND: &str = "files";
+/// A file is read by so much before the next one has its turn.
+const TURN_BYTES: usize = 256 << 10;
+/// A deleted file is held for so long after its last line, for the writer that still has it open.
+const DELETED_WAIT: Duration = Duration::from_secs(5);
+/// A renamed file is held for so long after its last line.
+const RENAMED_WAIT: Duration = Duration::from_secs(600);
+/// Looking for files takes at most this part of the time, unless it would then be done too seldom.
+const LOOK_SHARE: u32 = 20;
+const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Starts to tail the files of all groups.
+pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, StartError> {
+    let known: HashMap<FileId, Place> = context
+        .checkpoints
+        .iter()
+        .filter_map(|(key, value)| Some((FileId::from_key(key)?, Place::from_value(value)?)))
+        .collect();
+    let mut feeders = Vec::new();
+    let mut prepared = Vec::new();
+    for config in groups.into_iter().filter(|config| !config.include.is_empty()) {
+        let patterns = Patterns::new(&config.include, &config.exclude)?;
+        let tally = context.tallies.of(KIND, &config.include.join(" "));
+        let (feed, feeder) = feeder::start(&context, Arc::clone(&tally));
+        feeders.push(feeder);
+        prepared.push(Group {
+            is_new: !known.values().any(|place| patterns.matches(&place.path)),
+            enricher: context.enricher.clone().with_parse(config.parse),
+            host: Arc::clone(&context.resource),
+            complained: HashSet::new(),
+            patterns,
+            tally,
+            feed,
+            config,
+        });
+    }
+    let tailer = Tailer {
+        interval: prepared.iter().map(|group| group.config.poll_interval).min().unwrap_or(Duration::from_secs(1)),
+        groups: prepared,
+        files: HashMap::new(),
+        known,
+        binary: HashSet::new(),
+        last_look: None,
+        buffer: vec![0; TURN_BYTES],
+        stop: context.stop.clone(),
+    };
+    if tailer.groups.is_empty() {
+        return Ok(Running { kind: KIND, address: None, task: tokio::spawn(async {}) });
+    }
+    let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::Builder::new()
+        .name("file-tail".to_owned())
+        .spawn(move || {
+            // An end before the stop is the feeders', who have said why.
+            let _ = tailer.run();
+            drop(ended);
+        })
+        .map_err(|error| StartError {
+            setting: "collector.files",
+            message: format!("cannot start a thread: {error}"),
+        })?;
+    let task = tokio::spawn(async move {
+        let _ = has_ended.await;
+        for feeder in feeders {
+            let _ = feeder.await;
+        }
+    });
+    Ok(Running { kind: KIND, address: None, task })
+}
+
+/// Files that are read the same way.
+struct Group {
+    config: Config,
+    patterns: Patterns,
+    tally: Arc<Tally>,
+    feed: Feed,
+    enricher: Enricher,
+    host: Arc<Resource>,
+    /// Nothing of it was ever read.
+    is_new: bool,
+    /// Paths whose trouble has been counted.
+    complained: HashSet<PathBuf>,
+}
+
+struct Tailer {
+    groups: Vec<Group>,
+    files: HashMap<FileId, TrackedFile>,
+    /// Places of earlier runs whose files have not been met yet.
+    known: HashMap<FileId, Place>,
+    binary: HashSet<FileId>,
+    last_look: Option<SystemTime>,
+    interval: Duration,
+    buffer: Vec<u8>,
+    stop: CancellationToken,
+}
+
+/// A file that no longer stands where it stood: others may have stood there since.
+struct Departure {
+    path: PathBuf,
+    group: usize,
+    since: SystemTime,
+}
+
+impl Tailer {
+    fn run(mut self) -> Result<(), Ended> {
+        while !self.stop.is_cancelled() {
+            let started = Instant::now();
+            self.look()?;
+            let next = started + self.interval.max((started.elapsed() * LOOK_SHARE).min(LOOK_WAIT_MAX));
+            while self.read_all_once()? && Instant::now() < next {}
+            self.give_old_lines()?;
+            self.let_go()?;
+            while !self.stop.is_cancelled() {
+                let Some(rest) = next.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) else {
+                    break;
+                };
+                std::thread::sleep(rest.min(Duration::from_millis(50)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds what is new, what was renamed and what is gone.
+    fn look(&mut self) -> Result<(), Ended> {
+        let look_started = SystemTime::now();
+        let mut found: HashMap<FileId, Vec<(PathBuf, usize)>> = HashMap::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            group.patterns.walk(&mut |path, metadata| {
+                found.entry(FileId::of(&metadata)).or_default().push((path, index));
+            });
+        }
+        let mut departures = self.notice_departures(&found);
+        for (id, places) in found {
+            if self.files.contains_key(&id) || self.binary.contains(&id) {
+                continue;
+            }
+            let (path, group) = &places[0];
+            self.track(path, path, *group)?;
+            if let Some(since) = self.last_look {
+                departures.push(Departure { path: path.clone(), group: *group, since });
+            }
+        }
+        for departure in departures {
+            self.track_successors(&departure)?;
+        }
+        if self.last_look.is_none() {
+            self.find_known_files()?;
+        }
+        self.last_look = Some(look_started);
+        Ok(())
+    }
+
+    /// Compares where files are with where they were; gives the places that others may have come to since the last look.
+    fn notice_departures(&mut self, found: &HashMap<FileId, Vec<(PathBuf, usize)>>) -> Vec<Departure> {
+        let last_look = self.last_look.unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut left: HashMap<PathBuf, Departure> = HashMap::new();
+        for file in self.files.values_mut() {
+            let places = found.get(&file.id);
+            if places.is_some_and(|places| places.iter().any(|(path, _)| *path == file.path)) {
+                file.gone_since = None;
+                continue;
+            }
+            if rotation::has_changed_since(&file.path, last_look) {
+                let departure = Departure { path: file.path.clone(), group: file.group, since: last_look };
+                left.entry(file.path.clone()).or_insert(departure);
+            }
+            match places {
+                Some(places) => {
+                    file.path.clone_from(&places[0].0);
+                    file.gone_since = None;
+                }
+                None => file.gone_since = file.gone_since.or(Some(Instant::now())),
+            }
+        }
+        left.into_values().collect()
+    }
+
+    /// Reads files that came to a path after it was left and were rotated away before we looked.
+    fn track_successors(&mut self, departure: &Departure) -> Result<(), Ended> {
+        for (path, metadata) in rotation::rotated_since(&departure.path, departure.since) {
+            let id = FileId::of(&metadata);
+            let is_known = self.files.contains_key(&id) || self.binary.contains(&id);
+            if is_known || self.groups[departure.group].patterns.excludes(&path) {
+                continue;
+            }
+            let is_copy = File::open(&path).is_ok_and(|copy| self.files.values().any(|file| file.is_copied_to(&copy)));
+            if !is_copy && let Some(file) = self.track(&path, &departure.path, departure.group)? {
+                file.gone_since = Some(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// At the start: files of earlier runs that no pattern finds were renamed meanwhile, or are gone.
+    fn find_known_files(&mut self) -> Result<(), Ended> {
+        let mut departures = Vec::new();
+        let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.path.clone())).collect();
+        for (id, shown) in unmet {
+            let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&shown)) else {
+                // Its group is no longer configured; it may come back.
+                continue;
+            };
+            let Some(path) = rotation::find_renamed(&shown, id) else {
+                self.known.remove(&id);
+                self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
+                continue;
+            };
+            if let Some(file) = self.track(&path, &shown, group)? {
+                file.gone_since = Some(Instant::now());
+                let since = file.metadata().and_then(|metadata| metadata.modified());
+                departures.push(Departure { path: shown, group, since: since.unwrap_or_else(|_| SystemTime::now()) });
+            }
+        }
+        // Only now: a successor of one may be another that we know.
+        for departure in departures {
+            self.track_successors(&departure)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a file and starts to read it where it was left, or where its group says. `shown` is the path its lines bear.
+    fn track(&mut self, path: &Path, shown: &Path, group_index: usize) -> Result<Option<&mut TrackedFile>, Ended> {
+        let group = &mut self.groups[group_index];
+        let (file, metadata) = match open_regular(path) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(None),
+            // It went between being seen and being opened.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                group.complain(path, "unreadable_file", &error.to_string());
+                return Ok(None);
+            }
+        };
+        let id = FileId::of(&metadata);
+        if self.files.contains_key(&id) {
+            return Ok(None);
+        }
+        let known = self.known.remove(&id);
+        let is_known = known.is_some();
+        let (offset, prefix) = match known {
+            Some(place) if place.offset <= metadata.len() && place.prefix.is_of(&file).unwrap_or(false) => {
+                (place.offset, place.prefix)
+            }
+            Some(_) => {
+                group.complain(path, "replaced_file", "another file took its place while we were away");
+                (0, Prefix::EMPTY)
+            }
+            None if let Err(BinaryFile) = check_text(&file) => {
+                group.complain(path, "binary_file", "its first block holds a NUL byte; exclude it to say so");
+                self.binary.insert(id);
+                return Ok(None);
+            }
+            None if self.last_look.is_none() && group.begins_at_end(&metadata) => {
+                (metadata.len(), Prefix::read(&file, metadata.len()).unwrap_or(Prefix::EMPTY))
+            }
+            None => (0, Prefix::EMPTY),
+        };
+        // A rotated file is remembered under the name it had: by that its group knows it after a restart.
+        let place = Place { prefix, offset, path: shown.to_owned() };
+        let checkpoint = place.checkpoint(id);
+        let resource = group.resource_of(shown);
+        let file = TrackedFile::new(file, id, place, group_index, resource, group.config.line_bytes_max);
+        if offset > 0 && !is_known {
+            self.send(group_index, Portion { checkpoints: vec![checkpoint], ..Portion::default() })?;
+        }
+        Ok(Some(self.files.entry(id).or_insert(file)))
+    }
+
+    /// Gives every file a turn; whether any had something to read.
+    fn read_all_once(&mut self) -> Result<bool, Ended> {
+        let mut any = false;
+        let mut failed = Vec::new();
+        for file in self.files.values_mut() {
+            if self.stop.is_cancelled() {
+                return Ok(false);
+            }
+            let group = &mut self.groups[file.group];
+            let mut logs = Vec::new();
+            let resource = Arc::clone(&file.resource);
+            let turn = file.read(&mut self.buffer, |line| logs.push(record(&mut group.enricher, &resource, line)));
+            match turn {
+                Ok(turn) => {
+                    any |= turn.bytes > 0;
+                    if turn.restarted {
+                        group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
+                    }
+                    if !logs.is_empty() {
+                        let checkpoints = vec![file.place().checkpoint(file.id)];
+                        group.send(Portion { logs, bytes: turn.bytes, checkpoints })?;
+                    }
+                }
+                Err(error) => {
+                    group.complain(&file.path, "unreadable_file", &error.to_string());
+                    failed.push(file.id);
+                }
+            }
+        }
+        for id in failed {
+            // It is opened anew at the next look, from where it was read to.
+            if let Some(file) = self.files.remove(&id) {
+                self.known.insert(id, file.place());
+            }
+        }
+        Ok(any)
+    }
+
+    /// Takes last lines for complete that have waited long enough.
+    fn give_old_lines(&mut self) -> Result<(), Ended> {
+        for file in self.files.values_mut() {
+            let group = &mut self.groups[file.group];
+            if file.holds_old_line(group.config.line_timeout) {
+                let resource = Arc::clone(&file.resource);
+                let mut logs = Vec::new();
+                file.give_held_line(|line| logs.push(record(&mut group.enricher, &resource, line)));
+                let checkpoints = vec![file.place().checkpoint(file.id)];
+                group.send(Portion { logs, bytes: 0, checkpoints })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes files that are gone and silent, and forgets their places.
+    fn let_go(&mut self) -> Result<(), Ended> {
+        let is_done = |file: &TrackedFile| {
+            file.gone_since.is_some()
+                && file.is_read_to_end()
+                && (file.silent_for() >= RENAMED_WAIT || (file.is_deleted() && file.silent_for() >= DELETED_WAIT))
+        };
+        let done: Vec<_> = self.files.values().filter(|file| is_done(file)).map(|file| (file.id, file.group)).collect();
+        for (id, group) in done {
+            self.files.remove(&id);
+            self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, group: usize, portion: Portion) -> Result<(), Ended> {
+        self.groups[group].send(portion)
+    }
+}
+
+impl Group {
+    fn send(&mut self, portion: Portion) -> Result<(), Ended> {
+        self.enricher.notes().report(&self.tally);
+        self.feed.blocking_send(portion)
+    }
+
+    /// Counts a file's trouble, once for each path.
+    fn complain(&mut self, path: &Path, reason: &'static str, message: &str) {
+        if self.complained.insert(path.to_owned()) {
+            self.tally.problem(reason, 1, format!("{}: {message}", path.display()).as_bytes());
+        }
+    }
+
+    /// Whether a file that exists when its group is first started begins at its end.
+    fn begins_at_end(&self, metadata: &Metadata) -> bool {
+        let age = metadata.modified().ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
+        self.is_new && (self.config.start_at == StartAt::End || age > self.config.ignore_older)
+    }
+
+    fn resource_of(&self, path: &Path) -> Arc<Resource> {
+        let mut resource = (*self.host).clone();
+        if !self.config.service.is_empty() {
+            resource.service = self.config.service.as_str().into();
+        }
+        resource.attributes.push(("log.file.path".into(), Value::String(path.display().to_string())));
+        Arc::new(resource)
+    }
+}
+
+fn record(enricher: &mut Enricher, resource: &Arc<Resource>, line: Line<'_>) -> LogRecord {
+    let received = ReceivedLine::plain(line.bytes, Timestamp::now(), resource);
+    enricher.enrich(ReceivedLine { truncated: line.truncated, ..received })
+}
+
+/// Opens what is a regular file; anything else (a pipe that took the file's name) is none of ours, and must not block us.
+fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata)))
+}

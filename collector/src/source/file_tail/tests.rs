@@ -1,0 +1,274 @@
+//! The tailer on real files, with a small store behind it.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::{FileId, Place};
+use super::*;
+use crate::delivery::{self, Outcome, Refusal, RefusalReason};
+use crate::enrich::Enricher;
+use crate::model::{LogRecord, Resource};
+use crate::source::{Running, SourceContext, Tallies};
+
+/// What a store keeps: records and checkpoints, together.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) logs: Vec<LogRecord>,
+    pub(super) checkpoints: HashMap<String, Vec<u8>>,
+    /// Refuse everything, as a store does that is about to be killed.
+    pub(super) refuses: bool,
+}
+
+/// A directory with files, and a tailer that can be stopped and started over them.
+pub(super) struct Rig {
+    pub(super) directory: TempDir,
+    pub(super) store: Arc<Mutex<Store>>,
+    pub(super) tallies: Arc<Tallies>,
+    config: Config,
+    running: Option<(Running, CancellationToken)>,
+}
+
+impl Rig {
+    pub(super) fn new(config: Config) -> Rig {
+        let directory = tempfile::tempdir().unwrap();
+        let include = vec![format!("{}/*.log", directory.path().display())];
+        let poll_interval = Duration::from_millis(5);
+        let config = Config { include, poll_interval, line_timeout: Duration::from_secs(600), ..config };
+        Rig { directory, store: Arc::default(), tallies: Arc::default(), config, running: None }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(super) fn append(&self, name: &str, text: impl AsRef<[u8]>) {
+        append(&self.path(name), text.as_ref());
+    }
+
+    pub(super) fn start(&mut self) {
+        let (outlet, mut deliveries) = delivery::channel(2);
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            while let Some(delivery) = deliveries.recv().await {
+                let mut store = store.lock();
+                if store.refuses {
+                    let message = "refusing".to_owned();
+                    let retry_after = Some(Duration::from_millis(50));
+                    let refusal = Refusal { reason: RefusalReason::Overloaded, message, retry_after };
+                    delivery.receipt.answer(Outcome::Refused(refusal));
+                    continue;
+                }
+                store.logs.extend(delivery.batch.logs);
+                for checkpoint in delivery.batch.checkpoints {
+                    if checkpoint.value.is_empty() {
+                        store.checkpoints.remove(&checkpoint.key);
+                    } else {
+                        store.checkpoints.insert(checkpoint.key, checkpoint.value);
+                    }
+                }
+                delivery.receipt.answer(Outcome::Stored { acked_through: None });
+            }
+        });
+        let context = SourceContext {
+            outlet,
+            tallies: Arc::clone(&self.tallies),
+            enricher: Enricher::default(),
+            resource: Arc::new(Resource { host: "here".into(), ..Resource::default() }),
+            checkpoints: Arc::new(self.store.lock().checkpoints.clone()),
+            stop: CancellationToken::new(),
+        };
+        let stop = context.stop.clone();
+        let running = start(vec![self.config.clone()], context).unwrap();
+        self.running = Some((running, stop));
+    }
+
+    pub(super) async fn stop(&mut self) {
+        let (running, stop) = self.running.take().unwrap();
+        stop.cancel();
+        running.task.await.unwrap();
+    }
+
+    /// Stops without storing anything more, as a kill would.
+    pub(super) async fn kill(&mut self) {
+        self.store.lock().refuses = true;
+        self.stop().await;
+        self.store.lock().refuses = false;
+    }
+
+    pub(super) fn bodies(&self) -> Vec<String> {
+        self.store.lock().logs.iter().map(|record| record.body.clone()).collect()
+    }
+
+    /// Waits until so many records are stored.
+    pub(super) async fn wait_for(&self, count: usize) {
+        for _ in 0..4000 {
+            if self.store.lock().logs.len() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{count} records expected, stored are {}: {:?}", self.bodies().len(), self.tallies.snapshot());
+    }
+
+    fn problems(&self) -> Vec<(&'static str, u64)> {
+        let tallies = self.tallies.snapshot();
+        tallies.iter().flat_map(|tally| &tally.problems).map(|problem| (problem.reason, problem.count)).collect()
+    }
+}
+
+pub(super) fn append(path: &Path, text: &[u8]) {
+    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_come_once_through_rotation_truncation_and_restart() {
+    let mut rig = Rig::new(Config { service: "shop".to_owned(), ..Config::default() });
+    rig.append("a.log", "1\n2\n");
+    rig.start();
+    rig.wait_for(2).await;
+    rig.append("a.log", "3\nhalf");
+    rig.wait_for(3).await;
+    // Renamed while a line is half written: the rest goes to the old file.
+    fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    rig.append("a.log", "5\n");
+    append(&rig.path("a.log.1"), b" and half\n");
+    rig.wait_for(5).await;
+    rig.stop().await;
+    // Away while it is rotated twice.
+    rig.append("a.log", "6\n");
+    fs::rename(rig.path("a.log.1"), rig.path("a.log.3")).unwrap();
+    fs::rename(rig.path("a.log"), rig.path("a.log.2")).unwrap();
+    rig.append("a.log", "7\n");
+    fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    rig.append("a.log", "8\n");
+    rig.start();
+    rig.wait_for(8).await;
+    // Emptied in place.
+    File::create(rig.path("a.log")).unwrap();
+    rig.append("a.log", "9\n");
+    rig.wait_for(9).await;
+    rig.stop().await;
+    let mut bodies = rig.bodies();
+    bodies.sort();
+    assert_eq!(bodies, ["1", "2", "3", "5", "6", "7", "8", "9", "half and half"]);
+    let store = rig.store.lock();
+    let record = &store.logs[0];
+    assert_eq!((&*record.resource.service, &*record.resource.host), ("shop", "here"));
+    let path = rig.path("a.log").display().to_string();
+    assert!(store.logs.iter().all(|record| record.attribute("log.file.path").unwrap().as_str() == Some(&path)));
+    assert!(rig.problems().iter().all(|problem| *problem == ("truncated_file", 1)), "{:?}", rig.problems());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_file_is_read_to_its_end() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.wait_for(1).await;
+    let mut open = OpenOptions::new().append(true).open(rig.path("a.log")).unwrap();
+    fs::remove_file(rig.path("a.log")).unwrap();
+    open.write_all(b"2\n").unwrap();
+    rig.append("a.log", "3\n");
+    rig.wait_for(3).await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_begin_where_their_group_says_and_later_ones_at_their_start() {
+    let mut rig = Rig::new(Config { start_at: StartAt::End, ..Config::default() });
+    rig.append("old.log", "old\n");
+    rig.start();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.append("new.log", "new\n");
+    rig.wait_for(1).await;
+    rig.append("old.log", "later\n");
+    rig.wait_for(2).await;
+    rig.stop().await;
+    rig.append("away.log", "away\n");
+    rig.start();
+    rig.wait_for(3).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["new", "later", "away"]);
+
+    let mut rig = Rig::new(Config { ignore_older: Duration::from_nanos(1), ..Config::default() });
+    rig.append("stale.log", "stale\n");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    rig.start();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.append("stale.log", "fresh\n");
+    rig.wait_for(1).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["fresh"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_good_line_is_cut_replaced_or_passed_over_and_counted() {
+    let mut rig = Rig::new(Config { line_bytes_max: 1000, ..Config::default() });
+    rig.append("binary.log", b"\x7fELF\0\0");
+    rig.append("a.log", b"caf\xe9\n");
+    rig.append("a.log", vec![b'x'; 3 << 20]);
+    rig.append("a.log", "\nnext\n");
+    rig.start();
+    rig.wait_for(3).await;
+    rig.stop().await;
+    let bodies = rig.bodies();
+    assert_eq!(bodies[0], "caf\u{fffd}");
+    assert_eq!((bodies[1].len(), &*bodies[2]), (1000, "next"));
+    assert_eq!(rig.problems(), [("binary_file", 1), ("invalid_utf8", 1), ("line_too_long", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_last_line_without_an_end_is_given_after_a_while() {
+    let mut rig = Rig::new(Config::default());
+    rig.config.line_timeout = Duration::from_millis(50);
+    rig.append("a.log", "no end");
+    rig.start();
+    rig.wait_for(1).await;
+    rig.append("a.log", "\nnext\n");
+    rig.wait_for(2).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["no end", "next"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_file_with_the_same_inode_is_read_from_its_start() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.wait_for(1).await;
+    rig.stop().await;
+    // What inode reuse looks like: the checkpoint of one file, found on another.
+    let id = FileId::of(&fs::metadata(rig.path("a.log")).unwrap());
+    let place = Place::from_value(&rig.store.lock().checkpoints[&id.key()]).unwrap();
+    assert_eq!((place.offset, place.path), (2, rig.path("a.log")));
+    fs::write(rig.path("a.log"), "2\n3\n").unwrap();
+    rig.start();
+    rig.wait_for(3).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["1", "2", "3"]);
+    assert_eq!(rig.problems(), [("replaced_file", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_but_not_stored_is_read_again() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.wait_for(1).await;
+    rig.store.lock().refuses = true;
+    rig.append("a.log", "2\n");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    rig.kill().await;
+    rig.start();
+    rig.wait_for(2).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["1", "2"]);
+}
