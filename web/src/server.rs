@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use taffrail_collector::enrich::Enricher;
 use taffrail_collector::model::{AgentId, Timestamp};
 use taffrail_collector::source::{Running, SourceContext, Tallies};
 use taffrail_ingest::Ingest;
@@ -56,7 +55,7 @@ impl Server {
         let context = SourceContext {
             outlet: ingest.outlet().clone(),
             tallies: tallies.clone(),
-            enricher: Enricher::default(),
+            enricher: settings.collector.lines.enricher()?,
             resource: local_sources::this_host(&settings.collector),
             checkpoints: Arc::new(checkpoints.into_iter().map(|one| (one.key, one.value)).collect::<HashMap<_, _>>()),
             stop: stop_sources.clone(),

@@ -29,7 +29,7 @@ const DEPTH_MAX: usize = 32;
 impl Patterns {
     /// Compiles include and exclude patterns.
     pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Patterns, StartError> {
-        for pattern in include.iter().filter(|pattern| !pattern.starts_with('/')) {
+        if let Some(pattern) = include.iter().find(|pattern| !pattern.starts_with('/')) {
             let message = format!("{pattern:?} is no absolute path: write one like /var/log/*.log");
             return Err(StartError { setting: "collector.files.include", message });
         }
