@@ -50,8 +50,8 @@ impl Doors {
         let address = "127.0.0.1:0";
         let config = statsd::Config { address: address.parse().unwrap(), ..Default::default() };
         let mut sources = vec![statsd::start(config, context.clone()).unwrap()];
-        let config = syslog::Config { address: address.to_owned(), ..Default::default() };
-        sources.extend(syslog::start(config, context.clone()).await.unwrap());
+        let config = syslog::Config { address: address.parse().unwrap(), ..Default::default() };
+        sources.push(syslog::start(config, context.clone()).unwrap());
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let addresses = Addresses {
             http: listener.local_addr().unwrap(),
