@@ -5,19 +5,17 @@
 //! (the store re-opens a window that was written before). A series is written only for windows in which something
 //! arrived. Gauges keep their level over windows, for deltas to come.
 //!
-//! A series is found by one lookup with a key made in a reused buffer: no allocation for a series that is known.
+//! A series that is known is found ([`super::series_table`]) with keys made in reused buffers: nothing is allocated for it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rapidhash::fast::RandomState;
-
 use super::line::{Malformed, Metric};
 use super::series::{Reading, Series, Taken};
+use super::series_table::SeriesTable;
 use super::trace_tags::TraceTags;
 use crate::model::label_set::NAME_LABEL;
-use crate::model::{LabelSet, Sample, SampleValue, Timestamp};
+use crate::model::{LabelSet, Sample, SampleKind, SampleValue, Timestamp};
 
 /// Windows for which a silent series that is no gauge is kept, so that a regular sender finds it again.
 const IDLE_WINDOWS_KEPT: u32 = 6;
@@ -28,7 +26,7 @@ const CLOCK_SKEW_MAX: Duration = Duration::from_secs(2);
 /// The series that counts values beyond the limit of series, by `type`.
 pub const OVERFLOW_SERIES: &str = "taffrail.statsd.overflow";
 
-/// The values of the label `type`, in the order of [`crate::model::SampleKind`]'s numbers.
+/// The values of the label `type`, in the order of [`SampleKind`]'s numbers.
 const OVERFLOW_TYPES: [&str; 4] = ["counter", "gauge", "distribution", "set"];
 
 /// Where a key holds its series' kind.
@@ -60,6 +58,13 @@ pub struct Added {
     pub unreadable_trace: bool,
 }
 
+impl Added {
+    fn count(&mut self, taken: Taken) {
+        self.taken.values += taken.values;
+        self.taken.bad_values += taken.bad_values;
+    }
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Aggregator {
@@ -67,13 +72,14 @@ pub struct Aggregator {
     interval_ms: u32,
     /// Start of the window that gathers now.
     window: Timestamp,
-    /// Series by key: see [`Aggregator::identify`].
-    series: HashMap<Box<[u8]>, Series, RandomState>,
+    /// Series by key ([`Aggregator::identify`]) and alias ([`Aggregator::spell`]).
+    table: SeriesTable,
     /// Values beyond the limit of series, by [`OVERFLOW_TYPES`].
     overflow: [f64; 4],
     /// Windows that ended and were not taken yet.
     ended: Vec<Sample>,
     key: Vec<u8>,
+    alias: Vec<u8>,
     random: u64,
 }
 
@@ -83,10 +89,11 @@ impl Aggregator {
         Aggregator {
             interval_ms: u32::try_from(settings.interval.as_millis()).unwrap_or(u32::MAX),
             window: now.floor_to(settings.interval),
-            series: HashMap::default(),
+            table: SeriesTable::new(settings.series_max),
             overflow: [0.0; 4],
             ended: Vec::new(),
             key: Vec::with_capacity(256),
+            alias: Vec::with_capacity(256),
             random: 0x9E37_79B9_7F4A_7C15,
             settings,
         }
@@ -102,35 +109,49 @@ impl Aggregator {
         tags: &mut Vec<(&'a str, &'a str)>,
     ) -> Result<Added, Malformed> {
         let window = self.window_of(metric.timestamp, now)?;
-        let traces = self.identify(metric, window, host, tags)?;
-        let reading = Reading {
+        let mut reading = Reading {
             signed_is_delta: self.settings.signed_is_delta && metric.timestamp.is_none(),
             aggregated: metric.timestamp.is_some(),
             moment: metric.timestamp.map_or(now, Timestamp::from_unix_seconds),
-            traces,
-            random: self.next_random(),
+            traces: TraceTags::default(),
+            random: 0,
         };
-        let mut added = Added { unreadable_trace: traces.unreadable, ..Added::default() };
+        let mut added = Added::default();
+        let mut identified = false;
         for segment in metric.segments() {
-            self.key[KIND_AT] = segment.kind.sample_kind() as u8;
-            let taken = if let Some(series) = self.series.get_mut(self.key.as_slice()) {
-                series.take(segment, &reading)
-            } else if self.series.len() < self.settings.series_max {
+            let kind = segment.kind.sample_kind();
+            if window.is_none() {
+                self.spell(metric, kind);
+                if let Some(series) = self.table.by_alias(&self.alias) {
+                    added.count(series.take(segment, &reading));
+                    continue;
+                }
+            }
+            if !identified {
+                reading.traces = self.identify(metric, window, host, tags)?;
+                reading.random = self.next_random();
+                added.unreadable_trace = reading.traces.unreadable;
+                identified = true;
+            }
+            self.key[KIND_AT] = kind as u8;
+            let (slot, taken) = if let Some((slot, series)) = self.table.by_key(&self.key) {
+                (Some(slot), series.take(segment, &reading))
+            } else if !self.table.is_full() {
                 let labels = tags.iter().copied().chain([(NAME_LABEL, metric.name)]);
                 let mut series = Series::new(LabelSet::new(labels), segment.kind, window);
                 let taken = series.take(segment, &reading);
-                if taken.values > 0 {
-                    self.series.insert(self.key.as_slice().into(), series);
-                }
-                taken
+                (if taken.values > 0 { Some(self.table.insert(&self.key, series)) } else { None }, taken)
             } else {
                 let values = u32::try_from(segment.values().count()).unwrap_or(u32::MAX);
-                self.overflow[segment.kind.sample_kind() as usize - 1] += f64::from(values);
+                self.overflow[kind as usize - 1] += f64::from(values);
                 added.beyond_limit += values;
-                Taken::default()
+                (None, Taken::default())
             };
-            added.taken.values += taken.values;
-            added.taken.bad_values += taken.bad_values;
+            added.count(taken);
+            // A line with a trace is spelled like this once only.
+            if let (Some(slot), None, true) = (slot, window, reading.traces == TraceTags::default()) {
+                self.table.remember_alias(&self.alias, slot);
+            }
         }
         Ok(added)
     }
@@ -152,9 +173,9 @@ impl Aggregator {
         let (start, interval_ms) = (self.window, self.interval_ms);
         let gauge_windows = self.settings.gauge_ttl.as_millis() / u128::from(interval_ms.max(1));
         let gauge_windows = u32::try_from(gauge_windows).unwrap_or(u32::MAX);
-        let full = self.series.len() >= self.settings.series_max;
+        let full = self.table.is_full();
         let ended = &mut self.ended;
-        self.series.retain(|_, series| {
+        self.table.retain(|series| {
             ended.extend(series.close_window(start, interval_ms));
             let kept = match series.is_gauge() {
                 true => gauge_windows,
@@ -182,6 +203,15 @@ impl Aggregator {
     /// The samples of all windows that ended since the last call.
     pub fn take_ended(&mut self) -> Vec<Sample> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// Makes the alias of the line's series: kind, name with its tags, 0x1F, tags, as they stand in the line.
+    fn spell(&mut self, metric: &Metric<'_>, kind: SampleKind) {
+        self.alias.clear();
+        self.alias.push(kind as u8);
+        self.alias.extend_from_slice(metric.spelled_name.as_bytes());
+        self.alias.push(0x1F);
+        self.alias.extend_from_slice(metric.spelled_tags.as_bytes());
     }
 
     /// Makes the key of the line's series, all but its kind, and leaves in `tags` its labels by name: what is no trace

@@ -28,11 +28,13 @@ pub const VALUE_MAX: f64 = 1e280;
 pub struct Metric<'a> {
     /// The name, verbatim; not empty.
     pub name: &'a str,
+    /// The name with the tags inside it, as it stands in the line.
+    pub spelled_name: &'a str,
     /// Tags inside the name, `k=v` pairs, and what separates them.
     name_tags: &'a str,
     name_tag_separator: u8,
     /// The text after `|#`.
-    tags: &'a str,
+    pub spelled_tags: &'a str,
     /// Unix seconds after `|T`: the sender has aggregated the value itself.
     pub timestamp: Option<i64>,
     /// Values of the first type.
@@ -178,9 +180,10 @@ pub fn parse(line: &str) -> Result<Metric<'_>, Malformed> {
     }
     Ok(Metric {
         name,
+        spelled_name: &line[..colon],
         name_tags,
         name_tag_separator,
-        tags: fields.tags.unwrap_or(""),
+        spelled_tags: fields.tags.unwrap_or(""),
         timestamp: fields.timestamp,
         first,
         more,
@@ -191,7 +194,7 @@ pub fn parse(line: &str) -> Result<Metric<'_>, Malformed> {
 impl<'a> Metric<'a> {
     /// Key and value of every tag in the order they stand; a bare tag has the value `true`.
     pub fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        tag_pairs(self.name_tags, self.name_tag_separator, b'=').chain(tag_list(self.tags))
+        tag_pairs(self.name_tags, self.name_tag_separator, b'=').chain(tag_list(self.spelled_tags))
     }
 
     /// The values of each type.

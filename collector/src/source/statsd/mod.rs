@@ -1,7 +1,7 @@
 //! StatsD and DogStatsD metrics over UDP, TCP and Unix datagrams, aggregated into windows on the wall clock's grid.
 //!
 //! Reading order: [`line`] (the grammar), [`trace_tags`], [`event`] (events and service checks, which become log records),
-//! [`series`] (what one series gathers), [`aggregate`] (all series of a window), [`intake`] (packets to lines, and what is
+//! [`series`] (what one series gathers), [`series_table`], [`aggregate`] (all series of a window), [`intake`] (packets to lines, and what is
 //! wrong with them), [`listener`] (the sockets), [`kernel_drops`], [`deliver`] (windows to the outlet).
 
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ mod kernel_drops;
 pub mod line;
 mod listener;
 pub mod series;
+pub mod series_table;
 pub mod trace_tags;
 
 const KIND: &str = "statsd";

@@ -194,6 +194,23 @@ fn beyond_the_limit_of_series_values_are_counted_by_type() {
 }
 
 #[test]
+fn a_spelling_that_is_known_finds_its_series_and_forgets_it_with_the_series() {
+    let mut bench = Bench::new(Settings { series_max: 1, ..settings() });
+    bench.send(1, "a:1|c|#x:1,b a:2|c|#b,x:1 a:4|c|#x:1,b");
+    bench.send(12, "c:1|c");
+    assert_eq!(bench.ended(), [r#"a{b="true", host="h", x="1"} @0+10 7"#]);
+    bench.send(21, "a:8|c|#x:1,b"); // the silent series made room
+    bench.aggregator.end_window();
+    assert!(bench.ended().contains(&r#"a{b="true", host="h", x="1"} @20+10 8"#.to_owned()));
+    let mut bench = Bench::new(settings());
+    for spelling in 0..1_000 {
+        bench.send(1, &format!("a:1|c|#x:{spelling},x:1"));
+    }
+    bench.aggregator.end_window();
+    assert_eq!(bench.ended(), [r#"a{host="h", x="1"} @0+10 1000"#]);
+}
+
+#[test]
 fn trace_tags_make_exemplars_and_no_series() {
     let mut bench = Bench::new(settings());
     for value in 1..=50 {
