@@ -19,7 +19,12 @@ export default defineConfig({
       output: {
         codeSplitting: {
           // What nearly every visit needs is one file: it packs better than a dozen, and costs one request.
-          groups: [{ name: "shell", test: /node_modules\/(preact|@preact)|src\/(app|api|time|query|list|facets|pages\/logs|chart\/histogram)/ }],
+          groups: [
+            {
+              name: "shell",
+              test: /node_modules\/(preact|@preact)|src\/(app|api|time|query|list|facets|pages\/logs|chart\/histogram)/,
+            },
+          ],
         },
       },
     },

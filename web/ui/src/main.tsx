@@ -7,6 +7,8 @@ import { Shell } from "./app/shell";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
+import "./styles/query-box.css";
+import "./styles/time-picker.css";
 
 const root = document.getElementById("page");
 if (root === null) throw new Error("index.html has no element with the id page");

@@ -15,7 +15,8 @@ export interface Failure {
   readonly column?: number;
 }
 
-export type Answer<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly failure: Failure };
+export type Answer<Value> =
+  { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly failure: Failure };
 
 export function answered<Value>(value: Value): Answer<Value> {
   return { ok: true, value };

@@ -5,7 +5,8 @@ export const levels = ["fatal", "error", "warn", "info", "debug", "trace"] as co
 export type Level = (typeof levels)[number];
 
 /** A value of an attribute; nested objects arrive flattened to dotted names, lists may remain. */
-export type AttributeValue = string | number | boolean | null | readonly AttributeValue[] | { readonly [name: string]: AttributeValue };
+export type AttributeValue =
+  string | number | boolean | null | readonly AttributeValue[] | { readonly [name: string]: AttributeValue };
 
 export interface LogRecord {
   /** `<time in ns>-<seq>`: also the cursor that continues after this record. */

@@ -74,7 +74,11 @@ interface SearchLine {
 }
 
 /** Searches; records and progress go to the listener as they arrive, the summary is the answer. */
-export async function searchLogs(request: SearchRequest, listener: SearchListener, signal: AbortSignal): Promise<Answer<Summary>> {
+export async function searchLogs(
+  request: SearchRequest,
+  listener: SearchListener,
+  signal: AbortSignal,
+): Promise<Answer<Summary>> {
   const opened = await open(addressOf("/api/v1/logs/search", { ...request }), "application/x-ndjson", signal);
   if (!opened.ok) return opened;
   const body = opened.value.body;
@@ -99,7 +103,12 @@ export function fetchHistogram(question: Question, signal: AbortSignal): Promise
   return getJson("/api/v1/logs/histogram", { ...question, by: "level" }, signal);
 }
 
-export function fetchFacets(question: Question, fields: readonly string[], limit: number, signal: AbortSignal): Promise<Answer<{ facets: Facet[] }>> {
+export function fetchFacets(
+  question: Question,
+  fields: readonly string[],
+  limit: number,
+  signal: AbortSignal,
+): Promise<Answer<{ facets: Facet[] }>> {
   return getJson("/api/v1/logs/facets", { ...question, fields: fields.join(","), limit }, signal);
 }
 
@@ -108,6 +117,11 @@ export function fetchFields(question: Question, signal: AbortSignal): Promise<An
 }
 
 /** The records around one, of the same host and service unless `by` says otherwise; filters are dropped. */
-export function fetchContext(id: string, lines: number, signal?: AbortSignal, by = "host,service"): Promise<Answer<Context>> {
+export function fetchContext(
+  id: string,
+  lines: number,
+  signal?: AbortSignal,
+  by = "host,service",
+): Promise<Answer<Context>> {
   return getJson("/api/v1/logs/context", { id, before: lines, after: lines, by }, signal);
 }

@@ -37,27 +37,55 @@ interface Envelope<Data> {
   readonly error?: string;
 }
 
-export function fetchMetrics(search: string, limit: number, signal: AbortSignal): Promise<Answer<{ metrics: Metric[] }>> {
+export function fetchMetrics(
+  search: string,
+  limit: number,
+  signal: AbortSignal,
+): Promise<Answer<{ metrics: Metric[] }>> {
   return getJson("/api/v1/metrics", { search, limit }, signal);
 }
 
 /** A range query; start, end and step in seconds. */
-export async function fetchRange(query: string, start: number, end: number, step: number, signal: AbortSignal): Promise<Answer<readonly Series[]>> {
-  const answer = await prometheus<{ resultType: string; result: Series[] }>("/api/v1/query_range", { query, start, end, step }, signal);
+export async function fetchRange(
+  query: string,
+  start: number,
+  end: number,
+  step: number,
+  signal: AbortSignal,
+): Promise<Answer<readonly Series[]>> {
+  const answer = await prometheus<{ resultType: string; result: Series[] }>(
+    "/api/v1/query_range",
+    { query, start, end, step },
+    signal,
+  );
   return answer.ok ? answered(answer.value.result) : answer;
 }
 
 /** The label sets of the series that a selector matches. */
-export function fetchSeries(selector: string, start: number, end: number, signal: AbortSignal): Promise<Answer<Labels[]>> {
+export function fetchSeries(
+  selector: string,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Answer<Labels[]>> {
   return prometheus("/api/v1/series", { "match[]": selector, start, end }, signal);
 }
 
-export function fetchExemplars(query: string, start: number, end: number, signal: AbortSignal): Promise<Answer<SeriesExemplars[]>> {
+export function fetchExemplars(
+  query: string,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Answer<SeriesExemplars[]>> {
   return prometheus("/api/v1/query_exemplars", { query, start, end }, signal);
 }
 
 /** Asks Prometheus' API and opens its envelope. */
-export async function prometheus<Data>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<Answer<Data>> {
+export async function prometheus<Data>(
+  path: string,
+  parameters: Parameters,
+  signal?: AbortSignal,
+): Promise<Answer<Data>> {
   const answer = await getJson<Envelope<Data>>(path, parameters, signal);
   if (!answer.ok) return answer;
   const { status, data, error } = answer.value;

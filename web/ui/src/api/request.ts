@@ -31,7 +31,11 @@ export async function open(address: string, accept: string, signal?: AbortSignal
 }
 
 /** Asks for a JSON document. Its shape is trusted: server and page come out of the same build. */
-export async function getJson<Value>(path: string, parameters?: Parameters, signal?: AbortSignal): Promise<Answer<Value>> {
+export async function getJson<Value>(
+  path: string,
+  parameters?: Parameters,
+  signal?: AbortSignal,
+): Promise<Answer<Value>> {
   const opened = await open(addressOf(path, parameters), "application/json", signal);
   if (!opened.ok) return opened;
   try {

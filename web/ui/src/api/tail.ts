@@ -33,7 +33,12 @@ const retryMsFirst = 500;
 const retryMsMax = 10_000;
 
 /** Follows a query from `fromSeq` (or from now) until the signal stops it; a query that is refused ends it. */
-export async function followTail(q: string, fromSeq: number | undefined, listener: TailListener, signal: AbortSignal): Promise<void> {
+export async function followTail(
+  q: string,
+  fromSeq: number | undefined,
+  listener: TailListener,
+  signal: AbortSignal,
+): Promise<void> {
   let nextSeq = fromSeq;
   let retryMs = retryMsFirst;
   while (!signal.aborted) {
@@ -44,7 +49,11 @@ export async function followTail(q: string, fromSeq: number | undefined, listene
     let watchdog = setTimeout(stop, silenceMsMax);
     let failure: Failure | undefined;
     try {
-      const opened = await open(addressOf("/api/v1/logs/tail", { q, from_seq: nextSeq }), "application/x-ndjson", attempt.signal);
+      const opened = await open(
+        addressOf("/api/v1/logs/tail", { q, from_seq: nextSeq }),
+        "application/x-ndjson",
+        attempt.signal,
+      );
       if (!opened.ok) {
         failure = opened.failure;
       } else if (opened.value.body !== null) {

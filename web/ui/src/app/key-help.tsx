@@ -26,16 +26,18 @@ export function KeyHelp() {
           <section key={title}>
             <h3>{title}</h3>
             <dl class="keys">
-              {bindings.filter(({ sameAs }) => sameAs === undefined).map(({ keys, does }) => (
-                <div key={keys}>
-                  <dt>
-                    {keys.split(" ").map((key) => (
-                      <kbd key={key}>{key}</kbd>
-                    ))}
-                  </dt>
-                  <dd>{does}</dd>
-                </div>
-              ))}
+              {bindings
+                .filter(({ sameAs }) => sameAs === undefined)
+                .map(({ keys, does }) => (
+                  <div key={keys}>
+                    <dt>
+                      {keys.split(" ").map((key) => (
+                        <kbd key={key}>{key}</kbd>
+                      ))}
+                    </dt>
+                    <dd>{does}</dd>
+                  </div>
+                ))}
             </dl>
           </section>
         ))}

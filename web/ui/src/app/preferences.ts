@@ -12,8 +12,9 @@ export const zone = preference<Zone>("zone", "local", ["local", "utc"]);
 export const histogramShown = preference<"yes" | "no">("histogram", "yes", ["yes", "no"]);
 /** A phone has no room for the facets until they are asked for, and remembers that by itself. */
 const isNarrow = window.matchMedia("(max-width: 700px)").matches;
-export const facetsShown = isNarrow ? preference<"yes" | "no">("facets-narrow", "no", ["yes", "no"]) : preference<"yes" | "no">("facets", "yes", ["yes", "no"]);
-export const density = preference<"compact" | "comfortable">("density", "compact", ["compact", "comfortable"]);
+export const facetsShown = isNarrow
+  ? preference<"yes" | "no">("facets-narrow", "no", ["yes", "no"])
+  : preference<"yes" | "no">("facets", "yes", ["yes", "no"]);
 
 effect(() => {
   const chosen = theme.value;
@@ -22,7 +23,10 @@ effect(() => {
 });
 
 /** A list of texts that is remembered, newest first. */
-export function rememberedList(name: string, lengthMax: number): { values: Signal<readonly string[]>; add(text: string): void; set(texts: readonly string[]): void } {
+export function rememberedList(
+  name: string,
+  lengthMax: number,
+): { values: Signal<readonly string[]>; add(text: string): void; set(texts: readonly string[]): void } {
   const values = signal<readonly string[]>(readList(name));
   const set = (texts: readonly string[]): void => {
     values.value = texts.slice(0, lengthMax);

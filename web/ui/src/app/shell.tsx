@@ -8,7 +8,17 @@ import { useEffect } from "preact/hooks";
 import { go, place } from "./location";
 import { bindKeys } from "./key-bindings";
 import { KeyHelp, keyHelpShown } from "./key-help";
-import { AlertsIcon, AutoIcon, HomeIcon, KeyboardIcon, LogsIcon, MetricsIcon, MoonIcon, SunIcon, TraceIcon } from "./icons";
+import {
+  AlertsIcon,
+  AutoIcon,
+  HomeIcon,
+  KeyboardIcon,
+  LogsIcon,
+  MetricsIcon,
+  MoonIcon,
+  SunIcon,
+  TraceIcon,
+} from "./icons";
 import { theme, zone, type Theme } from "./preferences";
 import { pageStatus } from "./page-status";
 import { StatusFoot } from "./status-foot";
@@ -26,11 +36,42 @@ interface PageEntry {
 }
 
 const pages: readonly PageEntry[] = [
-  { path: "/", label: "Home", key: "h", icon: HomeIcon, load: async () => (await import("../pages/home/home-page")).HomePage },
-  { path: "/logs", label: "Logs", key: "l", icon: LogsIcon, load: async () => (await import("../pages/logs/logs-page")).LogsPage },
-  { path: "/explore", label: "Metrics", key: "m", icon: MetricsIcon, load: async () => (await import("../pages/metrics/metrics-page")).MetricsPage },
-  { path: "/trace", start: "/trace/find", label: "Traces", key: "t", icon: TraceIcon, load: async () => (await import("../pages/trace/trace-page")).TracePage },
-  { path: "/alerts", label: "Alerts", key: "a", icon: AlertsIcon, load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage },
+  {
+    path: "/",
+    label: "Home",
+    key: "h",
+    icon: HomeIcon,
+    load: async () => (await import("../pages/home/home-page")).HomePage,
+  },
+  {
+    path: "/logs",
+    label: "Logs",
+    key: "l",
+    icon: LogsIcon,
+    load: async () => (await import("../pages/logs/logs-page")).LogsPage,
+  },
+  {
+    path: "/explore",
+    label: "Metrics",
+    key: "m",
+    icon: MetricsIcon,
+    load: async () => (await import("../pages/metrics/metrics-page")).MetricsPage,
+  },
+  {
+    path: "/trace",
+    start: "/trace/find",
+    label: "Traces",
+    key: "t",
+    icon: TraceIcon,
+    load: async () => (await import("../pages/trace/trace-page")).TracePage,
+  },
+  {
+    path: "/alerts",
+    label: "Alerts",
+    key: "a",
+    icon: AlertsIcon,
+    load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage,
+  },
 ];
 
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map());
@@ -51,7 +92,11 @@ export function Shell() {
   useEffect(
     () =>
       bindKeys("Everywhere", [
-        ...pages.map(({ key, label, path, start }) => ({ keys: `g ${key}`, does: `Go to ${label}`, run: () => go(start ?? path) })),
+        ...pages.map(({ key, label, path, start }) => ({
+          keys: `g ${key}`,
+          does: `Go to ${label}`,
+          run: () => go(start ?? path),
+        })),
         { keys: "?", does: "Show these keys", run: () => (keyHelpShown.value = !keyHelpShown.peek()) },
       ]),
     [],
@@ -73,7 +118,15 @@ export function Shell() {
         <RailChoices />
       </nav>
       <div class="page">
-        {shown === undefined ? <NoSuchPage /> : loadFailure.value !== "" ? <NotLoaded /> : Page === undefined ? <div class="page-waiting" /> : <Page />}
+        {shown === undefined ? (
+          <NoSuchPage />
+        ) : loadFailure.value !== "" ? (
+          <NotLoaded />
+        ) : Page === undefined ? (
+          <div class="page-waiting" />
+        ) : (
+          <Page />
+        )}
       </div>
       <StatusFoot />
       <Toast />
@@ -87,11 +140,21 @@ function RailChoices() {
   const Icon = { auto: AutoIcon, light: SunIcon, dark: MoonIcon }[theme.value];
   return (
     <div class="rail-choices">
-      <button type="button" class="rail-button" title="Time zone of everything shown" onClick={() => (zone.value = zone.value === "utc" ? "local" : "utc")}>
+      <button
+        type="button"
+        class="rail-button"
+        title="Time zone of everything shown"
+        onClick={() => (zone.value = zone.value === "utc" ? "local" : "utc")}
+      >
         {zone.value === "utc" ? "UTC" : "Local"}
         <span class="visually-hidden"> time, switch</span>
       </button>
-      <button type="button" class="rail-button" title={`Theme: ${theme.value}`} onClick={() => (theme.value = next[theme.value])}>
+      <button
+        type="button"
+        class="rail-button"
+        title={`Theme: ${theme.value}`}
+        onClick={() => (theme.value = next[theme.value])}
+      >
         <Icon />
         <span class="visually-hidden">Theme: {theme.value}, switch</span>
       </button>
@@ -127,7 +190,9 @@ function NotLoaded() {
 }
 
 function pageAt(path: string): PageEntry | undefined {
-  return pages.find((entry) => (entry.path === "/" ? path === "/" : path === entry.path || path.startsWith(`${entry.path}/`)));
+  return pages.find((entry) =>
+    entry.path === "/" ? path === "/" : path === entry.path || path.startsWith(`${entry.path}/`),
+  );
 }
 
 async function loadPage(entry: PageEntry): Promise<void> {

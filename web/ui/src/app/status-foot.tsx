@@ -19,7 +19,8 @@ export function StatusFoot() {
         <span class="foot-warning">{failure.message}</span>
       ) : now === undefined ? null : (
         <span title="What the server takes in right now">
-          <span class="foot-dot" aria-hidden="true" /> {rate(now.logsPerSecond)} lines/s · {rate(now.samplesPerSecond)} samples/s
+          <span class="foot-dot" aria-hidden="true" /> {rate(now.logsPerSecond)} lines/s · {rate(now.samplesPerSecond)}{" "}
+          samples/s
         </span>
       )}
       {ingestReport.value !== undefined && <span class="foot-version">Taffrail {ingestReport.value.version}</span>}

@@ -24,7 +24,12 @@ export function TopBar({ title, children, withTime = false, actions }: TopBarPro
       <div class="top-question">{children}</div>
       {withTime && <TimePicker />}
       {actions}
-      <button type="button" class="button top-share" title="Copy a link to this view, its time range made absolute (y)" onClick={() => void share(withTime)}>
+      <button
+        type="button"
+        class="button top-share"
+        title="Copy a link to this view, its time range made absolute (y)"
+        onClick={() => void share(withTime)}
+      >
         <ShareIcon />
         <span class="button-label">Share</span>
       </button>

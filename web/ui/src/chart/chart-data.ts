@@ -45,7 +45,10 @@ export function chartDataOf(answers: readonly NamedAnswer[], start: number, end:
       return lineOf(lineName(label, metric, series.length), metric, column);
     }),
   );
-  const ordered = answers.length === 1 ? lines.toSorted((left, right) => (right.mean ?? -Infinity) - (left.mean ?? -Infinity)) : lines;
+  const ordered =
+    answers.length === 1
+      ? lines.toSorted((left, right) => (right.mean ?? -Infinity) - (left.mean ?? -Infinity))
+      : lines;
   return { times, lines: ordered.slice(0, linesMax), leftOut: Math.max(0, ordered.length - linesMax) };
 }
 
@@ -55,7 +58,8 @@ export function labelsText(labels: Labels): string {
   const entries = Object.entries(rest);
   const [only] = entries;
   if (entries.length === 0) return name ?? "all";
-  if (entries.length === 1 && only !== undefined && name === undefined) return only[1] === "" ? `no ${only[0]}` : only[1];
+  if (entries.length === 1 && only !== undefined && name === undefined)
+    return only[1] === "" ? `no ${only[0]}` : only[1];
   const text = entries.map(([label, value]) => `${label}=${value}`).join(" ");
   return name === undefined ? text : `${name} ${text}`;
 }
@@ -67,7 +71,8 @@ function lineName(label: string, labels: Labels, siblings: number): string {
 
 function lineOf(name: string, labels: Labels, values: readonly (number | null)[]): ChartLine {
   const known = values.filter((value) => value !== null);
-  if (known.length === 0) return { name, labels, values, last: undefined, lowest: undefined, highest: undefined, mean: undefined };
+  if (known.length === 0)
+    return { name, labels, values, last: undefined, lowest: undefined, highest: undefined, mean: undefined };
   let lowest = Infinity;
   let highest = -Infinity;
   let sum = 0;

@@ -34,7 +34,13 @@ export function ChartLegend({ data, unit, solo, onSolo }: ChartLegendProps) {
           {data.lines.map(({ name, last, mean, lowest, highest }, index) => (
             <tr key={name} class={solo.size > 0 && !solo.has(name) ? "legend-off" : ""}>
               <th scope="row">
-                <button type="button" class="legend-name" aria-pressed={solo.has(name)} title="Show alone; with Shift, add" onClick={(event) => choose(name, event.shiftKey || event.metaKey || event.ctrlKey)}>
+                <button
+                  type="button"
+                  class="legend-name"
+                  aria-pressed={solo.has(name)}
+                  title="Show alone; with Shift, add"
+                  onClick={(event) => choose(name, event.shiftKey || event.metaKey || event.ctrlKey)}
+                >
                   <span class="swatch" style={{ background: `var(${seriesVariable(index)})` }} />
                   <span>{name}</span>
                 </button>
@@ -47,7 +53,11 @@ export function ChartLegend({ data, unit, solo, onSolo }: ChartLegendProps) {
           ))}
         </tbody>
       </table>
-      {data.leftOut > 0 && <p class="muted">{data.leftOut} smaller series are not drawn. Split by another label or narrow the expression.</p>}
+      {data.leftOut > 0 && (
+        <p class="muted">
+          {data.leftOut} smaller series are not drawn. Split by another label or narrow the expression.
+        </p>
+      )}
     </div>
   );
 }

@@ -60,13 +60,22 @@ export function HistogramView({ histogram, range, zone, loading, onSelect }: His
     const bar = barAt(bars, interval, range.from + end * span);
     if (bar !== undefined && bar.sum > 0) onSelect(rangeOfBar(bar));
   };
-  const rangeOfBar = (bar: Bar): TimeRange => ({ from: Math.max(range.from, bar.time), to: Math.min(range.to, bar.time + interval) });
+  const rangeOfBar = (bar: Bar): TimeRange => ({
+    from: Math.max(range.from, bar.time),
+    to: Math.min(range.to, bar.time + interval),
+  });
 
-  const pointed = walked !== undefined ? bars[walked] : pointer === undefined ? undefined : barAt(bars, interval, range.from + pointer * span);
+  const pointed =
+    walked !== undefined
+      ? bars[walked]
+      : pointer === undefined
+        ? undefined
+        : barAt(bars, interval, range.from + pointer * span);
   const step = roundStep(span, 8);
   const marks = [];
   const zoneShift = zone === "utc" ? 0 : new Date(range.from).getTimezoneOffset() * minute;
-  for (let time = Math.ceil((range.from - zoneShift) / step) * step + zoneShift; time < range.to; time += step) marks.push(time);
+  for (let time = Math.ceil((range.from - zoneShift) / step) * step + zoneShift; time < range.to; time += step)
+    marks.push(time);
   return (
     <div class={loading ? "histogram histogram-loading" : "histogram"}>
       <div
@@ -111,13 +120,25 @@ export function HistogramView({ histogram, range, zone, loading, onSelect }: His
             <path key={level} class={`histogram-${levelClass(level)}`} d={pathOf(bars, level, x, interval, highest)} />
           ))}
         </svg>
-        {pointed !== undefined && <span class="histogram-pointed" style={placeOf(x(pointed.time), x(pointed.time + interval))} />}
+        {pointed !== undefined && (
+          <span class="histogram-pointed" style={placeOf(x(pointed.time), x(pointed.time + interval))} />
+        )}
         {dragFrom !== undefined && pointer !== undefined && (
-          <span class="histogram-selection" style={placeOf(Math.min(dragFrom, pointer) * width, Math.max(dragFrom, pointer) * width)} />
+          <span
+            class="histogram-selection"
+            style={placeOf(Math.min(dragFrom, pointer) * width, Math.max(dragFrom, pointer) * width)}
+          />
         )}
         {bars.length > 0 && (histogram?.total ?? 0) > 0 && <span class="histogram-scale">{shortCount(highest)}</span>}
         {pointed !== undefined && (
-          <div class="tooltip histogram-tooltip" style={x(pointed.time) < width / 2 ? { left: `${x(pointed.time + interval) / 10}%` } : { right: `${100 - x(pointed.time) / 10}%` }}>
+          <div
+            class="tooltip histogram-tooltip"
+            style={
+              x(pointed.time) < width / 2
+                ? { left: `${x(pointed.time + interval) / 10}%` }
+                : { right: `${100 - x(pointed.time) / 10}%` }
+            }
+          >
             <div class="tooltip-title">{briefTime(pointed.time, zone, true)}</div>
             {levelCounts(pointed).map(([level, number]) => (
               <div key={level} class="tooltip-row">
@@ -153,7 +174,13 @@ function barAt(bars: readonly Bar[], interval: number, time: number): Bar | unde
 }
 
 /** The level's share of every bar as one path of rectangles. */
-function pathOf(bars: readonly Bar[], level: (typeof stackOrder)[number], x: (time: number) => number, interval: number, highest: number): string {
+function pathOf(
+  bars: readonly Bar[],
+  level: (typeof stackOrder)[number],
+  x: (time: number) => number,
+  interval: number,
+  highest: number,
+): string {
   let path = "";
   for (const bar of bars) {
     const number = countOf(bar, level);
@@ -168,7 +195,8 @@ function pathOf(bars: readonly Bar[], level: (typeof stackOrder)[number], x: (ti
     const gap = right - left > 4 ? 1 : 0;
     const bottom = height - (below / highest) * height;
     const top = height - ((below + number) / highest) * height;
-    if (right > left) path += `M${left.toFixed(1)} ${bottom.toFixed(2)}V${top.toFixed(2)}H${(right - gap).toFixed(1)}V${bottom.toFixed(2)}Z`;
+    if (right > left)
+      path += `M${left.toFixed(1)} ${bottom.toFixed(2)}V${top.toFixed(2)}H${(right - gap).toFixed(1)}V${bottom.toFixed(2)}Z`;
   }
   return path;
 }

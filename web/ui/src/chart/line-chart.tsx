@@ -46,7 +46,17 @@ const tooltipLines = 14;
 const dotPixels = 18;
 const syncKey = "explore";
 
-export function LineChart({ label, data, range, unit, zone, solo, exemplars = [], height = 230, onZoom }: LineChartProps) {
+export function LineChart({
+  label,
+  data,
+  range,
+  unit,
+  zone,
+  solo,
+  exemplars = [],
+  height = 230,
+  onZoom,
+}: LineChartProps) {
   const frame = useRef<HTMLDivElement>(null);
   const [crosshair, setCrosshair] = useState<Crosshair | undefined>(undefined);
   const [dots, setDots] = useState<readonly Dot[]>([]);
@@ -60,18 +70,42 @@ export function LineChart({ label, data, range, unit, zone, solo, exemplars = []
     if (element === null) return undefined;
     const textColour = colourOf("--text-muted");
     const gridColour = colourOf("--line");
-    const axis = { stroke: textColour, font: "11px ui-sans-serif, system-ui, sans-serif", grid: { stroke: gridColour, width: 1 }, ticks: { stroke: gridColour, width: 1, size: 4 } };
+    const axis = {
+      stroke: textColour,
+      font: "11px ui-sans-serif, system-ui, sans-serif",
+      grid: { stroke: gridColour, width: 1 },
+      ticks: { stroke: gridColour, width: 1, size: 4 },
+    };
     const plot = new uPlot(
       {
         width: element.clientWidth,
         height,
-        tzDate: (seconds) => (zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
+        tzDate: (seconds) =>
+          zone === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000),
         legend: { show: false },
         padding: [8, 10, 0, 0],
-        scales: { x: { range: [range.from / 1000, range.to / 1000] }, y: { range: (_, low, high) => valueRange(low, high) } },
+        scales: {
+          x: { range: [range.from / 1000, range.to / 1000] },
+          y: { range: (_, low, high) => valueRange(low, high) },
+        },
         axes: [
-          { ...axis, size: 24, gap: 3, space: 80, values: (_, splits) => splits.map((seconds) => axisLabel(seconds * 1000, ((splits[1] ?? seconds + 60) - (splits[0] ?? seconds)) * 1000, zone)) },
-          { ...axis, size: 62, gap: 4, space: 34, values: (_, splits) => splits.map((number) => withUnit(number, unit)) },
+          {
+            ...axis,
+            size: 24,
+            gap: 3,
+            space: 80,
+            values: (_, splits) =>
+              splits.map((seconds) =>
+                axisLabel(seconds * 1000, ((splits[1] ?? seconds + 60) - (splits[0] ?? seconds)) * 1000, zone),
+              ),
+          },
+          {
+            ...axis,
+            size: 62,
+            gap: 4,
+            space: 34,
+            values: (_, splits) => splits.map((number) => withUnit(number, unit)),
+          },
         ],
         series: [
           {},
@@ -93,14 +127,23 @@ export function LineChart({ label, data, range, unit, zone, solo, exemplars = []
             (chart) => {
               const { idx, left, top } = chart.cursor;
               if (idx === null || idx === undefined || left === undefined || left < 0) setCrosshair(undefined);
-              else setCrosshair({ index: idx, left: chart.over.offsetLeft + left, width: element.clientWidth, value: top === undefined || top < 0 ? NaN : chart.posToVal(top, "y") });
+              else
+                setCrosshair({
+                  index: idx,
+                  left: chart.over.offsetLeft + left,
+                  width: element.clientWidth,
+                  value: top === undefined || top < 0 ? NaN : chart.posToVal(top, "y"),
+                });
             },
           ],
           setSelect: [
             (chart) => {
               const { left, width } = chart.select;
               if (width < 4) return;
-              zoom.current({ from: Math.round(chart.posToVal(left, "x") * 1000), to: Math.round(chart.posToVal(left + width, "x") * 1000) });
+              zoom.current({
+                from: Math.round(chart.posToVal(left, "x") * 1000),
+                to: Math.round(chart.posToVal(left + width, "x") * 1000),
+              });
               chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
             },
           ],
@@ -111,7 +154,8 @@ export function LineChart({ label, data, range, unit, zone, solo, exemplars = []
       element,
     );
     const observer = new ResizeObserver(() => {
-      if (element.clientWidth > 0 && element.clientWidth !== plot.width) plot.setSize({ width: element.clientWidth, height });
+      if (element.clientWidth > 0 && element.clientWidth !== plot.width)
+        plot.setSize({ width: element.clientWidth, height });
     });
     observer.observe(element);
     return () => {
@@ -152,13 +196,21 @@ function Tooltip({ crosshair, data, shown, unit, zone }: TooltipProps) {
   const time = data.times[crosshair.index];
   const rows = data.lines
     .map(({ name, values }, index) => ({ name, index, value: values[crosshair.index] ?? null }))
-    .filter((row): row is { name: string; index: number; value: number } => row.value !== null && (shown[row.index] ?? false))
+    .filter(
+      (row): row is { name: string; index: number; value: number } => row.value !== null && (shown[row.index] ?? false),
+    )
     .sort((left, right) => right.value - left.value);
   if (time === undefined || rows.length === 0) return null;
-  const nearest = rows.reduce((best, row) => (Math.abs(row.value - crosshair.value) < Math.abs(best.value - crosshair.value) ? row : best), rows[0] ?? { index: -1, value: 0, name: "" });
+  const nearest = rows.reduce(
+    (best, row) => (Math.abs(row.value - crosshair.value) < Math.abs(best.value - crosshair.value) ? row : best),
+    rows[0] ?? { index: -1, value: 0, name: "" },
+  );
   const isLeft = crosshair.left < crosshair.width / 2;
   return (
-    <div class="tooltip chart-tooltip" style={isLeft ? { left: `${crosshair.left + 14}px` } : { right: `${crosshair.width - crosshair.left + 14}px` }}>
+    <div
+      class="tooltip chart-tooltip"
+      style={isLeft ? { left: `${crosshair.left + 14}px` } : { right: `${crosshair.width - crosshair.left + 14}px` }}
+    >
       <div class="tooltip-title">{briefTime(time * 1000, zone, true)}</div>
       {rows.slice(0, tooltipLines).map(({ name, index, value }) => (
         <div key={name} class={index === nearest.index && rows.length > 1 ? "tooltip-row tooltip-near" : "tooltip-row"}>
@@ -189,7 +241,9 @@ function dotsOf(chart: uPlot, exemplars: readonly Exemplar[]): readonly Dot[] {
     .map((exemplar) => ({
       exemplar,
       left: chart.over.offsetLeft + chart.valToPos(exemplar.timestamp, "x"),
-      top: chart.over.offsetTop + Math.min(chart.over.clientHeight - 4, Math.max(4, chart.valToPos(Number(exemplar.value), "y"))),
+      top:
+        chart.over.offsetTop +
+        Math.min(chart.over.clientHeight - 4, Math.max(4, chart.valToPos(Number(exemplar.value), "y"))),
     }))
     .filter(({ left }) => left >= chart.over.offsetLeft && left <= chart.over.offsetLeft + chart.over.clientWidth);
 }

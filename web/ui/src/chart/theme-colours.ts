@@ -9,7 +9,9 @@ dark.addEventListener("change", () => {
 });
 
 /** Changes with the colours in force. */
-export const colourScheme = computed(() => (theme.value === "auto" ? (systemDark.value ? "dark" : "light") : theme.value));
+export const colourScheme = computed(() =>
+  theme.value === "auto" ? (systemDark.value ? "dark" : "light") : theme.value,
+);
 
 /** How many series colours the style sheet has. */
 const seriesColours = 8;

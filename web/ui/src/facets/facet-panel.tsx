@@ -38,7 +38,16 @@ export function FacetPanel(props: FacetPanelProps) {
   );
 }
 
-function FacetSection({ facet, query, fixed, include, exclude, only, removeField, addColumn }: FacetPanelProps & { readonly facet: Facet }) {
+function FacetSection({
+  facet,
+  query,
+  fixed,
+  include,
+  exclude,
+  only,
+  removeField,
+  addColumn,
+}: FacetPanelProps & { readonly facet: Facet }) {
   const [filter, setFilter] = useState("");
   const { field, other, missing } = facet;
   const values = facet.values.filter(({ value }) => value.toLowerCase().includes(filter.toLowerCase()));
@@ -49,17 +58,35 @@ function FacetSection({ facet, query, fixed, include, exclude, only, removeField
         <h2>{field}</h2>
         {!fixed.includes(field) && (
           <>
-            <button type="button" class="icon-button" title="Show as a column" aria-label={`Show ${field} as a column`} onClick={() => addColumn(field)}>
+            <button
+              type="button"
+              class="icon-button"
+              title="Show as a column"
+              aria-label={`Show ${field} as a column`}
+              onClick={() => addColumn(field)}
+            >
               <PlusIcon />
             </button>
-            <button type="button" class="icon-button" title="Take away" aria-label={`Take ${field} out of the sidebar`} onClick={() => removeField(field)}>
+            <button
+              type="button"
+              class="icon-button"
+              title="Take away"
+              aria-label={`Take ${field} out of the sidebar`}
+              onClick={() => removeField(field)}
+            >
               <CloseIcon />
             </button>
           </>
         )}
       </header>
       {(facet.values.length >= 8 || filter !== "") && (
-        <input class="text-input facet-search" aria-label={`Search the values of ${field}`} placeholder="find a value" value={filter} onInput={(event) => setFilter(event.currentTarget.value)} />
+        <input
+          class="text-input facet-search"
+          aria-label={`Search the values of ${field}`}
+          placeholder="find a value"
+          value={filter}
+          onInput={(event) => setFilter(event.currentTarget.value)}
+        />
       )}
       <ul>
         {values.map(({ value, count: number }) => {
@@ -73,15 +100,29 @@ function FacetSection({ facet, query, fixed, include, exclude, only, removeField
                 title={`${value}: ${count(number)}\nClick filters for it, Alt-click filters it out`}
                 onClick={(event) => (event.altKey ? exclude(field, value) : include(field, value))}
               >
-                <span class={field === "level" ? `facet-bar swatch-${levelClass(value)}` : "facet-bar"} style={{ width: `${(number / largest) * 100}%` }} />
+                <span
+                  class={field === "level" ? `facet-bar swatch-${levelClass(value)}` : "facet-bar"}
+                  style={{ width: `${(number / largest) * 100}%` }}
+                />
                 <span class="facet-label">{value === "" ? "(empty)" : value}</span>
                 <span class="facet-count">{shortCount(number)}</span>
               </button>
               <span class="facet-actions">
-                <button type="button" class="facet-only" aria-label={`Only ${field} ${value}`} onClick={() => only(field, value)}>
+                <button
+                  type="button"
+                  class="facet-only"
+                  aria-label={`Only ${field} ${value}`}
+                  onClick={() => only(field, value)}
+                >
                   only
                 </button>
-                <button type="button" class="icon-button" aria-label={`Filter out ${field} ${value}`} title="Filter out" onClick={() => exclude(field, value)}>
+                <button
+                  type="button"
+                  class="icon-button"
+                  aria-label={`Filter out ${field} ${value}`}
+                  title="Filter out"
+                  onClick={() => exclude(field, value)}
+                >
                   <MinusIcon />
                 </button>
               </span>
@@ -90,7 +131,9 @@ function FacetSection({ facet, query, fixed, include, exclude, only, removeField
         })}
         {other > 0 && <li class="facet-rest">{shortCount(other)} others</li>}
         {missing > 0 && <li class="facet-rest">{shortCount(missing)} without</li>}
-        {values.length === 0 && <li class="facet-rest">{filter === "" ? "nothing" : "no such value among the first"}</li>}
+        {values.length === 0 && (
+          <li class="facet-rest">{filter === "" ? "nothing" : "no such value among the first"}</li>
+        )}
       </ul>
     </section>
   );

@@ -19,8 +19,17 @@ export function jsonIn(text: string): AttributeValue | undefined {
   }
 }
 
-export function JsonTree({ value, name, depth = 0 }: { readonly value: AttributeValue; readonly name?: string; readonly depth?: number }) {
-  const entries: readonly (readonly [string, AttributeValue])[] = typeof value === "object" && value !== null ? Object.entries(value) : [];
+export function JsonTree({
+  value,
+  name,
+  depth = 0,
+}: {
+  readonly value: AttributeValue;
+  readonly name?: string;
+  readonly depth?: number;
+}) {
+  const entries: readonly (readonly [string, AttributeValue])[] =
+    typeof value === "object" && value !== null ? Object.entries(value) : [];
   const [open, setOpen] = useState(depth === 0 || (depth < 3 && entries.length <= openChildrenMax));
   const [all, setAll] = useState(false);
   const label = name === undefined ? null : <span class="json-name">{name}: </span>;
@@ -29,7 +38,11 @@ export function JsonTree({ value, name, depth = 0 }: { readonly value: Attribute
       <div class="json-leaf">
         {label}
         <span class={`json-${value === null ? "null" : typeof value}`}>
-          {typeof value === "string" ? <LineView text={JSON.stringify(value)} terms={undefined} oneLine={false} /> : String(value)}
+          {typeof value === "string" ? (
+            <LineView text={JSON.stringify(value)} terms={undefined} oneLine={false} />
+          ) : (
+            String(value)
+          )}
         </span>
       </div>
     );

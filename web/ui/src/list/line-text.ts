@@ -26,7 +26,8 @@ const colourNames = ["black", "red", "green", "yellow", "blue", "magenta", "cyan
 
 /** The pieces of a line; `terms` is what to mark, `oneLine` shows line breaks as a sign. */
 export function linePieces(line: string, terms: RegExp | undefined, oneLine: boolean): readonly Piece[] {
-  if (terms === undefined && !anyControl.test(line)) return [{ text: oneLine ? joinLines(line) : line, style: "", marked: false }];
+  if (terms === undefined && !anyControl.test(line))
+    return [{ text: oneLine ? joinLines(line) : line, style: "", marked: false }];
   const pieces: Piece[] = [];
   for (const { text, style } of styledRuns(line)) {
     const shown = oneLine ? joinLines(text) : text;
@@ -43,7 +44,7 @@ export function plainLine(line: string): string {
 }
 
 /** How a control character is written out: `\x1b`, `\u202e`. */
-export function escaped(character: string): string {
+function escaped(character: string): string {
   const code = character.charCodeAt(0);
   if (code === 0x0d) return "\\r";
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
@@ -85,7 +86,8 @@ function apply(state: Rendition, parameters: string): void {
   const codes = parameters.split(/[;:]/).map(Number);
   for (let at = 0; at < codes.length; at += 1) {
     const code = codes[at] ?? 0;
-    if (code === 0) Object.assign(state, { colour: "", back: "", bold: false, dim: false, italic: false, underline: false });
+    if (code === 0)
+      Object.assign(state, { colour: "", back: "", bold: false, dim: false, italic: false, underline: false });
     else if (code === 1) state.bold = true;
     else if (code === 2) state.dim = true;
     else if (code === 3) state.italic = true;

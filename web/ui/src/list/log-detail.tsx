@@ -44,10 +44,18 @@ export function LogDetail({ record, zone, terms, columns, withContext, actions, 
         <button type="button" class="button button-small" onClick={() => void copyText(message, "Line")}>
           Copy line
         </button>
-        <button type="button" class="button button-small" onClick={() => void copyText(JSON.stringify(record, null, 2), "JSON")}>
+        <button
+          type="button"
+          class="button button-small"
+          onClick={() => void copyText(JSON.stringify(record, null, 2), "JSON")}
+        >
           JSON
         </button>
-        <button type="button" class="button button-small" onClick={() => void copyText(window.location.origin + actions.permalink(record), "Link to this line")}>
+        <button
+          type="button"
+          class="button button-small"
+          onClick={() => void copyText(window.location.origin + actions.permalink(record), "Link to this line")}
+        >
           Link
         </button>
         <button type="button" class="button button-small" onClick={() => void copyText(curlOf(record), "curl command")}>
@@ -73,7 +81,14 @@ export function LogDetail({ record, zone, terms, columns, withContext, actions, 
       <table class="fields">
         <tbody>
           {fieldsOf(record).map(([name, value]) => (
-            <FieldRow key={name} name={name} value={value} zone={zone} isColumn={columns.includes(name)} actions={actions} />
+            <FieldRow
+              key={name}
+              name={name}
+              value={value}
+              zone={zone}
+              isColumn={columns.includes(name)}
+              actions={actions}
+            />
           ))}
         </tbody>
       </table>
@@ -92,7 +107,8 @@ interface FieldRowProps {
 
 function FieldRow({ name, value, zone, isColumn, actions }: FieldRowProps) {
   const text = valueText(value);
-  const nested = typeof value === "object" && value !== null ? value : typeof value === "string" ? jsonIn(value) : undefined;
+  const nested =
+    typeof value === "object" && value !== null ? value : typeof value === "string" ? jsonIn(value) : undefined;
   const canFilter = name !== "time" && nested === undefined;
   return (
     <tr data-field={name} data-value={text}>
@@ -100,19 +116,44 @@ function FieldRow({ name, value, zone, isColumn, actions }: FieldRowProps) {
       <td class="field-actions">
         {canFilter && (
           <>
-            <button type="button" class="icon-button" aria-label={`Filter for ${name}`} title="Filter for (f)" onClick={() => actions.include(name, text)}>
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={`Filter for ${name}`}
+              title="Filter for (f)"
+              onClick={() => actions.include(name, text)}
+            >
               <PlusIcon />
             </button>
-            <button type="button" class="icon-button" aria-label={`Filter out ${name}`} title="Filter out (F)" onClick={() => actions.exclude(name, text)}>
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={`Filter out ${name}`}
+              title="Filter out (F)"
+              onClick={() => actions.exclude(name, text)}
+            >
               <MinusIcon />
             </button>
           </>
         )}
-        <button type="button" class="icon-button" aria-label={`Copy ${name}`} title="Copy" onClick={() => void copyText(text, name)}>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label={`Copy ${name}`}
+          title="Copy"
+          onClick={() => void copyText(text, name)}
+        >
           <CopyIcon />
         </button>
         {name !== "time" && name !== "level" && (
-          <button type="button" class="icon-button" aria-pressed={isColumn} aria-label={`Column ${name}`} title={isColumn ? "Take the column away" : "Show as a column"} onClick={() => actions.toggleColumn(name)}>
+          <button
+            type="button"
+            class="icon-button"
+            aria-pressed={isColumn}
+            aria-label={`Column ${name}`}
+            title={isColumn ? "Take the column away" : "Show as a column"}
+            onClick={() => actions.toggleColumn(name)}
+          >
             <ColumnIcon />
           </button>
         )}
@@ -124,7 +165,10 @@ function FieldRow({ name, value, zone, isColumn, actions }: FieldRowProps) {
           <a href={`/trace/${text}`}>{text}</a>
         ) : name === "time" ? (
           <>
-            {text} <span class="muted">{fullTime(Date.parse(text), zone === "utc" ? "local" : "utc")} {zone === "utc" ? "local" : "UTC"}</span>
+            {text}{" "}
+            <span class="muted">
+              {fullTime(Date.parse(text), zone === "utc" ? "local" : "utc")} {zone === "utc" ? "local" : "UTC"}
+            </span>
           </>
         ) : (
           <LineView text={text} terms={undefined} oneLine={false} charactersMax={10_000} />

@@ -31,7 +31,15 @@ export function LogRow({ record, index, columns, zone, withDate, wrap, terms, se
     onToggle(index);
   };
   return (
-    <div class={classes.join(" ")} role="row" id={rowId(record.id)} aria-rowindex={index + 2} aria-selected={selected} {...(open === undefined ? {} : { "aria-expanded": open })} onClick={toggle}>
+    <div
+      class={classes.join(" ")}
+      role="row"
+      id={rowId(record.id)}
+      aria-rowindex={index + 2}
+      aria-selected={selected}
+      {...(open === undefined ? {} : { "aria-expanded": open })}
+      onClick={toggle}
+    >
       <span class="cell cell-time" role="gridcell" title={everyZone(record.time)}>
         {withDate && <span class="cell-date">{shortDate(milliseconds, zone)} </span>}
         {clock.slice(0, 8)}

@@ -72,7 +72,10 @@ export function VirtualList(props: VirtualListProps) {
   known.current = { generation, prepended, layout };
   if (rows.count !== count) rows.resize(count);
 
-  const top = Math.max(0, Math.min(rows.topOf(anchor.current.index) + anchor.current.offset, rows.total - viewHeight.current));
+  const top = Math.max(
+    0,
+    Math.min(rows.topOf(anchor.current.index) + anchor.current.offset, rows.total - viewHeight.current),
+  );
   const first = Math.max(0, rows.rowAt(top) - overscan);
   const last = Math.min(count, rows.rowAt(top + viewHeight.current) + 1 + overscan);
 
@@ -132,7 +135,8 @@ export function VirtualList(props: VirtualListProps) {
       const rowBottom = rowTop + rows.heightOf(index);
       if (where === "middle") scrollTo(rowTop - viewHeight.current / 2.5);
       else if (rowTop < scrollTop.current) scrollTo(rowTop);
-      else if (rowBottom > scrollTop.current + viewHeight.current) scrollTo(Math.min(rowTop, rowBottom - viewHeight.current));
+      else if (rowBottom > scrollTop.current + viewHeight.current)
+        scrollTo(Math.min(rowTop, rowBottom - viewHeight.current));
     },
     toTop: () => scrollTo(0),
     firstVisible: () => Math.min(Math.max(0, count - 1), rows.rowAt(scrollTop.current + 1)),
@@ -155,7 +159,13 @@ export function VirtualList(props: VirtualListProps) {
   const drawn = [];
   for (let index = first; index < last; index += 1) {
     drawn.push(
-      <ListRow key={props.keyOf(index)} index={index} top={rows.topOf(index)} observer={props.isTall(index) ? observer : undefined} onFold={() => rows.forget(index)}>
+      <ListRow
+        key={props.keyOf(index)}
+        index={index}
+        top={rows.topOf(index)}
+        observer={props.isTall(index) ? observer : undefined}
+        onFold={() => rows.forget(index)}
+      >
         {props.row(index)}
       </ListRow>,
     );
@@ -202,7 +212,13 @@ function ListRow({ index, top, observer, onFold, children }: ListRowProps) {
   if (wasTall.current && observer === undefined) onFold();
   wasTall.current = observer !== undefined;
   return (
-    <div class="list-place" role="presentation" ref={element} data-index={index} style={{ transform: `translateY(${top}px)` }}>
+    <div
+      class="list-place"
+      role="presentation"
+      ref={element}
+      data-index={index}
+      style={{ transform: `translateY(${top}px)` }}
+    >
       {children}
     </div>
   );

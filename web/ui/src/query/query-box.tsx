@@ -28,7 +28,16 @@ interface Offer {
   readonly chosen: number;
 }
 
-export function QueryBox({ id, label, placeholder, value, failure, withHistory = true, onSubmit, suggest }: QueryBoxProps) {
+export function QueryBox({
+  id,
+  label,
+  placeholder,
+  value,
+  failure,
+  withHistory = true,
+  onSubmit,
+  suggest,
+}: QueryBoxProps) {
   const [draft, setDraft] = useState(value);
   const [offer, setOffer] = useState<Offer | undefined>(undefined);
   const input = useRef<HTMLInputElement>(null);
@@ -76,7 +85,10 @@ export function QueryBox({ id, label, placeholder, value, failure, withHistory =
     if (offer !== undefined && move !== 0) {
       event.preventDefault();
       const length = offer.suggestions.length;
-      setOffer({ ...offer, chosen: (offer.chosen + move + length + (offer.chosen === -1 && move === -1 ? 1 : 0)) % length });
+      setOffer({
+        ...offer,
+        chosen: (offer.chosen + move + length + (offer.chosen === -1 && move === -1 ? 1 : 0)) % length,
+      });
     } else if (move === 1 && withHistory) {
       event.preventDefault();
       showHistory();
@@ -180,7 +192,13 @@ export function QueryBox({ id, label, placeholder, value, failure, withHistory =
             }}
           >
             <span class="suggestion-label">{suggestion.label}</span>
-            <span class="muted">{suggestion.kind === "history" ? "history" : suggestion.count === undefined ? "" : countText(suggestion.count)}</span>
+            <span class="muted">
+              {suggestion.kind === "history"
+                ? "history"
+                : suggestion.count === undefined
+                  ? ""
+                  : countText(suggestion.count)}
+            </span>
           </li>
         ))}
       </ul>

@@ -41,16 +41,35 @@ export function spotAt(query: string, caret: number): Spot {
     return { kind: "field", field: "", prefix: word.slice(sign), start: start + sign, end };
   }
   const valueStart = caret - value.length;
-  return { kind: "value", field, prefix: value.replace(/^"/, ""), start: valueStart, end: quote === undefined ? end : caret };
+  return {
+    kind: "value",
+    field,
+    prefix: value.replace(/^"/, ""),
+    start: valueStart,
+    end: quote === undefined ? end : caret,
+  };
 }
 
 /** Field names that fit, those that begin with the prefix first, then by count. */
-export function suggestFields(spot: Spot, fields: readonly { readonly name: string; readonly count: number }[], limit: number): Suggestion[] {
-  return ranked(spot.prefix, fields, ({ name }) => name, limit).map(({ name, count }) => ({ label: name, insert: `${name}:`, count, kind: "field" }));
+export function suggestFields(
+  spot: Spot,
+  fields: readonly { readonly name: string; readonly count: number }[],
+  limit: number,
+): Suggestion[] {
+  return ranked(spot.prefix, fields, ({ name }) => name, limit).map(({ name, count }) => ({
+    label: name,
+    insert: `${name}:`,
+    count,
+    kind: "field",
+  }));
 }
 
 /** Values that fit. */
-export function suggestValues(spot: Spot, values: readonly { readonly value: string; readonly count: number }[], limit: number): Suggestion[] {
+export function suggestValues(
+  spot: Spot,
+  values: readonly { readonly value: string; readonly count: number }[],
+  limit: number,
+): Suggestion[] {
   return ranked(spot.prefix, values, ({ value }) => value, limit).map(({ value, count }) => ({
     label: value,
     insert: `${quoted(value)} `,
@@ -63,12 +82,18 @@ export function suggestValues(spot: Spot, values: readonly { readonly value: str
 export function applySuggestion(query: string, spot: Spot, suggestion: Suggestion): { query: string; caret: number } {
   if (suggestion.kind === "history") return { query: suggestion.insert, caret: suggestion.insert.length };
   const after = query.slice(spot.end);
-  const insert = suggestion.insert.endsWith(" ") && after.startsWith(" ") ? suggestion.insert.trimEnd() : suggestion.insert;
+  const insert =
+    suggestion.insert.endsWith(" ") && after.startsWith(" ") ? suggestion.insert.trimEnd() : suggestion.insert;
   const text = query.slice(0, spot.start) + insert;
   return { query: text + after, caret: text.length };
 }
 
-function ranked<Item extends { readonly count: number }>(prefix: string, items: readonly Item[], nameOf: (item: Item) => string, limit: number): Item[] {
+function ranked<Item extends { readonly count: number }>(
+  prefix: string,
+  items: readonly Item[],
+  nameOf: (item: Item) => string,
+  limit: number,
+): Item[] {
   const wanted = prefix.toLowerCase();
   const rank = (item: Item): number => {
     const name = nameOf(item).toLowerCase();

@@ -27,7 +27,7 @@ export function only(query: string, field: string, value: string): string {
 }
 
 /** The query without any filter on a field at its outermost level. */
-export function withoutField(query: string, field: string): string {
+function withoutField(query: string, field: string): string {
   let rest = query;
   for (;;) {
     const token = outermost(rest).find(({ kind, text }) => kind === "clause" && clauseOf(text).field === field);
@@ -40,7 +40,12 @@ export function withoutField(query: string, field: string): string {
 export function withoutEachClause(query: string): readonly { readonly clause: string; readonly rest: string }[] {
   const tokens = outermost(splitPipes(query).search);
   if (tokens.some(({ kind, text }) => kind === "operator" && /^(or|\|\|)$/i.test(text))) return [];
-  return tokens.filter(({ kind }) => kind === "clause").map((token) => ({ clause: isNegated(query, token) && !/^[-!]/.test(token.text) ? `NOT ${token.text}` : token.text, rest: without(query, token) }));
+  return tokens
+    .filter(({ kind }) => kind === "clause")
+    .map((token) => ({
+      clause: isNegated(query, token) && !/^[-!]/.test(token.text) ? `NOT ${token.text}` : token.text,
+      rest: without(query, token),
+    }));
 }
 
 /** Adds a clause that must hold as well. */

@@ -50,7 +50,9 @@ export function clauseOf(text: string): Clause {
   const negated = /^[-!]./.test(text);
   const rest = negated ? text.slice(1) : text;
   const match = /^(@?[\w.*-]+):([\s\S]*)$/.exec(rest);
-  return match === null ? { negated, field: "", value: rest } : { negated, field: match[1] ?? "", value: match[2] ?? "" };
+  return match === null
+    ? { negated, field: "", value: rest }
+    : { negated, field: match[1] ?? "", value: match[2] ?? "" };
 }
 
 /** A value as it must be written after a colon: quoted unless it is a plain word. */

@@ -33,7 +33,9 @@ export function briefTime(milliseconds: number, zone: Zone, precise = false): st
 export function axisLabel(milliseconds: number, step: number, zone: Zone): string {
   const { hour: hours, minute: minutes, second: seconds } = partsOf(milliseconds, zone);
   if (step >= day || (hours === 0 && minutes === 0 && seconds === 0)) return shortDate(milliseconds, zone);
-  return step >= minute ? `${two(hours)}:${two(minutes)}` : clockTime(milliseconds, zone).slice(0, step >= second ? 8 : 12);
+  return step >= minute
+    ? `${two(hours)}:${two(minutes)}`
+    : clockTime(milliseconds, zone).slice(0, step >= second ? 8 : 12);
 }
 
 /** Both zones and the exact text, for a tooltip. */

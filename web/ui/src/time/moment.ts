@@ -16,7 +16,12 @@ export interface Reading {
 /** Milliseconds since 1970 of a moment as written, or undefined when it is none. */
 export function parseMoment(text: string, reading: Reading): number | undefined {
   const trimmed = text.trim().toLowerCase().replace(/\s+/g, " ");
-  return relative(trimmed, reading.now) ?? epoch(trimmed) ?? absolute(text.trim(), reading.zone) ?? calendar(trimmed, reading);
+  return (
+    relative(trimmed, reading.now) ??
+    epoch(trimmed) ??
+    absolute(text.trim(), reading.zone) ??
+    calendar(trimmed, reading)
+  );
 }
 
 /** Whether a moment as written moves with the clock. */
@@ -52,7 +57,9 @@ function epoch(text: string): number | undefined {
 /** `2026-11-20`, `2026-11-20 17:30`, `2026-11-20T17:30:05.123456789+01:00`; without a zone, the reader's. */
 function absolute(text: string, zone: Zone): number | undefined {
   const match =
-    /^(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$/i.exec(text);
+    /^(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$/i.exec(
+      text,
+    );
   if (match === null) return undefined;
   const [, year, month, day, hour = "0", minute = "0", seconds = "0", fraction = "0", offset] = match;
   const parts = {
@@ -77,7 +84,8 @@ const weekdays = ["sunday", "monday", "tuesday", "wednesday", "thursday", "frida
 
 /** `today`, `yesterday at 5:30pm`, `monday 09:00`, `17:30` (the last one that has passed). */
 function calendar(text: string, { now, zone }: Reading): number | undefined {
-  const match = /^(today|yesterday|(?:last )?[a-z]+day)?(?:,? ?(?:at )?(\d{1,2})(?::(\d{2})(?::(\d{2}))?)? ?(am|pm)?)?$/.exec(text);
+  const match =
+    /^(today|yesterday|(?:last )?[a-z]+day)?(?:,? ?(?:at )?(\d{1,2})(?::(\d{2})(?::(\d{2}))?)? ?(am|pm)?)?$/.exec(text);
   if (match === null || text === "") return undefined;
   const [, dayName, hourText, minuteText, secondText, half] = match;
   if (dayName === undefined && minuteText === undefined && half === undefined) return undefined;
@@ -89,7 +97,17 @@ function calendar(text: string, { now, zone }: Reading): number | undefined {
   if (daysBack === undefined) return undefined;
   const today = partsOf(now, zone);
   const at = (back: number): number =>
-    momentOf({ ...today, day: today.day - back, hour, minute: Number(minuteText ?? 0), second: Number(secondText ?? 0), millisecond: 0 }, zone);
+    momentOf(
+      {
+        ...today,
+        day: today.day - back,
+        hour,
+        minute: Number(minuteText ?? 0),
+        second: Number(secondText ?? 0),
+        millisecond: 0,
+      },
+      zone,
+    );
   const moment = at(daysBack);
   return dayName === undefined && moment > now ? at(1) : moment;
 }

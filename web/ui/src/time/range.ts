@@ -113,8 +113,27 @@ export function relativeLabel(range: WrittenRange): string | undefined {
 /** A round step that divides a range into about `wanted` pieces. */
 export function roundStep(milliseconds: number, wanted: number): number {
   const steps = [
-    100, 200, 500, second, 2 * second, 5 * second, 10 * second, 15 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute,
-    15 * minute, 30 * minute, hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day,
+    100,
+    200,
+    500,
+    second,
+    2 * second,
+    5 * second,
+    10 * second,
+    15 * second,
+    30 * second,
+    minute,
+    2 * minute,
+    5 * minute,
+    10 * minute,
+    15 * minute,
+    30 * minute,
+    hour,
+    2 * hour,
+    3 * hour,
+    6 * hour,
+    12 * hour,
+    day,
   ];
   return steps.find((step) => milliseconds / step <= wanted) ?? Math.ceil(milliseconds / wanted / day) * day;
 }

@@ -4,7 +4,7 @@ export const second = 1000;
 export const minute = 60 * second;
 export const hour = 60 * minute;
 export const day = 24 * hour;
-export const week = 7 * day;
+const week = 7 * day;
 
 const unitMs: Readonly<Record<string, number>> = {
   ms: 1,
@@ -65,14 +65,22 @@ export function formatSpan(milliseconds: number): string {
   const smaller = units[at + 1];
   const whole = Math.floor(ms / big);
   const rest = smaller === undefined ? 0 : Math.floor((ms - whole * big) / smaller[1]);
-  return rest === 0 || smaller === undefined ? `${sign}${whole}${bigName}` : `${sign}${whole}${bigName} ${rest}${smaller[0]}`;
+  return rest === 0 || smaller === undefined
+    ? `${sign}${whole}${bigName}`
+    : `${sign}${whole}${bigName} ${rest}${smaller[0]}`;
 }
 
 /** The way the server and the address write a length: whole units without spaces, `1h30m`. */
 export function spanParameter(milliseconds: number): string {
   let rest = Math.max(1, Math.round(milliseconds));
   let text = "";
-  for (const [name, length] of [["d", day], ["h", hour], ["m", minute], ["s", second], ["ms", 1]] as const) {
+  for (const [name, length] of [
+    ["d", day],
+    ["h", hour],
+    ["m", minute],
+    ["s", second],
+    ["ms", 1],
+  ] as const) {
     const whole = Math.floor(rest / length);
     if (whole > 0) text += `${whole}${name}`;
     rest -= whole * length;

@@ -45,7 +45,13 @@ export function TimePicker() {
         }
       }}
     >
-      <button type="button" class="icon-button time-step" aria-label="Shift the range back" title="Shift back" onClick={() => setAbsoluteRange(shifted(range, -1, serverNow()))}>
+      <button
+        type="button"
+        class="icon-button time-step"
+        aria-label="Shift the range back"
+        title="Shift back"
+        onClick={() => setAbsoluteRange(shifted(range, -1, serverNow()))}
+      >
         <LeftIcon />
       </button>
       <button
@@ -60,10 +66,22 @@ export function TimePicker() {
         <span>{label}</span>
         <DownIcon />
       </button>
-      <button type="button" class="icon-button time-step" aria-label="Shift the range on" title="Shift on" onClick={() => setAbsoluteRange(shifted(range, 1, serverNow()))}>
+      <button
+        type="button"
+        class="icon-button time-step"
+        aria-label="Shift the range on"
+        title="Shift on"
+        onClick={() => setAbsoluteRange(shifted(range, 1, serverNow()))}
+      >
         <RightIcon />
       </button>
-      <button type="button" class="icon-button time-step" aria-label="Zoom out" title="Twice as wide" onClick={() => setAbsoluteRange(widened(range, serverNow()))}>
+      <button
+        type="button"
+        class="icon-button time-step"
+        aria-label="Zoom out"
+        title="Twice as wide"
+        onClick={() => setAbsoluteRange(widened(range, serverNow()))}
+      >
         <ZoomOutIcon />
       </button>
       {open && <TimePanel close={close} />}
@@ -146,11 +164,23 @@ function TimePanel({ close }: { readonly close: () => void }) {
         <label class="field-label" for="time-from">
           From ({zone.value === "utc" ? "UTC" : "local"})
         </label>
-        <input id="time-from" class="text-input" value={from} spellcheck={false} onInput={(event) => setFrom(event.currentTarget.value)} />
+        <input
+          id="time-from"
+          class="text-input"
+          value={from}
+          spellcheck={false}
+          onInput={(event) => setFrom(event.currentTarget.value)}
+        />
         <label class="field-label" for="time-to">
           To
         </label>
-        <input id="time-to" class="text-input" value={to} spellcheck={false} onInput={(event) => setTo(event.currentTarget.value)} />
+        <input
+          id="time-to"
+          class="text-input"
+          value={to}
+          spellcheck={false}
+          onInput={(event) => setTo(event.currentTarget.value)}
+        />
         <div class="time-actions">
           <button
             type="button"

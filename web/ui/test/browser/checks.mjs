@@ -17,12 +17,14 @@ export class Walk {
     this.#outputDirectory = outputDirectory;
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
-      if (!this.#expectedErrors.some((expected) => message.text().includes(expected))) this.fail("console", message.text());
+      if (!this.#expectedErrors.some((expected) => message.text().includes(expected)))
+        this.fail("console", message.text());
     });
     page.on("pageerror", (error) => this.fail("page error", error.message));
     page.on("request", (request) => {
       const url = new URL(request.url());
-      if (url.protocol.startsWith("http") && url.origin !== new URL(base).origin) this.fail("external request", request.url());
+      if (url.protocol.startsWith("http") && url.origin !== new URL(base).origin)
+        this.fail("external request", request.url());
     });
   }
 
@@ -31,8 +33,10 @@ export class Walk {
   }
 
   fail(step, message) {
-    this.#failures.push(`${step}: ${message}`);
-    console.log(`  FAILED ${step}: ${message}`);
+    const failure = `${step}: ${message}`;
+    if (this.#failures.includes(failure)) return;
+    this.#failures.push(failure);
+    console.log(`  FAILED ${failure}`);
   }
 
   /** Does something under a name; a failure is noted and the walk goes on. */
@@ -67,7 +71,8 @@ export class Walk {
     for (;;) {
       const last = await test();
       if (last === true) return;
-      if (performance.now() > end) throw new Error(`waited ${timeoutMs} ms in vain: ${what} (last: ${JSON.stringify(last)})`);
+      if (performance.now() > end)
+        throw new Error(`waited ${timeoutMs} ms in vain: ${what} (last: ${JSON.stringify(last)})`);
       await this.page.waitForTimeout(50);
     }
   }
@@ -82,9 +87,14 @@ export class Walk {
     await this.page.evaluate(axeSource);
     const violations = await this.page.evaluate(async () => {
       const result = await window.axe.run(document, { resultTypes: ["violations"] });
-      return result.violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.slice(0, 4).map(({ html, failureSummary }) => ({ html: html.slice(0, 160), failureSummary })) }));
+      return result.violations.map(({ id, impact, nodes }) => ({
+        id,
+        impact,
+        nodes: nodes.slice(0, 4).map(({ html, failureSummary }) => ({ html: html.slice(0, 160), failureSummary })),
+      }));
     });
-    for (const violation of violations) this.fail(`axe on ${name}`, `${violation.id} (${violation.impact}): ${JSON.stringify(violation.nodes)}`);
+    for (const violation of violations)
+      this.fail(`axe on ${name}`, `${violation.id} (${violation.impact}): ${JSON.stringify(violation.nodes)}`);
     this.#steps.push({ name: `axe on ${name}`, violations: violations.length });
   }
 
@@ -99,6 +109,9 @@ export class Walk {
   }
 
   writeReport() {
-    writeFileSync(join(this.#outputDirectory, "report.json"), `${JSON.stringify({ base: this.base, steps: this.#steps, failures: this.#failures }, null, 2)}\n`);
+    writeFileSync(
+      join(this.#outputDirectory, "report.json"),
+      `${JSON.stringify({ base: this.base, steps: this.#steps, failures: this.#failures }, null, 2)}\n`,
+    );
   }
 }

@@ -35,14 +35,18 @@ export async function scrollLongList(walk, browser) {
         times.push((performance.now() - before) / 2);
         const places = [...element.querySelectorAll(".list-place")].map((place) => place.getBoundingClientRect());
         const box = element.getBoundingClientRect();
-        const covered = places.some(({ top, bottom }) => top <= box.top + 60 && bottom > box.top + 24) && places.some(({ top, bottom }) => top < box.bottom - 1 && bottom >= box.bottom - 40);
+        const covered =
+          places.some(({ top, bottom }) => top <= box.top + 60 && bottom > box.top + 24) &&
+          places.some(({ top, bottom }) => top < box.bottom - 1 && bottom >= box.bottom - 40);
         if (!covered) wrong += 1;
       }
       times.sort((left, right) => left - right);
       return { wrong, p50: times[60], p95: times[114], heap: performance.memory?.usedJSHeapSize };
     });
     walk.check(seen.wrong === 0, `${seen.wrong} of 120 jumps left a blank`);
-    console.log(`          ${await loaded()} rows: frame p50 ${seen.p50.toFixed(1)} ms, p95 ${seen.p95.toFixed(1)} ms, heap ${Math.round((seen.heap ?? 0) / 1e6)} MB`);
+    console.log(
+      `          ${await loaded()} rows: frame p50 ${seen.p50.toFixed(1)} ms, p95 ${seen.p95.toFixed(1)} ms, heap ${Math.round((seen.heap ?? 0) / 1e6)} MB`,
+    );
   });
   await page.close();
   mock.stop();

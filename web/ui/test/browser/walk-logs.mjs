@@ -7,12 +7,18 @@ export async function walkLogs(walk) {
   const { page } = walk;
   const rows = page.locator(".list-rows .list-place > .row");
   const query = page.getByRole("combobox", { name: "Search the logs" });
-  const total = async () => Number(((await page.locator(".toolbar-summary strong").first().textContent({ timeout: 5000 })) ?? "").replace(/\D/g, ""));
+  const total = async () =>
+    Number(
+      ((await page.locator(".toolbar-summary strong").first().textContent({ timeout: 5000 })) ?? "").replace(/\D/g, ""),
+    );
   const submit = async (text) => {
     await query.fill(text);
     await query.press("Escape");
     await query.press("Enter");
-    await walk.until(`the address holds ${text}`, async () => (new URL(page.url()).searchParams.get("q") ?? "") === text);
+    await walk.until(
+      `the address holds ${text}`,
+      async () => (new URL(page.url()).searchParams.get("q") ?? "") === text,
+    );
     await page.waitForTimeout(150);
     await walk.until("the search is over", async () => (await page.locator(".searching").count()) === 0);
   };
@@ -20,8 +26,19 @@ export async function walkLogs(walk) {
   await walk.step("lines of our own arrive", async () => {
     await walk.open("/logs");
     await send(page, [
-      { level: "error", service: "web", host: "walk-host", message: `<img src=x onerror="document.title='owned'"> <script>document.title='owned'</script> ${mark}` },
-      { level: "warn", service: "web", host: "walk-host", message: `\u001b[31mred\u001b[0m bell \u0007 ${mark}`, nested: { list: [1, { two: 2 }] } },
+      {
+        level: "error",
+        service: "web",
+        host: "walk-host",
+        message: `<img src=x onerror="document.title='owned'"> <script>document.title='owned'</script> ${mark}`,
+      },
+      {
+        level: "warn",
+        service: "web",
+        host: "walk-host",
+        message: `\u001b[31mred\u001b[0m bell \u0007 ${mark}`,
+        nested: { list: [1, { two: 2 }] },
+      },
     ]);
   });
 
@@ -29,8 +46,18 @@ export async function walkLogs(walk) {
     await walk.open("/logs");
     await walk.until("rows are shown", async () => (await rows.count()) > 10);
     await walk.until("a count is shown", async () => (await total()) > 10);
-    await walk.until("bars are drawn", async () => (await page.locator(".histogram-bars path").evaluateAll((paths) => paths.map((path) => path.getAttribute("d") ?? "").join(""))).length > 20);
-    await walk.until("the facet of services names web", async () => (await page.getByRole("complementary", { name: "Counts by field" }).textContent()).includes("web"));
+    await walk.until(
+      "bars are drawn",
+      async () =>
+        (
+          await page
+            .locator(".histogram-bars path")
+            .evaluateAll((paths) => paths.map((path) => path.getAttribute("d") ?? "").join(""))
+        ).length > 20,
+    );
+    await walk.until("the facet of services names web", async () =>
+      (await page.getByRole("complementary", { name: "Counts by field" }).textContent()).includes("web"),
+    );
   });
 
   await walk.step("a search finds what it asks for", async () => {
@@ -38,7 +65,10 @@ export async function walkLogs(walk) {
     await submit("level:error");
     await walk.until("fewer rows", async () => (await total()) < all);
     const letters = await page.locator(".list-rows .cell-level").allTextContents();
-    walk.check(letters.length > 0 && letters.every((letter) => letter === "E"), `letters of an error search: ${letters.slice(0, 20)}`);
+    walk.check(
+      letters.length > 0 && letters.every((letter) => letter === "E"),
+      `letters of an error search: ${letters.slice(0, 20)}`,
+    );
     walk.check((await page.title()).includes("level:error"), "the tab's title names the query");
   });
 
@@ -46,11 +76,17 @@ export async function walkLogs(walk) {
     await query.fill("");
     await query.pressSequentially("serv", { delay: 30 });
     const options = page.getByRole("listbox", { name: "Suggestions" }).getByRole("option");
-    await walk.until("service is offered", async () => (await options.allTextContents()).some((text) => text.startsWith("service")));
+    await walk.until("service is offered", async () =>
+      (await options.allTextContents()).some((text) => text.startsWith("service")),
+    );
     await query.press("Tab");
-    await walk.until("web is offered", async () => (await options.allTextContents()).some((text) => text.startsWith("web")));
+    await walk.until("web is offered", async () =>
+      (await options.allTextContents()).some((text) => text.startsWith("web")),
+    );
     await query.pressSequentially("web", { delay: 30 });
-    await walk.until("only fitting values are offered", async () => (await options.allTextContents()).every((text) => text.includes("web")));
+    await walk.until("only fitting values are offered", async () =>
+      (await options.allTextContents()).every((text) => text.includes("web")),
+    );
     await query.press("ArrowDown");
     await query.press("Enter");
     await query.press("Enter");
@@ -63,7 +99,10 @@ export async function walkLogs(walk) {
   await walk.step("a query that cannot be read is explained in place", async () => {
     await walk.expecting("400", async () => {
       await submit("level:error AND (timeout");
-      await walk.until("the message stands below the box", async () => (await page.locator(".query-message").count()) === 1);
+      await walk.until(
+        "the message stands below the box",
+        async () => (await page.locator(".query-message").count()) === 1,
+      );
       await walk.until("the place is underlined", async () => (await page.locator(".query-error-at").count()) === 1);
       await walk.axe("Logs with an error");
       await walk.screenshot("logs-query-error");
@@ -100,7 +139,10 @@ export async function walkLogs(walk) {
     await walk.screenshot("logs-open-row");
     const host = await page.locator('tr[data-field="host"]').getAttribute("data-value");
     await page.getByRole("button", { name: "Filter for host" }).click();
-    await walk.until("the query filters for the host", async () => (await query.inputValue()).includes(`host:`) && (await query.inputValue()).includes(host));
+    await walk.until(
+      "the query filters for the host",
+      async () => (await query.inputValue()).includes(`host:`) && (await query.inputValue()).includes(host),
+    );
     await page.locator(".list").focus();
     await page.keyboard.press("Escape");
   });
@@ -120,7 +162,10 @@ export async function walkLogs(walk) {
     await walk.until("web is a value", async () => (await facet.getByRole("button", { name: /^web/ }).count()) > 0);
     await facet.getByRole("button", { name: /^web/ }).first().click();
     await walk.until("filtered for", async () => (await query.inputValue()) === "service:web");
-    await facet.getByRole("button", { name: /^web/ }).first().click({ modifiers: ["Alt"] });
+    await facet
+      .getByRole("button", { name: /^web/ })
+      .first()
+      .click({ modifiers: ["Alt"] });
     await walk.until("filtered out", async () => (await query.inputValue()) === "-service:web");
   });
 
@@ -131,7 +176,10 @@ export async function walkLogs(walk) {
     await walk.until("lines are wrapped", async () => (await page.locator(".row-wrapped").count()) > 0);
     await page.keyboard.press("w");
     await page.keyboard.press("e");
-    await walk.until("an error is selected", async () => (await page.locator(".row-selected .cell-level").textContent()) === "E");
+    await walk.until(
+      "an error is selected",
+      async () => (await page.locator(".row-selected .cell-level").textContent()) === "E",
+    );
     await page.keyboard.press("?");
     await walk.until("the help is open", async () => page.getByRole("dialog", { name: "Keys" }).isVisible());
     await walk.axe("the keys");
@@ -148,10 +196,16 @@ export async function walkLogs(walk) {
   await walk.step("stored text stays text", async () => {
     await submit(mark);
     await walk.until("our two lines", async () => (await rows.count()) >= 2);
-    walk.check((await page.locator(".list-rows img, .list-rows script").count()) === 0, "markup of a line became elements");
+    walk.check(
+      (await page.locator(".list-rows img, .list-rows script").count()) === 0,
+      "markup of a line became elements",
+    );
     walk.check((await page.title()) !== "owned", "script of a line ran");
     walk.check((await page.locator(".list-rows .ansi-red").count()) === 1, "the terminal colour is shown");
-    walk.check((await page.locator(".list-rows .escape", { hasText: "\\x07" }).count()) >= 1, "the control character is written out");
+    walk.check(
+      (await page.locator(".list-rows .escape", { hasText: "\\x07" }).count()) >= 1,
+      "the control character is written out",
+    );
     walk.check((await page.locator(".list-rows mark").count()) >= 2, "the search word is marked");
   });
 
@@ -183,8 +237,14 @@ export async function walkLogs(walk) {
     const file = await (await download).createReadStream();
     let text = "";
     for await (const chunk of file) text += chunk;
-    const lines = text.trim().split("\n").map((line) => JSON.parse(line));
-    walk.check(lines.length > 10 && lines.every(({ id, time }) => id !== undefined && time !== undefined), "every exported line is a record");
+    const lines = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    walk.check(
+      lines.length > 10 && lines.every(({ id, time }) => id !== undefined && time !== undefined),
+      "every exported line is a record",
+    );
   });
 
   await walk.step("live: follows, pauses, counts what is held, resumes", async () => {
@@ -193,12 +253,37 @@ export async function walkLogs(walk) {
     await submit(`"${mark}"`);
     await page.getByRole("button", { name: "Live" }).click();
     await walk.until("the tail is live", async () => (await page.locator(".tail-live").count()) === 1);
-    await send(page, Array.from({ length: 60 }, (_, at) => ({ level: "info", service: "web", host: "walk-host", message: `tail ${at} ${mark}` })));
-    await walk.until("the lines are shown", async () => (await page.locator(".tail-summary").textContent()).includes("shown 60") || page.locator(".tail-summary").textContent());
+    await send(
+      page,
+      Array.from({ length: 60 }, (_, at) => ({
+        level: "info",
+        service: "web",
+        host: "walk-host",
+        message: `tail ${at} ${mark}`,
+      })),
+    );
+    await walk.until(
+      "the lines are shown",
+      async () =>
+        (await page.locator(".tail-summary").textContent()).includes("shown 60") ||
+        page.locator(".tail-summary").textContent(),
+    );
     await page.locator(".list").evaluate((list) => list.scrollTo(0, 300));
     await walk.until("it pauses", async () => (await page.locator(".live-bar").count()) === 1);
-    await send(page, Array.from({ length: 7 }, (_, at) => ({ level: "info", service: "web", host: "walk-host", message: `held ${at} ${mark}` })));
-    await walk.until("seven are held", async () => (await page.locator(".live-bar").textContent()).includes("7 new") || page.locator(".live-bar").textContent());
+    await send(
+      page,
+      Array.from({ length: 7 }, (_, at) => ({
+        level: "info",
+        service: "web",
+        host: "walk-host",
+        message: `held ${at} ${mark}`,
+      })),
+    );
+    await walk.until(
+      "seven are held",
+      async () =>
+        (await page.locator(".live-bar").textContent()).includes("7 new") || page.locator(".live-bar").textContent(),
+    );
     await walk.axe("Logs paused");
     await walk.screenshot("logs-live-paused");
     await page.getByRole("button", { name: "Resume" }).click();
@@ -209,7 +294,10 @@ export async function walkLogs(walk) {
 
   await walk.step("an empty answer helps on", async () => {
     await submit(`nothing${mark}nothing`);
-    await walk.until("suggestions", async () => (await page.getByRole("button", { name: "Without the query" }).count()) === 1);
+    await walk.until(
+      "suggestions",
+      async () => (await page.getByRole("button", { name: "Without the query" }).count()) === 1,
+    );
     await walk.screenshot("logs-empty");
     await walk.axe("Logs without rows");
     await page.getByRole("button", { name: "Without the query" }).click();
@@ -220,6 +308,9 @@ export async function walkLogs(walk) {
 /** Sends records as a client would. */
 async function send(page, records) {
   const body = records.map((record) => `${JSON.stringify(record)}\n`).join("");
-  const response = await page.request.post(`${new URL(page.url()).origin}/api/v1/logs`, { data: body, headers: { "content-type": "application/x-ndjson" } });
+  const response = await page.request.post(`${new URL(page.url()).origin}/api/v1/logs`, {
+    data: body,
+    headers: { "content-type": "application/x-ndjson" },
+  });
   if (!response.ok()) throw new Error(`sending lines was answered ${response.status()}`);
 }

@@ -5,7 +5,8 @@
  *   BASE_URL     a running server with the demo's data; without it a mock server is started
  *   OUTPUT_DIR   where screenshots and report.json go (default test/browser/output)
  *
- * The parts, in order: walk-others.mjs (Home, Metrics, Trace, Alerts), walk-logs.mjs (Logs), long-list.mjs (mock only).
+ * The parts, in order: walk-others.mjs (Home, Metrics, Trace, Alerts), walk-logs.mjs (Logs); with the mock also
+ * slow-search.mjs and long-list.mjs (LONG_LIST=no leaves the latter out).
  */
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -13,6 +14,7 @@ import { startMock } from "../mock/serve.mjs";
 import { launchBrowser } from "./browser.mjs";
 import { Walk } from "./checks.mjs";
 import { scrollLongList } from "./long-list.mjs";
+import { cancelSlowSearch } from "./slow-search.mjs";
 import { walkLogs } from "./walk-logs.mjs";
 import { walkAlerts, walkHome, walkMetrics, walkTrace } from "./walk-others.mjs";
 
@@ -21,7 +23,11 @@ mkdirSync(outputDirectory, { recursive: true });
 const mock = process.env.BASE_URL === undefined ? await startMock() : undefined;
 const base = (process.env.BASE_URL ?? mock.url).replace(/\/$/, "");
 const browser = await launchBrowser();
-const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light", acceptDownloads: true });
+const context = await browser.newContext({
+  viewport: { width: 1440, height: 900 },
+  colorScheme: "light",
+  acceptDownloads: true,
+});
 const walk = new Walk(await context.newPage(), base, outputDirectory);
 console.log(`walking ${base}`);
 
@@ -31,12 +37,17 @@ await walkMetrics(walk);
 const tracePath = await walkTrace(walk);
 await walkAlerts(walk);
 await portraits(tracePath);
+if (mock !== undefined) await cancelSlowSearch(walk, browser);
 if (mock !== undefined && process.env.LONG_LIST !== "no") await scrollLongList(walk, browser);
 
 walk.writeReport();
 await browser.close();
 mock?.stop();
-console.log(walk.failures.length === 0 ? `all well; screenshots in ${outputDirectory}` : `${walk.failures.length} failures:\n${walk.failures.join("\n")}`);
+console.log(
+  walk.failures.length === 0
+    ? `all well; screenshots in ${outputDirectory}`
+    : `${walk.failures.length} failures:\n${walk.failures.join("\n")}`,
+);
 process.exit(walk.failures.length === 0 ? 0 : 1);
 
 /** Every page in both themes and on a phone: a picture, axe, and nothing beyond the edge. */
@@ -51,7 +62,10 @@ async function portraits(trace) {
     ["trace", trace, ".trace-row"],
     ["alerts", "/alerts", "main > *"],
   ];
-  for (const [size, width, height] of [["desk", 1440, 900], ["phone", 390, 844]]) {
+  for (const [size, width, height] of [
+    ["desk", 1440, 900],
+    ["phone", 390, 844],
+  ]) {
     await page.setViewportSize({ width, height });
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });

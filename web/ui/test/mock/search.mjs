@@ -38,7 +38,8 @@ export function compile(query) {
       at += 1;
       return inner;
     }
-    if (token.text === ")" || token.text === "OR" || token.text === "AND") fail(`${token.text} has nothing before it`, token);
+    if (token.text === ")" || token.text === "OR" || token.text === "AND")
+      fail(`${token.text} has nothing before it`, token);
     return clause(token.text, token, fail);
   };
   if (tokens.length === 0) return () => true;
@@ -76,14 +77,21 @@ function clause(text, token, fail) {
   const compared = /^(>=|<=|>|<)(-?[\d.]+)$/.exec(raw);
   if (field !== undefined && compared !== null) {
     const limit = Number(compared[2]);
-    const compare = { ">=": (n) => n >= limit, "<=": (n) => n <= limit, ">": (n) => n > limit, "<": (n) => n < limit }[compared[1]];
+    const compare = { ">=": (n) => n >= limit, "<=": (n) => n <= limit, ">": (n) => n > limit, "<": (n) => n < limit }[
+      compared[1]
+    ];
     return (record) => compare(Number(fieldText(record, field) ?? NaN));
   }
   const wanted = /^".*"$/s.test(raw) ? raw.slice(1, -1).replace(/\\(.)/g, "$1") : raw;
   const regex = /^\/(.+)\/$/s.exec(raw);
-  const expression = regex !== null ? new RegExp(regex[1], "i") : new RegExp(`(^|[^\\p{L}\\p{N}_])${escapeWild(wanted)}($|[^\\p{L}\\p{N}_])`, "iu");
+  const expression =
+    regex !== null
+      ? new RegExp(regex[1], "i")
+      : new RegExp(`(^|[^\\p{L}\\p{N}_])${escapeWild(wanted)}($|[^\\p{L}\\p{N}_])`, "iu");
   if (field === undefined || field === "message") {
-    return (record) => expression.test(record.message ?? "") || (field === undefined && Object.values(record.attributes ?? {}).some((value) => expression.test(String(value))));
+    return (record) =>
+      expression.test(record.message ?? "") ||
+      (field === undefined && Object.values(record.attributes ?? {}).some((value) => expression.test(String(value))));
   }
   if (wanted === "*") return (record) => fieldText(record, field) !== undefined;
   const whole = regex !== null ? expression : new RegExp(`^${escapeWild(wanted)}$`, "iu");

@@ -15,14 +15,19 @@ import { createWorld } from "./world.mjs";
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'";
-const contentTypes = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml" };
+const contentTypes = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
 
 /** Starts a server; resolves with its address and a way to stop it. */
 export async function startMock({ port = 0, rows = 60_000, hours = 3, seed = 7, slowMs = 0 } = {}) {
   const started = Date.now();
   const world = createWorld({ rows, hours, now: started, seed });
   const followers = new Set();
-  const counts = { samples: 0 };
+  const counts = { samples: 0, cancelled: 0 };
   const growth = setInterval(() => {
     counts.samples += 34;
     const added = world.goOn(Date.now());
@@ -30,11 +35,17 @@ export async function startMock({ port = 0, rows = 60_000, hours = 3, seed = 7, 
   }, 400);
   const server = createServer((request, response) => {
     const url = new URL(request.url, "http://mock");
-    const answer = routes(world, followers, counts, started, slowMs, `127.0.0.1:${server.address().port}`).find(([path]) => (typeof path === "string" ? path === url.pathname : path.test(url.pathname)));
+    const answer = routes(world, followers, counts, started, slowMs, `127.0.0.1:${server.address().port}`).find(
+      ([path]) => (typeof path === "string" ? path === url.pathname : path.test(url.pathname)),
+    );
     if (answer !== undefined) {
       Promise.resolve()
         .then(() => answer[1](url, request, response))
-        .catch((error) => json(response, error.column === undefined && error.message === undefined ? 500 : 400, { error: { message: error.message, column: error.column } }));
+        .catch((error) =>
+          json(response, error.column === undefined && error.message === undefined ? 500 : 400, {
+            error: { message: error.message, column: error.column },
+          }),
+        );
       return;
     }
     asset(url.pathname, response);
@@ -43,6 +54,8 @@ export async function startMock({ port = 0, rows = 60_000, hours = 3, seed = 7, 
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     world,
+    /** How many searches were given up by whoever asked. */
+    cancelled: () => counts.cancelled,
     stop() {
       clearInterval(growth);
       server.closeAllConnections();
@@ -58,16 +71,30 @@ function routes(world, followers, counts, started, slowMs, address) {
     const test = compile(url.searchParams.get("q") ?? "");
     // Times of one form compare as texts; the Z at the end would not.
     const [first, last] = [from, to].map((milliseconds) => new Date(milliseconds).toISOString().slice(0, -1));
-    return { from, to, found: world.records.filter((record) => record.time >= first && record.time < last && test(record)) };
+    return {
+      from,
+      to,
+      found: world.records.filter((record) => record.time >= first && record.time < last && test(record)),
+    };
   };
-  const summary = (rows) => ({ rows, scanned_rows: world.records.length, scanned_bytes: world.records.length * 180, elapsed_ms: 12.4, partial: false, next_cursor: null });
+  const summary = (rows) => ({
+    rows,
+    scanned_rows: world.records.length,
+    scanned_bytes: world.records.length * 180,
+    elapsed_ms: 12.4,
+    partial: false,
+    next_cursor: null,
+  });
   return [
-    ["/api/v1/logs/search", (url, request, response) => search(world, url, request, response, range, summary, slowMs)],
+    ["/api/v1/logs/search", (url, request, response) => search(world, url, response, range, summary, slowMs, counts)],
     [
       "/api/v1/logs/histogram",
       (url, _, response) => {
         const { from, to, found } = range(url);
-        const interval = [1000, 2000, 5000, 10000, 30000, 60000, 300000, 600000, 3600000, 21600000].find((step) => (to - from) / step <= 120) ?? 86400000;
+        const interval =
+          [1000, 2000, 5000, 10000, 30000, 60000, 300000, 600000, 3600000, 21600000].find(
+            (step) => (to - from) / step <= 120,
+          ) ?? 86400000;
         const buckets = new Map();
         for (let time = Math.floor(from / interval) * interval; time < to; time += interval) buckets.set(time, {});
         for (const record of found) {
@@ -75,7 +102,12 @@ function routes(world, followers, counts, started, slowMs, address) {
           const key = url.searchParams.get("by") === "level" ? (record.level ?? "") : "count";
           if (bucket !== undefined) bucket[key] = (bucket[key] ?? 0) + 1;
         }
-        json(response, 200, { interval_ms: interval, buckets: [...buckets].map(([time, counts]) => ({ time: new Date(time).toISOString(), counts })), total: found.length, summary: summary(0) });
+        json(response, 200, {
+          interval_ms: interval,
+          buckets: [...buckets].map(([time, counts]) => ({ time: new Date(time).toISOString(), counts })),
+          total: found.length,
+          summary: summary(0),
+        });
       },
     ],
     [
@@ -92,7 +124,12 @@ function routes(world, followers, counts, started, slowMs, address) {
             else counted.set(text, (counted.get(text) ?? 0) + 1);
           }
           const sorted = [...counted].sort((left, right) => right[1] - left[1]);
-          return { field, values: sorted.slice(0, limit).map(([value, count]) => ({ value, count })), other: sorted.slice(limit).reduce((sum, [, count]) => sum + count, 0), missing };
+          return {
+            field,
+            values: sorted.slice(0, limit).map(([value, count]) => ({ value, count })),
+            other: sorted.slice(limit).reduce((sum, [, count]) => sum + count, 0),
+            missing,
+          };
         });
         json(response, 200, { facets, summary: summary(0) });
       },
@@ -102,9 +139,18 @@ function routes(world, followers, counts, started, slowMs, address) {
       (url, _, response) => {
         const counted = new Map();
         for (const record of range(url).found.slice(-20_000)) {
-          for (const name of [...Object.keys(record).filter((key) => !["id", "seq", "attributes", "severity_text"].includes(key)), ...Object.keys(record.attributes ?? {})]) counted.set(name, (counted.get(name) ?? 0) + 1);
+          for (const name of [
+            ...Object.keys(record).filter((key) => !["id", "seq", "attributes", "severity_text"].includes(key)),
+            ...Object.keys(record.attributes ?? {}),
+          ])
+            counted.set(name, (counted.get(name) ?? 0) + 1);
         }
-        json(response, 200, { fields: [...counted].map(([name, count]) => ({ name, count })).sort((left, right) => right.count - left.count), summary: summary(0) });
+        json(response, 200, {
+          fields: [...counted]
+            .map(([name, count]) => ({ name, count }))
+            .sort((left, right) => right.count - left.count),
+          summary: summary(0),
+        });
       },
     ],
     [
@@ -112,9 +158,17 @@ function routes(world, followers, counts, started, slowMs, address) {
       (url, _, response) => {
         const record = world.records.find(({ id }) => id === url.searchParams.get("id"));
         if (record === undefined) return json(response, 404, { error: { message: "There is no record with this id" } });
-        const same = world.records.filter((other) => (url.searchParams.get("by") ?? "host,service").split(",").every((field) => fieldText(other, field) === fieldText(record, field)));
+        const same = world.records.filter((other) =>
+          (url.searchParams.get("by") ?? "host,service")
+            .split(",")
+            .every((field) => fieldText(other, field) === fieldText(record, field)),
+        );
         const at = same.indexOf(record);
-        json(response, 200, { before: same.slice(Math.max(0, at - Number(url.searchParams.get("before"))), at), record, after: same.slice(at + 1, at + 1 + Number(url.searchParams.get("after"))) });
+        json(response, 200, {
+          before: same.slice(Math.max(0, at - Number(url.searchParams.get("before"))), at),
+          record,
+          after: same.slice(at + 1, at + 1 + Number(url.searchParams.get("after"))),
+        });
       },
     ],
     ["/api/v1/logs/tail", (url, request, response) => tail(world, followers, url, request, response)],
@@ -123,18 +177,41 @@ function routes(world, followers, counts, started, slowMs, address) {
       (url, _, response) => {
         const trace_id = url.pathname.split("/").at(-1);
         const found = world.records.filter((record) => record.trace_id === trace_id);
-        if (found.length === 0) return json(response, 404, { error: { message: `nothing is known of trace ${trace_id}` } });
+        if (found.length === 0)
+          return json(response, 404, { error: { message: `nothing is known of trace ${trace_id}` } });
         const services = new Map();
-        for (const { service, host } of found) services.set(`${service} ${host}`, { service, host, records: (services.get(`${service} ${host}`)?.records ?? 0) + 1 });
-        const exemplars = found.slice(0, 1).map(({ time, span_id }) => ({ series: { __name__: "web.request.duration", host: "shop-1" }, time, value: 143, span_id }));
-        json(response, 200, { trace_id, start: found[0]?.time ?? null, end: found.at(-1)?.time ?? null, services: [...services.values()], records: found, exemplars, partial: false });
+        for (const { service, host } of found)
+          services.set(`${service} ${host}`, {
+            service,
+            host,
+            records: (services.get(`${service} ${host}`)?.records ?? 0) + 1,
+          });
+        const exemplars = found.slice(0, 1).map(({ time, span_id }) => ({
+          series: { __name__: "web.request.duration", host: "shop-1" },
+          time,
+          value: 143,
+          span_id,
+        }));
+        json(response, 200, {
+          trace_id,
+          start: found[0]?.time ?? null,
+          end: found.at(-1)?.time ?? null,
+          services: [...services.values()],
+          records: found,
+          exemplars,
+          partial: false,
+        });
       },
     ],
     [
       "/api/v1/metrics",
       (url, _, response) => {
         const wanted = (url.searchParams.get("search") ?? "").toLowerCase();
-        json(response, 200, { metrics: metrics.filter(({ name }) => name.includes(wanted)).map(({ name, type, unit, series }) => ({ name, type, unit, series })) });
+        json(response, 200, {
+          metrics: metrics
+            .filter(({ name }) => name.includes(wanted))
+            .map(({ name, type, unit, series }) => ({ name, type, unit, series })),
+        });
       },
     ],
     [
@@ -142,14 +219,33 @@ function routes(world, followers, counts, started, slowMs, address) {
       (url, _, response) => {
         const { query, start, end, step } = Object.fromEntries(url.searchParams);
         try {
-          prometheus(response, { resultType: "matrix", result: rangeOf(query, Number(start), Number(end), Number(step), world) });
+          prometheus(response, {
+            resultType: "matrix",
+            result: rangeOf(query, Number(start), Number(end), Number(step), world),
+          });
         } catch (error) {
           json(response, 400, { status: "error", errorType: "bad_data", error: error.message });
         }
       },
     ],
-    ["/api/v1/series", (url, _, response) => prometheus(response, seriesOf(metricIn(url.searchParams.get("match[]") ?? "") ?? { labels: {} }))],
-    ["/api/v1/query_exemplars", (url, _, response) => prometheus(response, exemplarsOf(url.searchParams.get("query") ?? "", Number(url.searchParams.get("start")), Number(url.searchParams.get("end")), world))],
+    [
+      "/api/v1/series",
+      (url, _, response) =>
+        prometheus(response, seriesOf(metricIn(url.searchParams.get("match[]") ?? "") ?? { labels: {} })),
+    ],
+    [
+      "/api/v1/query_exemplars",
+      (url, _, response) =>
+        prometheus(
+          response,
+          exemplarsOf(
+            url.searchParams.get("query") ?? "",
+            Number(url.searchParams.get("start")),
+            Number(url.searchParams.get("end")),
+            world,
+          ),
+        ),
+    ],
     ["/api/v1/rules", (_, __, response) => prometheus(response, rules(Date.now(), world))],
     ["/api/v1/logs", (_, request, response) => receive(world, followers, request, response)],
     ["/api/v1/ingest", (_, __, response) => json(response, 200, ingest(world, counts, started, address))],
@@ -157,29 +253,41 @@ function routes(world, followers, counts, started, slowMs, address) {
   ];
 }
 
-async function search(world, url, request, response, range, summary, slowMs) {
+async function search(world, url, response, range, summary, slowMs, counts) {
   const { found } = range(url);
   const limit = Number(url.searchParams.get("limit") ?? 100);
   const cursor = url.searchParams.get("cursor");
   const oldest = url.searchParams.get("order") === "oldest";
   // The world's numbering follows time, so that the number in the cursor is all that counts.
   const cursorSeq = cursor === null ? undefined : Number(cursor.split("-")[1]);
-  const after = cursorSeq === undefined ? found : found.filter(({ seq }) => (oldest ? seq > cursorSeq : seq < cursorSeq));
+  const after =
+    cursorSeq === undefined ? found : found.filter(({ seq }) => (oldest ? seq > cursorSeq : seq < cursorSeq));
   const rest = oldest ? after : after.toReversed();
   const page = rest.slice(0, limit);
   response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
-  for (let part = 0; part < 4 && slowMs > 0 && !request.destroyed; part += 1) {
-    response.write(`${JSON.stringify({ progress: { parts_done: part, parts: 4, scanned_rows: part * 1e6, elapsed_ms: part * slowMs } })}\n`);
+  for (let part = 0; part < 4 && slowMs > 0 && !response.destroyed; part += 1) {
+    response.write(
+      `${JSON.stringify({ progress: { parts_done: part, parts: 4, scanned_rows: part * 1e6, elapsed_ms: part * slowMs } })}\n`,
+    );
     await new Promise((resolve) => setTimeout(resolve, slowMs));
   }
+  if (response.destroyed) {
+    counts.cancelled += 1;
+    return;
+  }
   for (const record of page) response.write(`${JSON.stringify({ record })}\n`);
-  response.end(`${JSON.stringify({ summary: { ...summary(page.length), next_cursor: rest.length > limit ? page.at(-1).id : null } })}\n`);
+  response.end(
+    `${JSON.stringify({ summary: { ...summary(page.length), next_cursor: rest.length > limit ? page.at(-1).id : null } })}\n`,
+  );
 }
 
 async function receive(world, followers, request, response) {
   let body = "";
   for await (const chunk of request) body += chunk;
-  const records = body.split("\n").filter((line) => line.trim() !== "").map((line) => world.add(JSON.parse(line)));
+  const records = body
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map((line) => world.add(JSON.parse(line)));
   for (const follower of followers) follower(records);
   json(response, 200, { accepted: records.length, rejected: [] });
 }
@@ -193,7 +301,13 @@ function tail(world, followers, url, request, response) {
   const fromSeq = url.searchParams.get("from_seq");
   if (fromSeq !== null) send(world.records.slice(Math.max(0, Number(fromSeq) - 1)));
   followers.add(send);
-  const heartbeat = setInterval(() => response.write(`${JSON.stringify({ heartbeat: { seq: world.records.length, time: new Date().toISOString() } })}\n`), 1000);
+  const heartbeat = setInterval(
+    () =>
+      response.write(
+        `${JSON.stringify({ heartbeat: { seq: world.records.length, time: new Date().toISOString() } })}\n`,
+      ),
+    1000,
+  );
   request.on("close", () => {
     clearInterval(heartbeat);
     followers.delete(send);
@@ -203,7 +317,14 @@ function tail(world, followers, url, request, response) {
 function ingest(world, counts, started, address) {
   const now = new Date().toISOString();
   const records = world.records.length;
-  const source = (kind, name, taken, problems = []) => ({ kind, name, records: taken, bytes: taken * 140, last_seen: taken === 0 ? null : now, problems });
+  const source = (kind, name, taken, problems = []) => ({
+    kind,
+    name,
+    records: taken,
+    bytes: taken * 140,
+    last_seen: taken === 0 ? null : now,
+    problems,
+  });
   return {
     version: "0.1.0",
     started: new Date(started).toISOString(),
@@ -213,15 +334,40 @@ function ingest(world, counts, started, address) {
     sources: [
       source("file_tail", "/var/log/shop/*.log", records - 1200),
       source("host_metrics", "this host", 400 + counts.samples),
-      source("json_lines", "http", 1200, [{ reason: "time_in_future", count: 3, last_seen: now, example: '{"time":"2092-01-01T00:00:00Z","msg":"from the future"}' }]),
+      source("json_lines", "http", 1200, [
+        {
+          reason: "time_in_future",
+          count: 3,
+          last_seen: now,
+          example: '{"time":"2092-01-01T00:00:00Z","msg":"from the future"}',
+        },
+      ]),
       source("journald", "this host", 310),
-      source("statsd", "udp 127.0.0.1:8125", 90_210 + counts.samples * 3, [{ reason: "malformed_line", count: 17, last_seen: now, example: "web.hits:1|q" }]),
+      source("statsd", "udp 127.0.0.1:8125", 90_210 + counts.samples * 3, [
+        { reason: "malformed_line", count: 17, last_seen: now, example: "web.hits:1|q" },
+      ]),
       source("syslog", "udp 127.0.0.1:5514", 0),
     ],
     store: {
-      log_records: records, samples: 90_610 + counts.samples * 4, batches: 912, duplicate_batches: 2, refused: { memory_full: 0 }, adjusted: { time_in_future: 3 },
-      head_rows: 12_000, head_bytes: 3_400_000, splits: 4, split_rows: records - 12_000, split_bytes: 2_300_000, series: 25, blocks: 3, block_bytes: 410_000,
-      journal_bytes: 5_100_000, journal_damaged: 0, replayed_rows: 0, next_seq: records + 1, disk_free_bytes: 61_000_000_000,
+      log_records: records,
+      samples: 90_610 + counts.samples * 4,
+      batches: 912,
+      duplicate_batches: 2,
+      refused: { memory_full: 0 },
+      adjusted: { time_in_future: 3 },
+      head_rows: 12_000,
+      head_bytes: 3_400_000,
+      splits: 4,
+      split_rows: records - 12_000,
+      split_bytes: 2_300_000,
+      series: 25,
+      blocks: 3,
+      block_bytes: 410_000,
+      journal_bytes: 5_100_000,
+      journal_damaged: 0,
+      replayed_rows: 0,
+      next_seq: records + 1,
+      disk_free_bytes: 61_000_000_000,
     },
     agents: [],
   };
@@ -230,7 +376,8 @@ function ingest(world, counts, started, address) {
 function moment(text, fallback) {
   if (text === null) return fallback;
   const relative = /^now-(\d+)([smhd])$/.exec(text);
-  if (relative !== null) return Date.now() - Number(relative[1]) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[relative[2]];
+  if (relative !== null)
+    return Date.now() - Number(relative[1]) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[relative[2]];
   return text === "now" ? Date.now() : Date.parse(text);
 }
 
@@ -240,7 +387,12 @@ function asset(path, response) {
   const isPage = /^\/($|logs|explore|trace|alerts)/.test(path);
   if (!isFile && !isPage) return json(response, 404, { error: { message: "There is nothing here" } });
   const served = isFile ? file : join(dist, "index.html");
-  response.writeHead(200, { "content-type": contentTypes[extname(served)] ?? "application/octet-stream", "content-security-policy": policy, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
+  response.writeHead(200, {
+    "content-type": contentTypes[extname(served)] ?? "application/octet-stream",
+    "content-security-policy": policy,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+  });
   response.end(readFileSync(served));
 }
 
@@ -255,6 +407,11 @@ function json(response, status, body) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { PORT = "6464", ROWS = "60000", HOURS = "3", SLOW_MS = "0" } = process.env;
-  const mock = await startMock({ port: Number(PORT), rows: Number(ROWS), hours: Number(HOURS), slowMs: Number(SLOW_MS) });
+  const mock = await startMock({
+    port: Number(PORT),
+    rows: Number(ROWS),
+    hours: Number(HOURS),
+    slowMs: Number(SLOW_MS),
+  });
   console.log(mock.url);
 }

@@ -3,7 +3,11 @@
  * now and then, and were once deployed badly. The same seed gives the same world, ending now.
  */
 
-const levelsOf = { web: ["info", "info", "info", "debug"], checkout: ["info", "info", "debug", "warn"], payment: ["info", "info", "info", "warn"] };
+const levelsOf = {
+  web: ["info", "info", "info", "debug"],
+  checkout: ["info", "info", "debug", "warn"],
+  payment: ["info", "info", "info", "warn"],
+};
 const paths = ["/", "/cart", "/product/41", "/product/7", "/checkout", "/search?q=rope", "/static/app.js"];
 const customers = ["ada", "grace", "edsger", "barbara", "tony", "o'neill", "日本"];
 
@@ -58,19 +62,52 @@ export function createWorld({ rows, hours, now, seed }) {
       attributes: { "http.method": "GET", "http.path": path, customer },
     });
     if (isCheckout) {
-      push(at + took * 0.2, { level: pick(levelsOf.checkout), host, service: "checkout", message: `cart priced items=${1 + Math.floor(random() * 9)} total=${(random() * 200).toFixed(2)}`, trace_id, span_id: hex(16), attributes: { version: bad ? "1.8.0" : "1.7.3", customer } });
-      push(at + took * 0.4, { level: "info", host: "pay-1", service: "payment", message: `charging card ending ${1000 + Math.floor(random() * 9000)}`, trace_id, span_id: hex(16), attributes: { provider: pick(["visa", "sepa"]), attempt: 1 } });
+      push(at + took * 0.2, {
+        level: pick(levelsOf.checkout),
+        host,
+        service: "checkout",
+        message: `cart priced items=${1 + Math.floor(random() * 9)} total=${(random() * 200).toFixed(2)}`,
+        trace_id,
+        span_id: hex(16),
+        attributes: { version: bad ? "1.8.0" : "1.7.3", customer },
+      });
+      push(at + took * 0.4, {
+        level: "info",
+        host: "pay-1",
+        service: "payment",
+        message: `charging card ending ${1000 + Math.floor(random() * 9000)}`,
+        trace_id,
+        span_id: hex(16),
+        attributes: { provider: pick(["visa", "sepa"]), attempt: 1 },
+      });
       if (fails) {
-        push(at + took * 0.6, { level: "warn", host: "pay-1", service: "payment", message: "provider answered slowly, timeout after 2000 ms", trace_id, span_id: hex(16), attributes: { provider: "visa", timeout_ms: 2000 } });
+        push(at + took * 0.6, {
+          level: "warn",
+          host: "pay-1",
+          service: "payment",
+          message: "provider answered slowly, timeout after 2000 ms",
+          trace_id,
+          span_id: hex(16),
+          attributes: { provider: "visa", timeout_ms: 2000 },
+        });
         push(at + took * 0.8, {
           level: "error",
           severity_text: "ERROR",
           host,
           service: "checkout",
-          message: "payment failed: timeout talking to payment\nTraceback (most recent call last):\n  File \"/srv/checkout/app.py\", line 88, in checkout\n    charge(cart)\n  File \"/srv/checkout/payment.py\", line 31, in charge\n    raise PaymentTimeout(2.0)\nPaymentTimeout: no answer within 2.0 s",
+          message:
+            'payment failed: timeout talking to payment\nTraceback (most recent call last):\n  File "/srv/checkout/app.py", line 88, in checkout\n    charge(cart)\n  File "/srv/checkout/payment.py", line 31, in charge\n    raise PaymentTimeout(2.0)\nPaymentTimeout: no answer within 2.0 s',
           trace_id,
           span_id: hex(16),
-          attributes: { "exception.type": "PaymentTimeout", version: bad ? "1.8.0" : "1.7.3", customer, cart: [{ sku: "rope-20", count: 2 }, { sku: "lamp", count: 1 }] },
+          attributes: {
+            "exception.type": "PaymentTimeout",
+            version: bad ? "1.8.0" : "1.7.3",
+            customer,
+            cart: [
+              { sku: "rope-20", count: 2 },
+              { sku: "lamp", count: 1 },
+            ],
+          },
         });
       }
     }
@@ -87,10 +124,38 @@ export function createWorld({ rows, hours, now, seed }) {
 
   /** Lines that a page must survive: colours, control characters, markup, very long ones. */
   const oddities = (at) => {
-    push(at, { level: "info", host: "shop-1", service: "web", message: "\u001b[32mready\u001b[0m on \u001b[1mport 8080\u001b[0m in \u001b[33m312 ms\u001b[0m" });
-    push(at + 1, { level: "warn", host: "shop-1", service: "web", message: "odd bytes: \u0007 bell, \u202ereversed, tab\tand \u0000 nul" });
-    push(at + 2, { level: "error", host: "shop-1", service: "web", message: '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script> is only text', attributes: { "user<b>agent": "<b>bold</b>" } });
-    push(at + 3, { level: "debug", host: "shop-2", service: "checkout", message: JSON.stringify({ event: "cart", items: [{ sku: "rope-20", price: 12.5 }, { sku: "lamp", price: 30 }], nested: { deep: { deeper: [1, 2, 3] } } }) });
+    push(at, {
+      level: "info",
+      host: "shop-1",
+      service: "web",
+      message: "\u001b[32mready\u001b[0m on \u001b[1mport 8080\u001b[0m in \u001b[33m312 ms\u001b[0m",
+    });
+    push(at + 1, {
+      level: "warn",
+      host: "shop-1",
+      service: "web",
+      message: "odd bytes: \u0007 bell, \u202ereversed, tab\tand \u0000 nul",
+    });
+    push(at + 2, {
+      level: "error",
+      host: "shop-1",
+      service: "web",
+      message: '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script> is only text',
+      attributes: { "user<b>agent": "<b>bold</b>" },
+    });
+    push(at + 3, {
+      level: "debug",
+      host: "shop-2",
+      service: "checkout",
+      message: JSON.stringify({
+        event: "cart",
+        items: [
+          { sku: "rope-20", price: 12.5 },
+          { sku: "lamp", price: 30 },
+        ],
+        nested: { deep: { deeper: [1, 2, 3] } },
+      }),
+    });
     push(at + 4, { level: "fatal", host: "pay-1", service: "payment", message: `out of memory: ${"x".repeat(4000)}` });
     push(at + 5, { host: "shop-2", service: "cron", message: "=1+1 a line without level" });
   };

@@ -40,7 +40,9 @@ describe("a line", () => {
       }
       const shown = plainLine(line);
       expect(shown.includes("\u001b")).toBe(false);
-      expect([...shown].filter((character) => character === "é").length).toBe([...line].filter((character) => character === "é").length);
+      expect([...shown].filter((character) => character === "é").length).toBe(
+        [...line].filter((character) => character === "é").length,
+      );
     }
   });
 });
@@ -108,8 +110,18 @@ describe("an export", () => {
   ])("guards the cell %j", (text, expected) => expect(csvCell(text)).toBe(expected));
 
   test("has the chosen columns once and the message last", () => {
-    const record = { id: "1-1", seq: 1, time: "2026-11-20T00:00:00Z", level: "error", service: "web", message: "m", attributes: { code: 502 } };
-    expect(csvOf([record], ["service", "code"])).toBe("time,level,host,service,code,trace_id,message\r\n2026-11-20T00:00:00Z,error,,web,502,,m\r\n");
+    const record = {
+      id: "1-1",
+      seq: 1,
+      time: "2026-11-20T00:00:00Z",
+      level: "error",
+      service: "web",
+      message: "m",
+      attributes: { code: 502 },
+    };
+    expect(csvOf([record], ["service", "code"])).toBe(
+      "time,level,host,service,code,trace_id,message\r\n2026-11-20T00:00:00Z,error,,web,502,,m\r\n",
+    );
     expect(JSON.parse(ndjsonOf([record]))).toEqual(record);
   });
 });

@@ -9,7 +9,9 @@ import { lanesOf, millisecondsBetween } from "../../src/pages/trace/lanes";
 
 const hour = { from: 0, to: 3_600_000 };
 const plan = (type: "counter" | "gauge" | "distribution" | "set", aggregation: string, split: string, series = 1) =>
-  planOf({ name: "web.hits", type, series }, aggregation, split, hour).flatMap(({ queries }) => queries.map(({ expression, label }) => [label, expression]));
+  planOf({ name: "web.hits", type, series }, aggregation, split, hour).flatMap(({ queries }) =>
+    queries.map(({ expression, label }) => [label, expression]),
+  );
 
 describe("a metric is asked for", () => {
   test("by a selector that PromQL reads, dots and quotes included", () => {
@@ -23,13 +25,48 @@ describe("a metric is asked for", () => {
     ["counter", "", "", [["web.hits", 'sum (rate({"web.hits"}[1m]))']]],
     ["counter", "rate", "host", [["", 'sum by (host) (rate({"web.hits"}[1m]))']]],
     ["counter", "increase", "", [["web.hits", 'sum (increase({"web.hits"}[20s]))']]],
-    ["gauge", "", "", [["max", 'max ({"web.hits"})'], ["avg", 'avg ({"web.hits"})'], ["min", 'min ({"web.hits"})']]],
+    [
+      "gauge",
+      "",
+      "",
+      [
+        ["max", 'max ({"web.hits"})'],
+        ["avg", 'avg ({"web.hits"})'],
+        ["min", 'min ({"web.hits"})'],
+      ],
+    ],
     ["gauge", "", "db.host", [["", 'avg by ("db.host") ({"web.hits"})']]],
     ["gauge", "sum", "", [["sum", 'sum ({"web.hits"})']]],
     ["set", "nonsense", "", [["sum", 'sum ({"web.hits"})']]],
-    ["distribution", "", "", [["p99", 'max ({"web.hits", quantile="0.99"})'], ["p95", 'max ({"web.hits", quantile="0.95"})'], ["p50", 'max ({"web.hits", quantile="0.5"})'], ["count", 'sum (rate({"web.hits_count"}[1m]))']]],
-    ["distribution", "p90", "host", [["", 'max by (host) ({"web.hits", quantile="0.9"})'], ["", 'sum by (host) (rate({"web.hits_count"}[1m]))']]],
-    ["distribution", "mean", "", [["mean", 'sum (rate({"web.hits_sum"}[1m])) / sum (rate({"web.hits_count"}[1m]))'], ["count", 'sum (rate({"web.hits_count"}[1m]))']]],
+    [
+      "distribution",
+      "",
+      "",
+      [
+        ["p99", 'max ({"web.hits", quantile="0.99"})'],
+        ["p95", 'max ({"web.hits", quantile="0.95"})'],
+        ["p50", 'max ({"web.hits", quantile="0.5"})'],
+        ["count", 'sum (rate({"web.hits_count"}[1m]))'],
+      ],
+    ],
+    [
+      "distribution",
+      "p90",
+      "host",
+      [
+        ["", 'max by (host) ({"web.hits", quantile="0.9"})'],
+        ["", 'sum by (host) (rate({"web.hits_count"}[1m]))'],
+      ],
+    ],
+    [
+      "distribution",
+      "mean",
+      "",
+      [
+        ["mean", 'sum (rate({"web.hits_sum"}[1m])) / sum (rate({"web.hits_count"}[1m]))'],
+        ["count", 'sum (rate({"web.hits_count"}[1m]))'],
+      ],
+    ],
   ] as const)("as %s, %j, split by %j", (type, aggregation, split, expected) => {
     expect(plan(type, aggregation, split)).toEqual(expected);
   });
@@ -42,13 +79,44 @@ describe("a metric is asked for", () => {
 
 describe("a chart", () => {
   test("has all series on one grid, gaps as null, the largest first", () => {
-    const data = chartDataOf([{ label: "", series: [{ metric: { host: "a" }, values: [[0, "1"], [20, "3"]] }, { metric: { host: "b" }, values: [[10, "NaN"], [20, "9"]] }] }], 0, 20, 10);
+    const data = chartDataOf(
+      [
+        {
+          label: "",
+          series: [
+            {
+              metric: { host: "a" },
+              values: [
+                [0, "1"],
+                [20, "3"],
+              ],
+            },
+            {
+              metric: { host: "b" },
+              values: [
+                [10, "NaN"],
+                [20, "9"],
+              ],
+            },
+          ],
+        },
+      ],
+      0,
+      20,
+      10,
+    );
     expect(data.times).toEqual([0, 10, 20]);
-    expect(data.lines.map(({ name, values, mean }) => [name, values, mean])).toEqual([["b", [null, null, 9], 9], ["a", [1, null, 3], 2]]);
+    expect(data.lines.map(({ name, values, mean }) => [name, values, mean])).toEqual([
+      ["b", [null, null, 9], 9],
+      ["a", [1, null, 3], 2],
+    ]);
   });
 
   test("leaves out what nobody could tell apart, and says so", () => {
-    const series = Array.from({ length: 30 }, (_, at) => ({ metric: { n: String(at) }, values: [[0, String(at)]] as const }));
+    const series = Array.from({ length: 30 }, (_, at) => ({
+      metric: { n: String(at) },
+      values: [[0, String(at)]] as const,
+    }));
     const data = chartDataOf([{ label: "", series }], 0, 0, 10);
     expect([data.lines.length, data.leftOut, data.lines[0]?.name]).toEqual([24, 6, "29"]);
   });
@@ -85,19 +153,34 @@ describe("a trace", () => {
   });
 
   test("has a lane for each service and host in the order they speak", () => {
-    const record = (seq: number, service: string, host: string, milliseconds: number, level = "info") => ({ id: String(seq), seq, time: new Date(milliseconds).toISOString(), service, host, level });
+    const record = (seq: number, service: string, host: string, milliseconds: number, level = "info") => ({
+      id: String(seq),
+      seq,
+      time: new Date(milliseconds).toISOString(),
+      service,
+      host,
+      level,
+    });
     const lanes = lanesOf([record(1, "web", "a", 0), record(2, "pay", "b", 10, "error"), record(3, "web", "a", 30)]);
-    expect(lanes.map(({ service, first, last, errors }) => [service, first, last, errors])).toEqual([["web", 0, 30, 0], ["pay", 10, 10, 1]]);
+    expect(lanes.map(({ service, first, last, errors }) => [service, first, last, errors])).toEqual([
+      ["web", 0, 30, 0],
+      ["pay", 10, 10, 1],
+    ]);
     expect(lanesOf([])).toEqual([]);
   });
 });
 
 describe("sender commands", () => {
   test("carry the listeners' addresses, and this page's host where they listen everywhere", () => {
-    const [statsd, http, syslog] = sendersFor({ statsd: "0.0.0.0:9125", syslog: "[::]:5514" }, "http://logs.example:6464");
+    const [statsd, http, syslog] = sendersFor(
+      { statsd: "0.0.0.0:9125", syslog: "[::]:5514" },
+      "http://logs.example:6464",
+    );
     expect(statsd?.snippets[0]?.code).toContain("/dev/udp/logs.example/9125");
     expect(http?.snippets[0]?.code).toContain("http://logs.example:6464/api/v1/logs");
     expect(syslog?.snippets[0]?.code).toContain("--server logs.example --port 5514");
-    expect(sendersFor({ statsd: "udp://127.0.0.1:8125" }, "http://localhost:6464")[0]?.snippets[1]?.code).toContain("127.0.0.1 8125");
+    expect(sendersFor({ statsd: "udp://127.0.0.1:8125" }, "http://localhost:6464")[0]?.snippets[1]?.code).toContain(
+      "127.0.0.1 8125",
+    );
   });
 });

@@ -92,6 +92,7 @@ describe("a span", () => {
   ])("%d ms is written", (milliseconds, expected) => expect(formatSpan(milliseconds)).toBe(expected));
 
   test("is written so that it can be read back", () => {
-    for (const milliseconds of [1, 999, 61_000, 5_400_000, 90_061_001]) expect(parseSpan(spanParameter(milliseconds))).toBe(milliseconds);
+    for (const milliseconds of [1, 999, 61_000, 5_400_000, 90_061_001])
+      expect(parseSpan(spanParameter(milliseconds))).toBe(milliseconds);
   });
 });

@@ -87,7 +87,8 @@ describe("a filter", () => {
 });
 
 describe("marks", () => {
-  const marked = (query: string, line: string): readonly string[] => [...line.matchAll(termsExpression(query) ?? /$^/g)].map(([text]) => text);
+  const marked = (query: string, line: string): readonly string[] =>
+    [...line.matchAll(termsExpression(query) ?? /$^/g)].map(([text]) => text);
   test.each([
     ["timeout", "a Timeout here", ["Timeout"]],
     ['"read timeout" level:error', "a read timeout, error", ["read timeout"]],

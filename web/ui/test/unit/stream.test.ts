@@ -25,7 +25,12 @@ describe("lines", () => {
     for (let cut = 0; cut <= whole.length; cut += 1) {
       const lines = [];
       for await (const one of readLines(bodyOf([whole.slice(0, cut), whole.slice(cut)]))) lines.push(one);
-      expect(lines).toEqual([{ value: { a: "é" } }, { value: { b: 2 } }, { malformed: "not json" }, { value: { c: 3 } }]);
+      expect(lines).toEqual([
+        { value: { a: "é" } },
+        { value: { b: 2 } },
+        { malformed: "not json" },
+        { value: { c: 3 } },
+      ]);
     }
   });
 });
@@ -34,12 +39,18 @@ describe("a search", () => {
   const ask = (respond: () => Response) => {
     vi.stubGlobal("fetch", async () => respond());
     const records: string[] = [];
-    const answer = searchLogs({ q: "", from: "", to: "", limit: 1 }, { record: ({ id }) => void records.push(id), progress: () => undefined }, new AbortController().signal);
+    const answer = searchLogs(
+      { q: "", from: "", to: "", limit: 1 },
+      { record: ({ id }) => void records.push(id), progress: () => undefined },
+      new AbortController().signal,
+    );
     return answer.then((value) => ({ value, records }));
   };
 
   test("hands on its records and ends with the summary", async () => {
-    const { value, records } = await ask(() => new Response(line({ record: { id: "1" } }) + line({ progress: {} }) + line({ summary: { rows: 1 } })));
+    const { value, records } = await ask(
+      () => new Response(line({ record: { id: "1" } }) + line({ progress: {} }) + line({ summary: { rows: 1 } })),
+    );
     expect(records).toEqual(["1"]);
     expect(value).toEqual({ ok: true, value: { rows: 1 } });
   });
@@ -64,7 +75,12 @@ describe("a tail", () => {
   test("resumes behind the last number it saw and hands gaps on", async () => {
     const asked: string[] = [];
     const stop = new AbortController();
-    const bodies = [line({ record: { id: "a", seq: 7 } }) + line({ gap: { from_seq: 8, to_seq: 9, rows: 2 } }), line({ record: { id: "b", seq: 10 } }), line({ heartbeat: { seq: 30 } }), ""];
+    const bodies = [
+      line({ record: { id: "a", seq: 7 } }) + line({ gap: { from_seq: 8, to_seq: 9, rows: 2 } }),
+      line({ record: { id: "b", seq: 10 } }),
+      line({ heartbeat: { seq: 30 } }),
+      "",
+    ];
     vi.stubGlobal("fetch", async (address: string) => {
       asked.push(address);
       if (asked.length === 4) stop.abort();
@@ -72,18 +88,37 @@ describe("a tail", () => {
     });
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const seen: string[] = [];
-    const done = followTail("x", 5, { record: ({ id }) => void seen.push(id), gap: ({ rows }) => void seen.push(`gap ${rows}`), state: () => undefined }, stop.signal);
+    const done = followTail(
+      "x",
+      5,
+      {
+        record: ({ id }) => void seen.push(id),
+        gap: ({ rows }) => void seen.push(`gap ${rows}`),
+        state: () => undefined,
+      },
+      stop.signal,
+    );
     while (!stop.signal.aborted) await vi.advanceTimersByTimeAsync(600);
     await done;
     vi.useRealTimers();
     expect(seen).toEqual(["a", "gap 2", "b"]);
-    expect(asked.map((address) => new URL(address, "http://x").searchParams.get("from_seq"))).toEqual(["5", "10", "11", "30"]);
+    expect(asked.map((address) => new URL(address, "http://x").searchParams.get("from_seq"))).toEqual([
+      "5",
+      "10",
+      "11",
+      "30",
+    ]);
   });
 
   test("of a query that is refused ends", async () => {
     vi.stubGlobal("fetch", async () => new Response('{"error":{"message":"no"}}', { status: 400 }));
     const states: string[] = [];
-    await followTail("(", undefined, { record: () => undefined, gap: () => undefined, state: (state) => void states.push(state) }, new AbortController().signal);
+    await followTail(
+      "(",
+      undefined,
+      { record: () => undefined, gap: () => undefined, state: (state) => void states.push(state) },
+      new AbortController().signal,
+    );
     expect(states).toEqual(["connecting", "waiting"]);
   });
 });

@@ -55,12 +55,24 @@ export function AlertsPage() {
   const lines = linesOf(groups ?? []).filter((line) => searchText(line).includes(filter.toLowerCase()));
   const firing = lines.filter((line) => stateOf(line) === "firing").length;
   useEffect(() => {
-    if (groups !== undefined) pageStatus.value = { rows: `${count(groups.reduce((sum, group) => sum + group.rules.length, 0))} rules, ${firing} firing` };
+    if (groups !== undefined)
+      pageStatus.value = {
+        rows: `${count(groups.reduce((sum, group) => sum + group.rules.length, 0))} rules, ${firing} firing`,
+      };
   }, [groups, firing]);
   return (
     <>
       <TopBar title="Alerts">
-        <input id={boxId} class="text-input alerts-filter" type="search" aria-label="Filter the rules" placeholder="Filter by name, label or expression" value={filter} onInput={(event) => setFilter(event.currentTarget.value)} onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()} />
+        <input
+          id={boxId}
+          class="text-input alerts-filter"
+          type="search"
+          aria-label="Filter the rules"
+          placeholder="Filter by name, label or expression"
+          value={filter}
+          onInput={(event) => setFilter(event.currentTarget.value)}
+          onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+        />
       </TopBar>
       <main class="page-scroll">
         {rules.failure.value !== undefined && <p class="warning-text">{rules.failure.value.message}</p>}
@@ -68,7 +80,8 @@ export function AlertsPage() {
           <div class="nothing">
             <h2>No rules are loaded</h2>
             <p class="muted">
-              Start with <code class="mono">taffrail serve --rules rules.yaml</code>. Any Prometheus rules file will do; <code class="mono">taffrail check</code> tells what is wrong with one.
+              Start with <code class="mono">taffrail serve --rules rules.yaml</code>. Any Prometheus rules file will do;{" "}
+              <code class="mono">taffrail check</code> tells what is wrong with one.
             </p>
           </div>
         )}
@@ -86,7 +99,10 @@ export function AlertsPage() {
               </thead>
               <tbody>
                 {lines.map((line) => (
-                  <RuleLine key={`${line.group.file} ${line.group.name} ${line.rule.name} ${JSON.stringify(line.alert?.labels ?? {})}`} line={line} />
+                  <RuleLine
+                    key={`${line.group.file} ${line.group.name} ${line.rule.name} ${JSON.stringify(line.alert?.labels ?? {})}`}
+                    line={line}
+                  />
                 ))}
               </tbody>
             </table>
@@ -109,11 +125,16 @@ function RuleLine({ line }: { readonly line: Line }) {
   const value = alert?.value ?? rule.currentValue;
   const number = value === undefined || value === null ? undefined : Number(value);
   const from = since === undefined ? "" : isoOf(since - Math.max(15 * 60_000, (now - since) / 2));
-  const logQuery = labels.filter(([name]) => logLabels.includes(name)).map(([name, text]) => `${name}:${quoted(text)}`).join(" ");
+  const logQuery = labels
+    .filter(([name]) => logLabels.includes(name))
+    .map(([name, text]) => `${name}:${quoted(text)}`)
+    .join(" ");
   return (
     <tr class={`alert-${state}`}>
       <td>
-        <span class={`state state-${state === "error" ? "pending" : state === "recording" ? "inactive" : state}`}>{state}</span>
+        <span class={`state state-${state === "error" ? "pending" : state === "recording" ? "inactive" : state}`}>
+          {state}
+        </span>
       </td>
       <td class="alert-rule">
         <strong>{rule.name}</strong> <span class="muted">{group.name}</span>
@@ -127,14 +148,26 @@ function RuleLine({ line }: { readonly line: Line }) {
         {summary !== "" && <div>{summary}</div>}
         {rule.lastError !== undefined && rule.lastError !== "" && <div class="bad-text">{rule.lastError}</div>}
       </td>
-      <td class="number">{number === undefined ? <span class="muted">–</span> : Number.isFinite(number) ? valueText(number) : String(value)}</td>
-      <td title={alert === undefined ? undefined : everyZone(alert.activeAt)}>{since === undefined ? <span class="muted">–</span> : ago(since, now)}</td>
+      <td class="number">
+        {number === undefined ? (
+          <span class="muted">–</span>
+        ) : Number.isFinite(number) ? (
+          valueText(number)
+        ) : (
+          String(value)
+        )}
+      </td>
+      <td title={alert === undefined ? undefined : everyZone(alert.activeAt)}>
+        {since === undefined ? <span class="muted">–</span> : ago(since, now)}
+      </td>
       <td class="alert-expression">
         <code class="mono">{rule.query}</code>
         {(rule.duration ?? 0) > 0 && <span class="muted"> for {formatSpan((rule.duration ?? 0) * 1000)}</span>}
       </td>
       <td class="muted" title={rule.lastEvaluation === undefined ? undefined : everyZone(rule.lastEvaluation)}>
-        {rule.lastEvaluation === undefined || Date.parse(rule.lastEvaluation) <= 0 ? "not yet" : ago(Date.parse(rule.lastEvaluation), now)}
+        {rule.lastEvaluation === undefined || Date.parse(rule.lastEvaluation) <= 0
+          ? "not yet"
+          : ago(Date.parse(rule.lastEvaluation), now)}
       </td>
       <td class="alert-ways">
         <a href={hrefOf("/explore", { expr: withoutThreshold(rule.query), from })}>Chart</a>
@@ -146,8 +179,17 @@ function RuleLine({ line }: { readonly line: Line }) {
 
 /** One line an alert; a rule without alerts has one of its own. */
 function linesOf(groups: readonly RuleGroup[]): readonly Line[] {
-  const lines = groups.flatMap((group) => group.rules.flatMap((rule): Line[] => ((rule.alerts ?? []).length === 0 ? [{ group, rule, alert: undefined }] : (rule.alerts ?? []).map((alert) => ({ group, rule, alert })))));
-  return lines.sort((left, right) => (rank[stateOf(left)] ?? 9) - (rank[stateOf(right)] ?? 9) || (left.rule.name < right.rule.name ? -1 : 1));
+  const lines = groups.flatMap((group) =>
+    group.rules.flatMap((rule): Line[] =>
+      (rule.alerts ?? []).length === 0
+        ? [{ group, rule, alert: undefined }]
+        : (rule.alerts ?? []).map((alert) => ({ group, rule, alert })),
+    ),
+  );
+  return lines.sort(
+    (left, right) =>
+      (rank[stateOf(left)] ?? 9) - (rank[stateOf(right)] ?? 9) || (left.rule.name < right.rule.name ? -1 : 1),
+  );
 }
 
 function stateOf({ rule, alert }: Line): string {

@@ -20,7 +20,9 @@ export function FiringPanel() {
   }, []);
   const groups = rules.value.value?.groups ?? [];
   const all = groups.flatMap((group) => group.rules.filter(({ type }) => type === "alerting"));
-  const firing = all.flatMap((rule) => (rule.alerts ?? []).filter(({ state }) => state === "firing").map((alert) => ({ rule, alert })));
+  const firing = all.flatMap((rule) =>
+    (rule.alerts ?? []).filter(({ state }) => state === "firing").map((alert) => ({ rule, alert })),
+  );
   return (
     <section class="panel" aria-label="Firing alerts">
       <h2>
@@ -36,7 +38,13 @@ export function FiringPanel() {
         </a>
       ))}
       {firing.length === 0 && (
-        <p class="muted">{rules.failure.value !== undefined ? rules.failure.value.message : all.length === 0 ? "No rules are loaded. Start with --rules FILE." : `None of ${all.length} rules fires.`}</p>
+        <p class="muted">
+          {rules.failure.value !== undefined
+            ? rules.failure.value.message
+            : all.length === 0
+              ? "No rules are loaded. Start with --rules FILE."
+              : `None of ${all.length} rules fires.`}
+        </p>
       )}
     </section>
   );

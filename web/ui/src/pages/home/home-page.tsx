@@ -27,7 +27,16 @@ export function HomePage() {
       <h1 class="visually-hidden">Taffrail</h1>
       <form class="home-search" onSubmit={submit}>
         <SearchIcon />
-        <input ref={box} class="home-input" aria-label="Search the logs, or paste a trace id" placeholder="Search the logs, or paste a trace id" autocomplete="off" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        <input
+          ref={box}
+          class="home-input"
+          aria-label="Search the logs, or paste a trace id"
+          placeholder="Search the logs, or paste a trace id"
+          autocomplete="off"
+          spellcheck={false}
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
         <button type="submit" class="button button-main">
           Search
         </button>

@@ -24,7 +24,13 @@ export function SenderPanel({ listeners }: { readonly listeners: Listeners }) {
         <div key={label} class="snippet">
           <div class="snippet-head">
             <span class="field-label">{label}</span>
-            <button type="button" class="icon-button" aria-label={`Copy the command: ${label}`} title="Copy" onClick={() => void copyText(code, label)}>
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={`Copy the command: ${label}`}
+              title="Copy"
+              onClick={() => void copyText(code, label)}
+            >
               <CopyIcon />
             </button>
           </div>
@@ -37,7 +43,15 @@ export function SenderPanel({ listeners }: { readonly listeners: Listeners }) {
   );
 }
 
-function SenderTab({ sender, pressed, onClick }: { readonly sender: Sender; readonly pressed: boolean; readonly onClick: () => void }) {
+function SenderTab({
+  sender,
+  pressed,
+  onClick,
+}: {
+  readonly sender: Sender;
+  readonly pressed: boolean;
+  readonly onClick: () => void;
+}) {
   const ever = sender.kinds.reduce((sum, kind) => sum + takenBy(kind).ever, 0);
   return (
     <button type="button" class="button button-small" aria-pressed={pressed} onClick={onClick}>

@@ -22,7 +22,9 @@ const kindNames: Readonly<Record<string, string>> = {
 
 export function SourceTable({ report }: { readonly report: IngestReport }) {
   const now = Date.parse(report.now);
-  const sources = [...report.sources].sort((left, right) => Number(right.records > 0) - Number(left.records > 0) || (left.kind < right.kind ? -1 : 1));
+  const sources = [...report.sources].sort(
+    (left, right) => Number(right.records > 0) - Number(left.records > 0) || (left.kind < right.kind ? -1 : 1),
+  );
   return (
     <section class="panel panel-wide" aria-label="What is arriving">
       <h2>What is arriving</h2>
@@ -68,7 +70,10 @@ function SourceLine({ source, now }: { readonly source: Source; readonly now: nu
       <td class="number">{perSecond === undefined ? "–" : rate(perSecond)}</td>
       <td class="number">{count(source.records)}</td>
       <td class="number">{bytes(source.bytes)}</td>
-      <td class={last === undefined || silent ? "muted" : "good-text"} title={source.last_seen === null ? undefined : everyZone(source.last_seen)}>
+      <td
+        class={last === undefined || silent ? "muted" : "good-text"}
+        title={source.last_seen === null ? undefined : everyZone(source.last_seen)}
+      >
         {last === undefined ? "never" : ago(last, now)}
       </td>
       <td>

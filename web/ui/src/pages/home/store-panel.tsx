@@ -13,12 +13,20 @@ export function RatePanel() {
       <section class="rate" aria-label="Log lines per second">
         <span class="rate-number">{now === undefined ? "–" : rate(now.logsPerSecond)}</span>
         <span class="muted">log lines per second</span>
-        <Sparkline values={points.map(({ logsPerSecond }) => logsPerSecond)} capacity={ratePointsMax} label="Log lines per second over the last minutes" />
+        <Sparkline
+          values={points.map(({ logsPerSecond }) => logsPerSecond)}
+          capacity={ratePointsMax}
+          label="Log lines per second over the last minutes"
+        />
       </section>
       <section class="rate" aria-label="Metric samples per second">
         <span class="rate-number">{now === undefined ? "–" : rate(now.samplesPerSecond)}</span>
         <span class="muted">metric samples per second</span>
-        <Sparkline values={points.map(({ samplesPerSecond }) => samplesPerSecond)} capacity={ratePointsMax} label="Metric samples per second over the last minutes" />
+        <Sparkline
+          values={points.map(({ samplesPerSecond }) => samplesPerSecond)}
+          capacity={ratePointsMax}
+          label="Metric samples per second over the last minutes"
+        />
       </section>
     </div>
   );
@@ -26,7 +34,9 @@ export function RatePanel() {
 
 export function StorePanel({ report }: { readonly report: IngestReport }) {
   const { store } = report;
-  const trouble = [...Object.entries(store.refused), ...Object.entries(store.adjusted)].filter(([, times]) => times > 0);
+  const trouble = [...Object.entries(store.refused), ...Object.entries(store.adjusted)].filter(
+    ([, times]) => times > 0,
+  );
   const facts: readonly (readonly [string, string])[] = [
     ["Log lines", `${count(store.head_rows + store.split_rows)}, of them ${shortCount(store.head_rows)} in memory`],
     ["Logs on disk", `${bytes(store.split_bytes)} in ${count(store.splits)} splits`],

@@ -36,7 +36,9 @@ export function EmptyAnswer() {
   if (failure !== undefined) {
     return (
       <div class="nothing" role="alert">
-        <h2>{failure.status === 400 || failure.column !== undefined ? "This query cannot be read" : "The search failed"}</h2>
+        <h2>
+          {failure.status === 400 || failure.column !== undefined ? "This query cannot be read" : "The search failed"}
+        </h2>
         <p>{failure.message}</p>
         <button type="button" class="button" onClick={state.search}>
           Search again
@@ -103,8 +105,18 @@ async function waysOut(question: Question, signal: AbortSignal): Promise<readonl
   const now = serverNow();
   const clauses = withoutEachClause(question.q).slice(0, clausesMax);
   const tries = [
-    ...(clauses.length < 2 ? [] : clauses).map(({ clause, rest }) => ({ question: { ...question, q: rest }, label: "Without", code: clause, take: () => state.submitQuery(rest) })),
-    ...widerRanges.map(({ from, label, ms }) => ({ question: { ...question, from: isoOf(now - ms), to: isoOf(now) }, label: `In ${label}`, code: "", take: () => setRange({ from, to: "now" }) })),
+    ...(clauses.length < 2 ? [] : clauses).map(({ clause, rest }) => ({
+      question: { ...question, q: rest },
+      label: "Without",
+      code: clause,
+      take: () => state.submitQuery(rest),
+    })),
+    ...widerRanges.map(({ from, label, ms }) => ({
+      question: { ...question, from: isoOf(now - ms), to: isoOf(now) },
+      label: `In ${label}`,
+      code: "",
+      take: () => setRange({ from, to: "now" }),
+    })),
   ];
   const found = await Promise.all(tries.map((one) => fetchHistogram(one.question, signal)));
   return tries.flatMap(({ label, code, take }, index) => {

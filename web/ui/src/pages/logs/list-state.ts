@@ -3,6 +3,7 @@ import { batch, signal, type Signal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { LogRecord } from "../../api/log-record";
 import { copyText } from "../../app/clipboard";
+import { toast } from "../../app/toast";
 import type { ListHandle } from "../../list/virtual-list";
 import { permalink, session, tail } from "./logs-state";
 
@@ -56,13 +57,18 @@ function createListState(handle: { current: ListHandle | null }): ListState {
     },
     moveToError(by) {
       const start = indexOfSelected(list);
-      for (let at = start === -1 && by === -1 ? session.items.length - 1 : start + by; at >= 0 && at < session.items.length; at += by) {
+      for (
+        let at = start === -1 && by === -1 ? session.items.length - 1 : start + by;
+        at >= 0 && at < session.items.length;
+        at += by
+      ) {
         const item = session.items[at];
         if (item?.kind === "record" && (item.record.level === "error" || item.record.level === "fatal")) {
           select(at);
           return;
         }
       }
+      toast(by === 1 ? "No further error among the loaded rows" : "No error before among the loaded rows");
     },
     toggle(index) {
       const item = session.items[index ?? indexOfSelected(list)];

@@ -11,6 +11,8 @@ import { itemOf, type Item, type LogSession } from "./log-session";
 const heldRowsMax = 10_000;
 /** The rate is measured over this long. */
 const rateMs = 3000;
+/** New rows are spoken of once in this many seconds. */
+const spokenSeconds = 5;
 
 export type TailState = "off" | "connecting" | "live" | "waiting";
 
@@ -23,6 +25,8 @@ export class LiveTail {
   /** Rows that the server or this page had to let go. */
   readonly missed = signal(0);
   readonly rowsPerSecond = signal(0);
+  /** A sentence for screen readers, changed seldom enough to be listened to. */
+  readonly spoken = signal("");
 
   #session: LogSession;
   #running: AbortController | undefined;
@@ -32,6 +36,8 @@ export class LiveTail {
   #flushing = false;
   #arrivals: number[] = [];
   #rateTimer: ReturnType<typeof setInterval> | undefined;
+  #secondsSilent = 0;
+  #receivedWhenSpoken = 0;
 
   constructor(session: LogSession) {
     this.#session = session;
@@ -51,7 +57,11 @@ export class LiveTail {
       this.paused.value = false;
       this.failure.value = undefined;
     });
-    this.#rateTimer = setInterval(() => this.#measureRate(), 1000);
+    this.#receivedWhenSpoken = 0;
+    this.#rateTimer = setInterval(() => {
+      this.#measureRate();
+      this.#speak();
+    }, 1000);
     void followTail(
       q,
       fromSeq,
@@ -116,7 +126,8 @@ export class LiveTail {
 
   #flush(): void {
     const newestFirst = this.#waiting.reverse();
-    if (this.#letGo !== undefined) newestFirst.push({ kind: "gap", key: `gap-${this.#letGo.from_seq}-${this.#letGo.to_seq}`, gap: this.#letGo });
+    if (this.#letGo !== undefined)
+      newestFirst.push({ kind: "gap", key: `gap-${this.#letGo.from_seq}-${this.#letGo.to_seq}`, gap: this.#letGo });
     this.#waiting = [];
     this.#letGo = undefined;
     batch(() => {
@@ -137,6 +148,15 @@ export class LiveTail {
       to_seq: Math.max(...seqs),
       rows: (this.#letGo?.rows ?? 0) + rows,
     };
+  }
+
+  #speak(): void {
+    this.#secondsSilent += 1;
+    const rows = this.received.peek() - this.#receivedWhenSpoken;
+    if (this.#secondsSilent < spokenSeconds || rows === 0) return;
+    this.#secondsSilent = 0;
+    this.#receivedWhenSpoken = this.received.peek();
+    this.spoken.value = `${rows} new ${rows === 1 ? "row" : "rows"}`;
   }
 
   #measureRate(): void {

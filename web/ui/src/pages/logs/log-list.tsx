@@ -32,12 +32,20 @@ export function LogList({ state: list }: { readonly state: ListState }) {
   const frame = useRef<HTMLDivElement>(null);
 
   const actions = useMemo<DetailActions>(
-    () => ({ include: state.includeValue, exclude: state.excludeValue, toggleColumn: state.toggleColumn, permalink: state.permalink }),
+    () => ({
+      include: state.includeValue,
+      exclude: state.excludeValue,
+      toggleColumn: state.toggleColumn,
+      permalink: state.permalink,
+    }),
     [],
   );
   useLayoutEffect(() => {
     const time = withDate ? "19.5ch" : "13ch";
-    frame.current?.style.setProperty("--row-columns", `${time} 1.6ch ${columns.map(() => "minmax(6ch, 14ch)").join(" ")} minmax(0, 1fr)`);
+    frame.current?.style.setProperty(
+      "--row-columns",
+      `${time} 1.6ch ${columns.map(() => "minmax(6ch, 14ch)").join(" ")} minmax(0, 1fr)`,
+    );
     frame.current?.style.setProperty("--row-columns-narrow", "8.6ch 1.6ch minmax(0, 1fr)");
   }, [withDate, columns]);
   useShowLine(list);
@@ -109,6 +117,9 @@ export function LogList({ state: list }: { readonly state: ListState }) {
         columnCount={columns.length + 3}
       />
       <ListEnd />
+      <p class="visually-hidden" role="log" aria-live="polite" aria-label="New rows">
+        {tail.spoken.value}
+      </p>
     </div>
   );
 }
@@ -125,7 +136,13 @@ function Header({ columns }: { readonly columns: readonly string[] }) {
       {columns.map((name) => (
         <span key={name} class="cell cell-field" role="columnheader">
           <span class="column-name">{name}</span>
-          <button type="button" class="icon-button column-remove" aria-label={`Take the column ${name} away`} title="Take the column away" onClick={() => state.toggleColumn(name)}>
+          <button
+            type="button"
+            class="icon-button column-remove"
+            aria-label={`Take the column ${name} away`}
+            title="Take the column away"
+            onClick={() => state.toggleColumn(name)}
+          >
             <CloseIcon />
           </button>
         </span>
@@ -137,7 +154,7 @@ function Header({ columns }: { readonly columns: readonly string[] }) {
   );
 }
 
-/** The bar that says what is held back, and reads new rows out politely and seldom. */
+/** The bar that says what is held back. */
 function LiveBar({ list }: { readonly list: ListState }) {
   const { tail } = state;
   const resume = (): void => {
@@ -147,7 +164,8 @@ function LiveBar({ list }: { readonly list: ListState }) {
   if (!tail.paused.value) return null;
   return (
     <div class="live-bar" role="status">
-      <strong>Paused</strong> · {count(tail.held.value)} new{tail.missed.value > 0 ? ` · ${count(tail.missed.value)} missed` : ""}
+      <strong>Paused</strong> · {count(tail.held.value)} new
+      {tail.missed.value > 0 ? ` · ${count(tail.missed.value)} missed` : ""}
       <button type="button" class="button button-main button-small" onClick={resume}>
         Resume
       </button>
@@ -183,7 +201,8 @@ function ListEnd() {
         </button>
       </p>
     );
-  if (session.items.length >= rowsMax) return <p class="list-end">{count(rowsMax)} rows are loaded. Narrow the time range to read on.</p>;
+  if (session.items.length >= rowsMax)
+    return <p class="list-end">{count(rowsMax)} rows are loaded. Narrow the time range to read on.</p>;
   return null;
 }
 

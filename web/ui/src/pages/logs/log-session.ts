@@ -9,7 +9,9 @@ import { fetchContext, searchLogs, type Progress, type Question, type Summary } 
 import type { Gap } from "../../api/tail";
 
 /** A row of the list: a record, or a stretch that the live stream could not deliver. */
-export type Item = { readonly kind: "record"; readonly key: string; readonly record: LogRecord } | { readonly kind: "gap"; readonly key: string; readonly gap: Gap };
+export type Item =
+  | { readonly kind: "record"; readonly key: string; readonly record: LogRecord }
+  | { readonly kind: "gap"; readonly key: string; readonly gap: Gap };
 
 /** The first page is small to be quick, later ones are larger. */
 const firstPageRows = 200;
@@ -47,7 +49,8 @@ export class LogSession {
   /** The place in the store's numbering behind everything that was loaded. */
   get highestSeq(): number | undefined {
     let highest: number | undefined;
-    for (const item of this.items) if (item.kind === "record" && (highest === undefined || item.record.seq > highest)) highest = item.record.seq;
+    for (const item of this.items)
+      if (item.kind === "record" && (highest === undefined || item.record.seq > highest)) highest = item.record.seq;
     return highest;
   }
 
@@ -117,7 +120,11 @@ export class LogSession {
     if (this.phase.peek() !== "done" || question === undefined || !this.hasOlder) return;
     const mine = this.#begin("older");
     const cursor = this.#olderCursor ?? "";
-    const answer = await searchLogs({ ...question, limit: pageRows, cursor }, { record: (record) => this.#append(mine, record), progress: () => undefined }, mine.signal);
+    const answer = await searchLogs(
+      { ...question, limit: pageRows, cursor },
+      { record: (record) => this.#append(mine, record), progress: () => undefined },
+      mine.signal,
+    );
     if (this.#running !== mine) return;
     if (answer.ok) this.#olderCursor = answer.value.next_cursor ?? undefined;
     else this.#olderCursor = this.#lastRecordId() ?? cursor;

@@ -15,14 +15,24 @@ export function LogToolbar() {
         <SearchSummary />
         {state.live.value && <TailSummary />}
       </div>
-      <Toggle label="Facets" pressed={facetsShown.value === "yes"} icon={<FacetsIcon />} onClick={() => (facetsShown.value = facetsShown.value === "yes" ? "no" : "yes")} />
+      <Toggle
+        label="Facets"
+        pressed={facetsShown.value === "yes"}
+        icon={<FacetsIcon />}
+        onClick={() => (facetsShown.value = facetsShown.value === "yes" ? "no" : "yes")}
+      />
       <Toggle
         label="Histogram"
         pressed={histogramShown.value === "yes"}
         icon={<HistogramIcon />}
         onClick={() => (histogramShown.value = histogramShown.value === "yes" ? "no" : "yes")}
       />
-      <Toggle label="Wrap" pressed={state.wrap.value} icon={<WrapIcon />} onClick={() => amend({ wrap: state.wrap.peek() ? null : "1" }, "replace")} />
+      <Toggle
+        label="Wrap"
+        pressed={state.wrap.value}
+        icon={<WrapIcon />}
+        onClick={() => amend({ wrap: state.wrap.peek() ? null : "1" }, "replace")}
+      />
       <ExportMenu />
     </div>
   );
@@ -45,7 +55,8 @@ function SearchSummary() {
     );
   }
   const answer = summary.value;
-  if (phase.value === "failed" && session.failure.value?.status === 400 && session.items.length > 0) return <span class="warning-text">What is shown answers the query before.</span>;
+  if (phase.value === "failed" && session.failure.value?.status === 400 && session.items.length > 0)
+    return <span class="warning-text">What is shown answers the query before.</span>;
   if (answer === undefined) return phase.value === "cancelled" ? <span>Cancelled</span> : <span />;
   return (
     <span>
@@ -68,7 +79,8 @@ function TailSummary() {
     <span class={`tail-summary tail-${tail.state.value}`}>
       <span class="tail-dot" aria-hidden="true" />
       <span>
-        {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s · received {count(tail.received.value)} · shown {count(Math.max(0, shown))} ·{" "}
+        {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s · received{" "}
+        {count(tail.received.value)} · shown {count(Math.max(0, shown))} ·{" "}
         <span class={tail.missed.value > 0 ? "warning-text" : ""}>missed {count(tail.missed.value)}</span>
       </span>
       {!tail.paused.value && tail.state.value === "live" && (
@@ -81,7 +93,17 @@ function TailSummary() {
   );
 }
 
-function Toggle({ label, pressed, icon, onClick }: { readonly label: string; readonly pressed: boolean; readonly icon: preact.ComponentChildren; readonly onClick: () => void }) {
+function Toggle({
+  label,
+  pressed,
+  icon,
+  onClick,
+}: {
+  readonly label: string;
+  readonly pressed: boolean;
+  readonly icon: preact.ComponentChildren;
+  readonly onClick: () => void;
+}) {
   return (
     <button type="button" class="tool-button" aria-pressed={pressed} title={label} onClick={onClick}>
       {icon}

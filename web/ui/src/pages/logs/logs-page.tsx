@@ -9,7 +9,7 @@ import "../../styles/logs.css";
 import { share, TopBar } from "../../app/top-bar";
 import { count } from "../../app/number-format";
 import { LiveIcon } from "../../app/icons";
-import { amend, go, parameter } from "../../app/location";
+import { amend, go, parameter, place } from "../../app/location";
 import { bindKeys } from "../../app/key-bindings";
 import { pageStatus, setTitle } from "../../app/page-status";
 import { facetsShown, histogramShown, zone } from "../../app/preferences";
@@ -39,11 +39,12 @@ export function LogsPage() {
         void state.query.value;
         void writtenRange.value;
         void runs.value;
-        untracked(state.search);
+        // Leaving changes the address too; the next page's parameters are no question to this one.
+        if (place.peek().path === "/logs") untracked(state.search);
       }),
     [],
   );
-  useEffect(() => () => state.tail.stop(), []);
+  useEffect(() => state.leave, []);
   useEffect(
     () =>
       effect(() => {
@@ -80,7 +81,13 @@ export function LogsPage() {
         title="Logs"
         withTime
         actions={
-          <button type="button" class="button live-button" aria-pressed={state.live.value} title="Follow new lines (l)" onClick={() => state.setLive(!state.live.peek())}>
+          <button
+            type="button"
+            class="button live-button"
+            aria-pressed={state.live.value}
+            title="Follow new lines (l)"
+            onClick={() => state.setLive(!state.live.peek())}
+          >
             <LiveIcon />
             <span class="button-label">Live</span>
           </button>
@@ -89,7 +96,7 @@ export function LogsPage() {
         <QueryBox
           id={queryId}
           label="Search the logs"
-          placeholder="Search: words, &quot;a phrase&quot;, level:error, service:web -debug …"
+          placeholder='Search: words, "a phrase", level:error, service:web -debug …'
           value={state.query.value}
           failure={queryFailure}
           onSubmit={state.submitQuery}
@@ -109,7 +116,9 @@ export function LogsPage() {
             exclude={state.excludeValue}
             only={state.onlyValue}
             addField={(name) => state.changeFacets([...state.extraFacets.values.peek(), name])}
-            removeField={(name) => state.changeFacets(state.extraFacets.values.peek().filter((other) => other !== name))}
+            removeField={(name) =>
+              state.changeFacets(state.extraFacets.values.peek().filter((other) => other !== name))
+            }
             addColumn={state.toggleColumn}
           />
         )}
@@ -117,8 +126,18 @@ export function LogsPage() {
           <LogToolbar />
           {histogramShown.value === "yes" && (
             <section class="logs-histogram" aria-label="Records over time">
-              <HistogramView histogram={state.histogram.value.value} range={timeRange.value} zone={zone.value} loading={state.histogram.loading.value} onSelect={setAbsoluteRange} />
-              {state.histogram.failure.value !== undefined && queryFailure === undefined && <p class="histogram-failure">The counts could not be fetched: {state.histogram.failure.value.message}</p>}
+              <HistogramView
+                histogram={state.histogram.value.value}
+                range={timeRange.value}
+                zone={zone.value}
+                loading={state.histogram.loading.value}
+                onSelect={setAbsoluteRange}
+              />
+              {state.histogram.failure.value !== undefined && queryFailure === undefined && (
+                <p class="histogram-failure">
+                  The counts could not be fetched: {state.histogram.failure.value.message}
+                </p>
+              )}
             </section>
           )}
           <LogList state={listState} />
@@ -150,7 +169,11 @@ function keyBindings(list: ListState) {
     { keys: "Escape", does: "Close the row", run: () => list.close() },
     { keys: "e", does: "Next error", run: () => list.moveToError(1) },
     { keys: "E", does: "Error before", run: () => list.moveToError(-1) },
-    { keys: "f", does: "Filter for the focused field, or the row's service", run: () => filterSelected(state.includeValue) },
+    {
+      keys: "f",
+      does: "Filter for the focused field, or the row's service",
+      run: () => filterSelected(state.includeValue),
+    },
     { keys: "F", does: "Filter it out", run: () => filterSelected(state.excludeValue) },
     { keys: "c", does: "Lines around the row", run: () => list.toggleContext() },
     { keys: "o", does: "Open the row's trace", run: () => openTrace(list) },

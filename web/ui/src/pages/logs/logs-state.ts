@@ -3,7 +3,15 @@
  * that clicks make. One instance, kept while other pages are looked at, so that coming back finds the rows as they were.
  */
 import { batch, computed, signal } from "@preact/signals";
-import { fetchFacets, fetchFields, fetchHistogram, type Facet, type FieldCount, type Histogram, type Question } from "../../api/logs";
+import {
+  fetchFacets,
+  fetchFields,
+  fetchHistogram,
+  type Facet,
+  type FieldCount,
+  type Histogram,
+  type Question,
+} from "../../api/logs";
 import { levels, type LogRecord } from "../../api/log-record";
 import { createRemote } from "../../api/remote";
 import { ingestReport } from "../../app/ingest-watch";
@@ -61,9 +69,11 @@ export function search(): void {
 }
 
 /** Asks the counts again: with the search, when facets are added, and now and then while live. */
-export function askCounts(question: Question): void {
+function askCounts(question: Question): void {
   void histogram.load((signal) => fetchHistogram(question, signal));
-  void facets.load((signal) => fetchFacets(question, [...fixedFacets, ...extraFacets.values.peek()], facetValues, signal));
+  void facets.load((signal) =>
+    fetchFacets(question, [...fixedFacets, ...extraFacets.values.peek()], facetValues, signal),
+  );
 }
 
 /** Asks the counts for the range as the clock has it now. */
@@ -71,6 +81,15 @@ export function refreshCounts(): void {
   moveOn();
   const range = timeRange.peek();
   askCounts({ q: query.peek(), from: isoOf(range.from), to: isoOf(range.to) });
+}
+
+/** Stops everything that runs for this page. */
+export function leave(): void {
+  tail.stop();
+  session.cancel();
+  histogram.stop();
+  facets.stop();
+  fields.stop();
 }
 
 export function submitQuery(q: string): void {
@@ -113,7 +132,8 @@ export function toggleColumn(name: string): void {
 export function changeFacets(names: readonly string[]): void {
   extraFacets.set(names);
   const question = asked.peek();
-  if (question !== undefined) void facets.load((signal) => fetchFacets(question, [...fixedFacets, ...names], facetValues, signal));
+  if (question !== undefined)
+    void facets.load((signal) => fetchFacets(question, [...fixedFacets, ...names], facetValues, signal));
 }
 
 /** The address of this view with one line in its middle and the range absolute. */
@@ -133,14 +153,28 @@ export async function suggest(spot: Spot, text: string, signal: AbortSignal): Pr
     if (spot.prefix === "" && text.trim() !== "") return [];
     const known = fields.value.peek()?.fields ?? [];
     const names = new Set(known.map(({ name }) => name));
-    const always = ["level", "service", "host", "message", "trace_id"].filter((name) => !names.has(name)).map((name) => ({ name, count: 0 }));
+    const always = ["level", "service", "host", "message", "trace_id"]
+      .filter((name) => !names.has(name))
+      .map((name) => ({ name, count: 0 }));
     const found = suggestFields(spot, [...known, ...always], suggestionsMax);
-    return found.map((suggestion) => (suggestion.count === 0 ? { label: suggestion.label, insert: suggestion.insert, kind: suggestion.kind } : suggestion));
+    return found.map((suggestion) =>
+      suggestion.count === 0
+        ? { label: suggestion.label, insert: suggestion.insert, kind: suggestion.kind }
+        : suggestion,
+    );
   }
-  const others = `${text.slice(0, spot.start - spot.field.length - 1).replace(/[-!]$/, "")} ${text.slice(spot.end)}`.trim();
+  const others =
+    `${text.slice(0, spot.start - spot.field.length - 1).replace(/[-!]$/, "")} ${text.slice(spot.end)}`.trim();
   const everywhere = others === "" || /\b(AND|OR|NOT)$/i.test(others) || /^(AND|OR)\b/i.test(others) ? "" : others;
   const answer = await fetchFacets({ ...question, q: everywhere }, [spot.field], 100, signal);
-  if (!answer.ok) return spot.field === "level" ? suggestValues(spot, levels.map((value) => ({ value, count: 0 })), suggestionsMax) : [];
+  if (!answer.ok)
+    return spot.field === "level"
+      ? suggestValues(
+          spot,
+          levels.map((value) => ({ value, count: 0 })),
+          suggestionsMax,
+        )
+      : [];
   return suggestValues(spot, answer.value.facets[0]?.values ?? [], suggestionsMax);
 }
 

@@ -48,13 +48,20 @@ export function MetricList() {
             <ul>
               {metrics.map((metric) => (
                 <li key={metric.name}>
-                  <button type="button" class="metric-name" aria-current={metric.name === chosen ? "true" : undefined} onClick={() => state.choose(metric.name)} title={`${metric.name}: ${metric.type}, ${count(metric.series)} series`}>
+                  <button
+                    type="button"
+                    class="metric-name"
+                    aria-current={metric.name === chosen ? "true" : undefined}
+                    onClick={() => state.choose(metric.name)}
+                    title={`${metric.name}: ${metric.type}, ${count(metric.series)} series`}
+                  >
                     <span class={`metric-type metric-${metric.type}`} aria-label={metric.type}>
                       {typeLetters[metric.type]}
                     </span>
                     <span class="metric-label">{group === "" ? metric.name : metric.name.slice(group.length + 1)}</span>
                     <span class="muted">
-                      {metric.unit} {count(metric.series)}
+                      {metric.unit === undefined || metric.unit === "" ? "" : `${metric.unit} · `}
+                      {count(metric.series)}
                     </span>
                   </button>
                 </li>
@@ -62,7 +69,13 @@ export function MetricList() {
             </ul>
           </section>
         ))}
-        {found.length === 0 && !state.names.loading.value && <p class="muted">{state.search.value === "" ? "No metrics have arrived yet. Home shows how to send some." : "No name holds this text."}</p>}
+        {found.length === 0 && !state.names.loading.value && (
+          <p class="muted">
+            {state.search.value === ""
+              ? "No metrics have arrived yet. Home shows how to send some."
+              : "No name holds this text."}
+          </p>
+        )}
       </nav>
     </aside>
   );
@@ -76,7 +89,9 @@ function groupsOf(metrics: readonly Metric[]): readonly (readonly [string, reado
     const group = cut <= 0 ? "" : metric.name.slice(0, cut);
     groups.set(group, [...(groups.get(group) ?? []), metric]);
   }
-  const single = [...groups].filter(([group, members]) => group === "" || members.length === 1).flatMap(([, members]) => members);
+  const single = [...groups]
+    .filter(([group, members]) => group === "" || members.length === 1)
+    .flatMap(([, members]) => members);
   const several = [...groups].filter(([group, members]) => group !== "" && members.length > 1);
   return single.length === 0 ? several : [...several, ["", single] as const];
 }

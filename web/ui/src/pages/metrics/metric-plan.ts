@@ -56,29 +56,70 @@ export function planOf(metric: Metric, aggregation: string, split: string, range
   const named = (label: string): string => (split === "" ? label : "");
   switch (type) {
     case "counter": {
-      if (chosen === "rate") return [{ title: "per second", unit: unit === "" ? "/s" : `${unit}/s`, queries: [{ expression: rateOf(name), label: named(name) }] }];
+      if (chosen === "rate")
+        return [
+          {
+            title: "per second",
+            unit: unit === "" ? "/s" : `${unit}/s`,
+            queries: [{ expression: rateOf(name), label: named(name) }],
+          },
+        ];
       const step = spanParameter(Math.max(stepOf(range), 2 * windowMs));
-      return [{ title: `increase in ${step}`, unit, queries: [{ expression: `sum${by} (increase(${selectorOf(name)}[${step}]))`, label: named(name) }] }];
+      return [
+        {
+          title: `increase in ${step}`,
+          unit,
+          queries: [{ expression: `sum${by} (increase(${selectorOf(name)}[${step}]))`, label: named(name) }],
+        },
+      ];
     }
     case "gauge":
     case "set": {
-      const over = (how: string): PlannedQuery => ({ expression: `${how}${by} (${selectorOf(name)})`, label: named(how) });
+      const over = (how: string): PlannedQuery => ({
+        expression: `${how}${by} (${selectorOf(name)})`,
+        label: named(how),
+      });
       const together = type === "gauge" && split === "" && chosen === "avg";
-      return [{ title: together ? "average, lowest and highest" : chosen, unit, queries: together ? [over("max"), over("avg"), over("min")] : [over(chosen)] }];
+      return [
+        {
+          title: together ? "average, lowest and highest" : chosen,
+          unit,
+          queries: together ? [over("max"), over("avg"), over("min")] : [over(chosen)],
+        },
+      ];
     }
     case "distribution": {
       const quantile = (percent: string): PlannedQuery => ({
         expression: `max${by} (${selectorOf(name, [`quantile="0.${percent.replace(/0$/, "")}"`])})`,
         label: named(`p${percent}`),
       });
-      const count = { title: "count per second", unit: "/s", queries: [{ expression: rateOf(`${name}_count`), label: named("count") }] };
+      const count = {
+        title: "count per second",
+        unit: "/s",
+        queries: [{ expression: rateOf(`${name}_count`), label: named("count") }],
+      };
       const main = ((): PlannedChart => {
-        if (chosen === "mean") return { title: "mean", unit, queries: [{ expression: `${rateOf(`${name}_sum`)} / ${rateOf(`${name}_count`)}`, label: named("mean") }] };
-        if (chosen === "min" || chosen === "max") return { title: chosen, unit, queries: [{ expression: `${chosen}${by} (${selectorOf(`${name}_${chosen}`)})`, label: named(chosen) }] };
+        if (chosen === "mean")
+          return {
+            title: "mean",
+            unit,
+            queries: [{ expression: `${rateOf(`${name}_sum`)} / ${rateOf(`${name}_count`)}`, label: named("mean") }],
+          };
+        if (chosen === "min" || chosen === "max")
+          return {
+            title: chosen,
+            unit,
+            queries: [{ expression: `${chosen}${by} (${selectorOf(`${name}_${chosen}`)})`, label: named(chosen) }],
+          };
         if (chosen !== "percentiles") return { title: chosen, unit, queries: [quantile(chosen.slice(1))] };
-        return split === "" ? { title: "percentiles", unit, queries: [quantile("99"), quantile("95"), quantile("50")] } : { title: "p95", unit, queries: [quantile("95")] };
+        return split === ""
+          ? { title: "percentiles", unit, queries: [quantile("99"), quantile("95"), quantile("50")] }
+          : { title: "p95", unit, queries: [quantile("95")] };
       })();
-      const note = metric.series > 1 && main.title.startsWith("p") ? `${main.title}, the highest of ${split === "" ? `${metric.series} series` : "each group"}` : main.title;
+      const note =
+        metric.series > 1 && main.title.startsWith("p")
+          ? `${main.title}, the highest of ${split === "" ? `${metric.series} series` : "each group"}`
+          : main.title;
       return [{ ...main, title: note, exemplarsOf: selectorOf(name) }, count];
     }
   }

@@ -6,7 +6,7 @@ import "../../styles/metrics.css";
 import { fetchMetrics } from "../../api/metrics";
 import { hrefOf } from "../../app/address";
 import { bindKeys } from "../../app/key-bindings";
-import { amend, parameter } from "../../app/location";
+import { amend, parameter, place } from "../../app/location";
 import { pageStatus, setTitle } from "../../app/page-status";
 import { zone } from "../../app/preferences";
 import { share, TopBar } from "../../app/top-bar";
@@ -32,6 +32,7 @@ export function MetricsPage() {
         void state.expression.value;
         void writtenRange.value;
         void runs.value;
+        if (place.peek().path !== "/explore") return;
         setSolo(new Set());
         setTitle(state.expression.value || state.metricName.value || "Metrics");
         untracked(() => {
@@ -72,7 +73,7 @@ export function MetricsPage() {
         <QueryBox
           id="promql"
           label="PromQL expression"
-          placeholder="PromQL, such as sum by (host) (rate({&quot;web.hits&quot;}[5m])), or choose a name below"
+          placeholder='PromQL, such as sum by (host) (rate({"web.hits"}[5m])), or choose a name below'
           value={state.expression.value}
           failure={isExpression ? failure : undefined}
           withHistory={false}
@@ -94,7 +95,8 @@ export function MetricsPage() {
             <div class="nothing">
               <h2>Choose a metric</h2>
               <p class="muted">
-                Counters are drawn as rates, timers as percentiles with their count, gauges as average, lowest and highest. Press <kbd>/</kbd> to search.
+                Counters are drawn as rates, timers as percentiles with their count, gauges as average, lowest and
+                highest. Press <kbd>/</kbd> to search.
               </p>
             </div>
           )}
@@ -120,7 +122,11 @@ function Controls() {
       <span class="metric-space" />
       <label class="control">
         <span class="field-label">show</span>
-        <select class="select" value={ways.includes(state.aggregation.value) ? state.aggregation.value : ways[0]} onChange={(event) => amend({ agg: event.currentTarget.value === ways[0] ? null : event.currentTarget.value })}>
+        <select
+          class="select"
+          value={ways.includes(state.aggregation.value) ? state.aggregation.value : ways[0]}
+          onChange={(event) => amend({ agg: event.currentTarget.value === ways[0] ? null : event.currentTarget.value })}
+        >
           {ways.map((way) => (
             <option key={way}>{way}</option>
           ))}
@@ -128,7 +134,11 @@ function Controls() {
       </label>
       <label class="control">
         <span class="field-label">split by</span>
-        <select class="select" value={state.split.value} onChange={(event) => amend({ split: event.currentTarget.value })}>
+        <select
+          class="select"
+          value={state.split.value}
+          onChange={(event) => amend({ split: event.currentTarget.value })}
+        >
           <option value="">nothing</option>
           {(state.labels.value.value ?? (state.split.value === "" ? [] : [state.split.value])).map((label) => (
             <option key={label}>{label}</option>
@@ -136,7 +146,11 @@ function Controls() {
         </select>
       </label>
       {firstQuery !== undefined && (
-        <a class="button" title={firstQuery.expression} href={hrefOf("/explore", { expr: firstQuery.expression, from: parameter("from"), to: parameter("to") })}>
+        <a
+          class="button"
+          title={firstQuery.expression}
+          href={hrefOf("/explore", { expr: firstQuery.expression, from: parameter("from"), to: parameter("to") })}
+        >
           As PromQL
         </a>
       )}
@@ -144,7 +158,13 @@ function Controls() {
   );
 }
 
-function Charts({ solo, onSolo }: { readonly solo: ReadonlySet<string>; readonly onSolo: (names: ReadonlySet<string>) => void }) {
+function Charts({
+  solo,
+  onSolo,
+}: {
+  readonly solo: ReadonlySet<string>;
+  readonly onSolo: (names: ReadonlySet<string>) => void;
+}) {
   const charts = state.charts.value.value ?? [];
   const loading = state.charts.loading.value;
   return (
@@ -182,5 +202,10 @@ async function suggestNames(spot: Spot, _: string, signal: AbortSignal): Promise
   if (prefix.length < 2) return [];
   const answer = await fetchMetrics(prefix, 12, signal);
   if (!answer.ok) return [];
-  return answer.value.metrics.map(({ name, series }) => ({ label: name, insert: selectorOf(name), count: series, kind: "field" }));
+  return answer.value.metrics.map(({ name, series }) => ({
+    label: name,
+    insert: selectorOf(name),
+    count: series,
+    kind: "field",
+  }));
 }

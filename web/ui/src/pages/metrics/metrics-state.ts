@@ -75,7 +75,10 @@ export async function loadCharts(): Promise<void> {
       const answer = await fetchMetrics(name, namesMax, signal);
       if (answer.ok) learn(answer.value.metrics);
     }
-    const plans = text !== "" ? [{ title: "expression", unit: "", queries: [{ expression: text, label: "" }] }] : planOf(known.peek().get(name) ?? unknownMetric(name), aggregation.peek(), split.peek(), range);
+    const plans =
+      text !== ""
+        ? [{ title: "expression", unit: "", queries: [{ expression: text, label: "" }] }]
+        : planOf(known.peek().get(name) ?? unknownMetric(name), aggregation.peek(), split.peek(), range);
     const answers = await Promise.all(plans.map((plan) => drawn(plan, range, signal)));
     const refused = answers.find((answer) => !answer.ok);
     if (refused?.ok === false) return failed(refused.failure);
@@ -104,16 +107,35 @@ export function loadLabels(): void {
 export function loadRelated(solo: ReadonlySet<string>): void {
   const { from, to } = timeRange.peek();
   const question = { from: isoOf(from), to: isoOf(to) };
-  const service = (metricName.peek() || (/[{(,\s]"?([a-z][\w-]*)[._]/i.exec(` ${expression.peek()}`)?.[1] ?? "")).split(/[._]/, 1)[0] ?? "";
-  const shownLabels = charts.value.peek()?.flatMap(({ data }) => data.lines.filter(({ name }) => solo.has(name)).map((line) => line.labels)) ?? [];
+  const service =
+    (metricName.peek() || (/[{(,\s]"?([a-z][\w-]*)[._]/i.exec(` ${expression.peek()}`)?.[1] ?? "")).split(
+      /[._]/,
+      1,
+    )[0] ?? "";
+  const shownLabels =
+    charts.value
+      .peek()
+      ?.flatMap(({ data }) => data.lines.filter(({ name }) => solo.has(name)).map((line) => line.labels)) ?? [];
   void related.load(async (signal) => {
     const facets = await fetchFacets({ ...question, q: "" }, ["service", "host"], 200, signal);
-    const valuesOf = (field: string): readonly string[] => (facets.ok ? (facets.value.facets.find((facet) => facet.field === field)?.values ?? []) : []).map(({ value }) => value);
-    const hosts = [...new Set(shownLabels.map((labels) => labels["host"] ?? ""))].filter((host) => valuesOf("host").includes(host));
-    const clauses = [valuesOf("service").includes(service) ? `service:${quoted(service)}` : "", hosts.length === 1 ? `host:${quoted(hosts[0] ?? "")}` : ""];
+    const valuesOf = (field: string): readonly string[] =>
+      (facets.ok ? (facets.value.facets.find((facet) => facet.field === field)?.values ?? []) : []).map(
+        ({ value }) => value,
+      );
+    const hosts = [...new Set(shownLabels.map((labels) => labels["host"] ?? ""))].filter((host) =>
+      valuesOf("host").includes(host),
+    );
+    const clauses = [
+      valuesOf("service").includes(service) ? `service:${quoted(service)}` : "",
+      hosts.length === 1 ? `host:${quoted(hosts[0] ?? "")}` : "",
+    ];
     const query = clauses.filter((clause) => clause !== "").join(" ");
     const records: LogRecord[] = [];
-    const answer = await searchLogs({ ...question, q: query, limit: relatedRows }, { record: (record) => void records.push(record), progress: () => undefined }, signal);
+    const answer = await searchLogs(
+      { ...question, q: query, limit: relatedRows },
+      { record: (record) => void records.push(record), progress: () => undefined },
+      signal,
+    );
     return answer.ok ? answered({ query, records }) : answer;
   });
 }

@@ -11,7 +11,8 @@ import { related } from "./metrics-state";
 export function RelatedLogs() {
   const logs = related.value.value;
   const failure = related.failure.value;
-  if (failure !== undefined) return <p class="warning-text">The logs of this time could not be fetched: {failure.message}</p>;
+  if (failure !== undefined)
+    return <p class="warning-text">The logs of this time could not be fetched: {failure.message}</p>;
   if (logs === undefined) return null;
   const grave = logs.records.filter(({ level }) => level === levels[0] || level === levels[1]).length;
   return (
@@ -19,7 +20,11 @@ export function RelatedLogs() {
       <header class="related-head">
         <h3>Logs of the same time</h3>
         {logs.query !== "" && <code class="mono">{logs.query}</code>}
-        {grave > 0 && <span class="bad-text">{grave} of the newest {logs.records.length} are errors</span>}
+        {grave > 0 && (
+          <span class="bad-text">
+            {grave} of the newest {logs.records.length} are errors
+          </span>
+        )}
         <span class="metric-space" />
         <a href={hrefOf("/logs", { q: logs.query, from: parameter("from"), to: parameter("to") })}>Open in Logs</a>
       </header>
@@ -38,7 +43,9 @@ export function RelatedLogs() {
               wrap={false}
               terms={undefined}
               selected={false}
-              onToggle={() => go(hrefOf("/logs", { q: logs.query, ...absoluteRange(timeRange.peek()), line: record.id }))}
+              onToggle={() =>
+                go(hrefOf("/logs", { q: logs.query, ...absoluteRange(timeRange.peek()), line: record.id }))
+              }
             />
           ))}
         </div>

@@ -23,7 +23,11 @@ export function SwimLanes({ lanes, duration, selected, onSelect }: SwimLanesProp
         <span />
         <span class="lane-track">
           {marks.map((share) => (
-            <span key={share} class={share === 1 ? "lane-mark lane-mark-last" : "lane-mark"} style={{ left: place(share * duration) }}>
+            <span
+              key={share}
+              class={share === 1 ? "lane-mark lane-mark-last" : "lane-mark"}
+              style={{ left: place(share * duration) }}
+            >
               {share === 0 ? "0" : formatSpan(share * duration)}
             </span>
           ))}
@@ -33,7 +37,12 @@ export function SwimLanes({ lanes, duration, selected, onSelect }: SwimLanesProp
         <div key={`${service} ${host}`} class="lane">
           <span class="lane-name" title={`${service} on ${host}`}>
             <strong>{service === "" ? "no service" : service}</strong> <span class="muted">{host}</span>
-            {errors > 0 && <span class="bad-text"> {errors} {errors === 1 ? "error" : "errors"}</span>}
+            {errors > 0 && (
+              <span class="bad-text">
+                {" "}
+                {errors} {errors === 1 ? "error" : "errors"}
+              </span>
+            )}
           </span>
           <span class="lane-track">
             {marks.map((share) => (

@@ -95,7 +95,16 @@ function TraceBox({ id }: { readonly id: string }) {
         else go(`/trace/${found}`);
       }}
     >
-      <input id={boxId} class="text-input mono" aria-label="Trace id" placeholder="Trace id or traceparent" autocomplete="off" spellcheck={false} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      <input
+        id={boxId}
+        class="text-input mono"
+        aria-label="Trace id"
+        placeholder="Trace id or traceparent"
+        autocomplete="off"
+        spellcheck={false}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
       <button type="submit" class="button">
         Open
       </button>
@@ -118,7 +127,10 @@ function TraceView({ trace }: { readonly trace: Trace }) {
   const selected = parameter("line");
   const select = (id: string): void => amend({ line: id === selected ? null : id }, "replace");
   useEffect(() => {
-    pageStatus.value = { rows: `${count(records.length)} records`, ...(trace.partial === false ? {} : { partial: trace.partial === true ? "a limit was reached" : trace.partial }) };
+    pageStatus.value = {
+      rows: `${count(records.length)} records`,
+      ...(trace.partial === false ? {} : { partial: trace.partial === true ? "a limit was reached" : trace.partial }),
+    };
   }, [trace]);
   const facts: readonly (readonly [string, string])[] = [
     ["duration", formatSpan(duration)],
@@ -139,7 +151,15 @@ function TraceView({ trace }: { readonly trace: Trace }) {
             </div>
           ))}
         </dl>
-        <a class="button" href={hrefOf("/logs", { q: `trace_id:${trace.trace_id}`, ...(first === undefined || last === undefined ? {} : absoluteRange({ from: Date.parse(first.time) - minute, to: Date.parse(last.time) + minute })) })}>
+        <a
+          class="button"
+          href={hrefOf("/logs", {
+            q: `trace_id:${trace.trace_id}`,
+            ...(first === undefined || last === undefined
+              ? {}
+              : absoluteRange({ from: Date.parse(first.time) - minute, to: Date.parse(last.time) + minute })),
+          })}
+        >
           Open in Logs
         </a>
       </div>
@@ -150,8 +170,15 @@ function TraceView({ trace }: { readonly trace: Trace }) {
           <ul>
             {exemplars.map(({ series, time, value }) => (
               <li key={`${JSON.stringify(series)} ${time}`}>
-                <a href={hrefOf("/explore", { name: series["__name__"] ?? "", ...absoluteRange({ from: Date.parse(time) - 15 * minute, to: Date.parse(time) + 15 * minute }) })}>{labelsText(series)}</a> <strong>{value}</strong>{" "}
-                <span class="muted">at {fullTime(Date.parse(time), zone.value)}</span>
+                <a
+                  href={hrefOf("/explore", {
+                    name: series["__name__"] ?? "",
+                    ...absoluteRange({ from: Date.parse(time) - 15 * minute, to: Date.parse(time) + 15 * minute }),
+                  })}
+                >
+                  {labelsText(series)}
+                </a>{" "}
+                <strong>{value}</strong> <span class="muted">at {fullTime(Date.parse(time), zone.value)}</span>
               </li>
             ))}
           </ul>
