@@ -177,7 +177,7 @@ fn plain_counts(matching: &[&StoredRecord], interval: Duration, by: Option<&str>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_answers_what_a_plain_scan_would(
