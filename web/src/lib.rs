@@ -1,10 +1,12 @@
 //! The web room: answers become pages, API replies, notifications and exit codes.
 //!
 //! It knows nothing of how data is stored or found. Reading order: [`cli`] (what can be typed), [`config`] (what can be set),
-//! [`server`] (open, connect, wait, stop), [`api`] (what can be asked over HTTP), [`ui_assets`] (the browser's files).
+//! [`server`] and [`agent`] (open, connect, stop), [`api`] (what can be asked over HTTP), [`ui_assets`] (the browser's files).
 
 use mimalloc::MiMalloc;
 
+pub mod agent;
+pub mod alert_rules;
 pub mod api;
 pub mod api_error;
 pub mod cli;

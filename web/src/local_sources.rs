@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use taffrail_collector::config::Config;
-use taffrail_collector::model::Resource;
+use taffrail_collector::model::{AgentId, Checkpoint, Resource};
+use taffrail_collector::source::agent::{self, StreamMarks};
 use taffrail_collector::source::{
     Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog,
 };
+use taffrail_ingest::Ingest;
 
 /// Who this host is, for what does not say where it comes from.
 pub fn this_host(config: &Config) -> Arc<Resource> {
@@ -38,8 +40,24 @@ pub async fn wait_for_end(sources: Vec<Running>) {
 }
 
 /// The routes by which other programs send to this server.
-pub fn receivers(config: &Config, context: &SourceContext) -> Router {
-    Router::new().merge(json_lines::routes(config.json_lines.clone(), context.clone()))
+pub fn receivers(config: &Config, context: &SourceContext, ingest: &Arc<Ingest>) -> Router {
+    Router::new()
+        .merge(json_lines::routes(config.json_lines.clone(), context.clone()))
+        .merge(agent::routes(context.clone(), Arc::new(KnownStreams(ingest.clone()))))
+}
+
+/// What the store knows of agents, as the receiver of their batches asks it.
+struct KnownStreams(Arc<Ingest>);
+
+impl StreamMarks for KnownStreams {
+    fn streams(&self, agent: AgentId) -> Vec<(u64, u32, u64)> {
+        let marks = self.0.streams(agent).into_iter();
+        marks.map(|mark| (mark.epoch, mark.stream, mark.acked_through)).collect()
+    }
+
+    fn checkpoints(&self, agent: AgentId) -> Vec<Checkpoint> {
+        self.0.checkpoints(agent)
+    }
 }
 
 async fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {

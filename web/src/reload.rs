@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(reload.run().unwrap().needs_restart, ["query.rows_max"], "it still does");
         write("[query]\nrows_min = 6\n");
         assert!(reload.run().unwrap_err().to_string().contains("rows_min"));
-        assert_eq!(*taken.lock(), [vec![], vec![PathBuf::from("a.yml")], vec![PathBuf::from("a.yml")]]);
+        assert_eq!(*taken.lock(), [vec![], vec!["a.yml".to_owned()], vec!["a.yml".to_owned()]]);
     }
 }

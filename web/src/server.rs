@@ -14,6 +14,7 @@ use taffrail_ingest::Ingest;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert_rules::{BadRules, Running as Alerting};
 use crate::api::question::Questions;
 use crate::api::{self, App, Listeners};
 use crate::config::Settings;
@@ -30,6 +31,7 @@ pub struct Server {
     app: Arc<App>,
     http: http_server::Running,
     sources: Vec<Running>,
+    alerting: Alerting,
     stop_sources: CancellationToken,
 }
 
@@ -65,24 +67,37 @@ impl Server {
             let source = sources.iter().find(|source| source.kind == kind);
             source.and_then(|source| source.address).map(|address| address.to_string())
         };
+        let http = listener.local_addr().context("name the address of HTTP")?.to_string();
+        let alerting = match Alerting::start(settings, &ingest, &context.resource, &http, &stop_sources) {
+            Ok(alerting) => alerting,
+            Err(error) => {
+                stop_sources.cancel();
+                local_sources::wait_for_end(sources).await;
+                return Err(error);
+            }
+        };
+        let alerts = alerting.rules.clone();
+        reload.set_take_rules({
+            let alerts = alerts.clone();
+            Arc::new(move |settings: &Settings| {
+                alerts.reload(settings.alerts.rules.clone()).map(drop).map_err(|problems| BadRules(problems).into())
+            })
+        });
         let app = Arc::new(App {
             ingest: ingest.clone(),
             tallies,
             questions: Questions::new(settings.query.clone()),
-            listeners: Listeners {
-                http: listener.local_addr().ok().map(|address| address.to_string()),
-                statsd: address_of("statsd"),
-                syslog: address_of("syslog"),
-            },
+            listeners: Listeners { http: Some(http), statsd: address_of("statsd"), syslog: address_of("syslog") },
             started,
             stopping: CancellationToken::new(),
+            alerts,
             reload,
         });
         let of_this_machine = settings.server.http.ip().is_loopback();
         let guard = if of_this_machine { Guard::new(&settings.server.host_names) } else { Guard::of_any_name() };
-        let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context), guard);
+        let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context, &ingest), guard);
         let http = http_server::serve(listener, router);
-        Ok(Server { app, http, sources, stop_sources })
+        Ok(Server { app, http, sources, alerting, stop_sources })
     }
 
     /// Where it listens.
@@ -102,6 +117,7 @@ impl Server {
         self.stop_sources.cancel();
         self.http.stop(DRAIN_TIME_MAX).await;
         local_sources::wait_for_end(self.sources).await;
+        self.alerting.stopped().await;
         self.app.ingest.shutdown().await;
         tracing::info!("stopped: everything taken is on disk");
     }

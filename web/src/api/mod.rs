@@ -12,6 +12,7 @@ use axum::routing::get;
 use taffrail_collector::model::Timestamp;
 use taffrail_collector::source::Tallies;
 use taffrail_ingest::Ingest;
+use taffrail_query::alert::schedule::Manager;
 use tokio_util::sync::CancellationToken;
 
 use crate::http_guard::Guard;
@@ -51,6 +52,8 @@ pub struct App {
     pub started: Timestamp,
     /// Cancelled when the server stops: streams end.
     pub stopping: CancellationToken,
+    /// Alert rules at work.
+    pub alerts: Manager,
     /// Reads what can be read again.
     pub reload: Reload,
 }

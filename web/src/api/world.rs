@@ -1,6 +1,8 @@
 //! A small world for tests of the API: a real store in a temporary directory behind the real router.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,6 +16,9 @@ use taffrail_collector::model::{
 };
 use taffrail_collector::source::Tallies;
 use taffrail_ingest::Ingest;
+use taffrail_query::alert::saved_state::StateStore;
+use taffrail_query::alert::schedule::{Config, Manager};
+use taffrail_query::promql::StoreSource;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -34,23 +39,55 @@ pub struct World {
     _directory: tempfile::TempDir,
 }
 
+/// Keeps no alerts: a world has no second life.
+struct Forgetful;
+
+impl StateStore for Forgetful {
+    fn load(&self) -> Option<String> {
+        None
+    }
+
+    fn save(&self, _: &str) {}
+}
+
 impl World {
     /// A world without anything in it.
     pub async fn empty() -> World {
+        World::with_rules("groups: []").await
+    }
+
+    /// A world with these alert rules and nothing else in it.
+    pub async fn with_rules(text: &str) -> World {
         let directory = tempfile::tempdir().unwrap();
         let layers = Layers::read(None, std::iter::empty(), Vec::new()).unwrap();
         let mut settings = layers.merged().unwrap().check().unwrap();
         settings.store.data_dir = directory.path().to_owned();
         settings.store.disk_reserve_bytes = 0;
         settings.store.retention_age = None;
+        let rules_file = directory.path().join("rules.yml");
+        std::fs::write(&rules_file, text).unwrap();
+        let rules = Config {
+            rules: vec![rules_file.to_str().unwrap().to_owned()],
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
+            rows_max: u64::MAX,
+            external_labels: BTreeMap::new(),
+            external_url: String::new(),
+        };
         let ingest = tokio::task::spawn_blocking(move || Ingest::open(settings.store, &mut |_, _| {}).unwrap());
+        let ingest = Arc::new(ingest.await.unwrap());
+        let stopping = CancellationToken::new();
+        let source = Arc::new(StoreSource::new(ingest.series().clone()));
+        let alerts =
+            Manager::start(rules, source, ingest.outlet().clone(), Arc::new(Forgetful), stopping.clone()).unwrap();
         let app = Arc::new(App {
-            ingest: Arc::new(ingest.await.unwrap()),
+            ingest,
+            alerts,
             tallies: Arc::new(Tallies::default()),
             questions: Questions::new(QuerySettings::default()),
             listeners: Listeners { http: Some("127.0.0.1:1".to_owned()), ..Listeners::default() },
             started: Timestamp::now(),
-            stopping: CancellationToken::new(),
+            stopping,
             reload: Reload::new(None, Vec::new(), layers),
         });
         let router = super::router(app.clone(), Router::new(), Guard::new(&[]));

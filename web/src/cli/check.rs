@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::Outcome;
 use super::settings_flags::SettingsFlags;
 use super::terminal::{print_line, print_remark};
+use super::{Ending, Outcome};
 use crate::config::reference;
 
 /// What to check.
@@ -23,7 +23,7 @@ pub fn run(arguments: CheckArguments) -> Outcome {
     for warning in layers.warnings() {
         print_remark(&warning);
     }
-    let _ = &settings;
+    rules(&settings.alerts.rules)?;
     if arguments.print {
         print_line(reference::print(&layers).trim_end())?;
     } else {
@@ -32,4 +32,9 @@ pub fn run(arguments: CheckArguments) -> Outcome {
         print_line(&format!("{file}: good"))?;
     }
     Ok(())
+}
+
+/// Checks rules files and says everything that is wrong with them.
+pub fn rules(patterns: &[String]) -> Outcome {
+    crate::alert_rules::check(patterns).map_err(Ending::from)
 }

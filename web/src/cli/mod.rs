@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
-//! One file per command: [`serve`] (also what `taffrail` alone does), [`query`], [`tail`], [`check`].
+//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`check`].
 //! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong settings (`EX_CONFIG` of sysexits.h), 130 interrupted.
@@ -10,10 +10,12 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::alert_rules::BadRules;
 use crate::config::Mistake;
 
 mod check;
 mod client;
+mod collect;
 mod query;
 mod serve;
 mod settings_flags;
@@ -40,16 +42,31 @@ struct Arguments {
 enum Command {
     /// Run the server: collect, store, answer (the default)
     Serve(serve::ServeArguments),
+    /// Run an agent: collect on this host, deliver to a server
+    Collect(collect::CollectArguments),
     /// Ask for log records or, with --promql, for metrics
     Query(query::QueryArguments),
     /// Follow log records as they arrive
     Tail(tail::TailArguments),
     /// Check settings and rules files without starting anything
     Check(check::CheckArguments),
+    /// Alert rules
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Print the completions of a shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RulesCommand {
+    /// Check rules files, as `taffrail check --rules` does
+    Check {
+        /// Names or patterns of rules files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<String>,
     },
 }
 
@@ -68,7 +85,16 @@ type Outcome = Result<(), Ending>;
 
 impl From<anyhow::Error> for Ending {
     fn from(error: anyhow::Error) -> Ending {
-        Ending::Failed(error)
+        match error.downcast::<BadRules>() {
+            Ok(bad) => bad.into(),
+            Err(error) => Ending::Failed(error),
+        }
+    }
+}
+
+impl From<BadRules> for Ending {
+    fn from(BadRules(problems): BadRules) -> Ending {
+        Ending::WrongSettings(problems.iter().map(ToString::to_string).collect())
     }
 }
 
@@ -104,9 +130,13 @@ pub fn run() -> ExitCode {
     let outcome = match arguments.command {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),
+        Some(Command::Collect(collect)) => collect::run(collect),
         Some(Command::Query(query)) => query::run(query),
         Some(Command::Tail(tail)) => tail::run(tail),
         Some(Command::Check(check)) => check::run(check),
+        Some(Command::Rules(RulesCommand::Check { files })) => {
+            check::rules(&files).and_then(|()| Ok(terminal::print_line(&format!("{}: good", files.join(", ")))?))
+        }
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "taffrail", &mut io::stdout());
             Ok(())

@@ -65,12 +65,14 @@ pub struct QuerySettings {
 /// Checked `[alerts]`.
 #[derive(Clone, Debug)]
 pub struct AlertSettings {
-    /// Rules files.
-    pub rules: Vec<PathBuf>,
+    /// Names or patterns of rules files.
+    pub rules: Vec<String>,
     /// Where notifications are posted.
     pub webhooks: Vec<String>,
     /// How often rules are evaluated whose group says nothing.
     pub evaluation_interval: Duration,
+    /// How often people are reminded of what still fires.
+    pub repeat_interval: Duration,
     /// The address by which people reach this server, for links in notifications.
     pub external_url: Option<String>,
 }

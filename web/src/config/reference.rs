@@ -89,6 +89,7 @@ const KEYS: &[Key] = &[
     key("alerts.rules", "Prometheus rules files to evaluate; they are read again when they change.").flag("--rules"),
     key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),
+    key("alerts.repeat_interval", "How often people are reminded of what still fires."),
     key("alerts.external_url", "The address by which people reach this server, for links in notifications."),
     key("collector.host", "The name that this host's records and series carry; without it the system's host name."),
     key(

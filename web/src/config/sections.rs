@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use taffrail_ingest::IngestConfig;
 
 use super::notation::{Bytes, Limit, Span};
+use crate::notify::REPEAT_INTERVAL;
+
 use super::{AlertSettings, Mistake, QuerySettings, ServerSettings, Settings};
 
 /// The whole file.
@@ -70,9 +72,10 @@ pub struct Query {
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
 pub struct Alerts {
-    pub rules: Vec<PathBuf>,
+    pub rules: Vec<String>,
     pub webhooks: Vec<String>,
     pub evaluation_interval: Span,
+    pub repeat_interval: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
 }
@@ -124,6 +127,7 @@ impl Default for Alerts {
             rules: Vec::new(),
             webhooks: Vec::new(),
             evaluation_interval: Span(Duration::from_secs(60)),
+            repeat_interval: Span(REPEAT_INTERVAL),
             external_url: None,
         }
     }
@@ -180,6 +184,7 @@ impl File {
                 rules: alerts.rules,
                 webhooks: alerts.webhooks,
                 evaluation_interval: alerts.evaluation_interval.0,
+                repeat_interval: alerts.repeat_interval.0,
                 external_url: alerts.external_url,
             },
             collector,

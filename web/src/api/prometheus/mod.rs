@@ -23,6 +23,7 @@ pub mod exemplars;
 pub mod labels;
 pub mod notation;
 pub mod query;
+pub mod rules;
 
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
@@ -35,6 +36,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/label/{name}/values", get(labels::values))
         .route("/api/v1/metadata", get(labels::metadata))
         .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/status/buildinfo", get(build_info))
 }
 

@@ -1,0 +1,67 @@
+//! `taffrail collect`: the agent in the foreground.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use toml::Value;
+
+use super::Outcome;
+use super::serve::start_logging;
+use super::settings_flags::{SettingsFlags, path_value};
+use crate::agent::Agent;
+use crate::config::{Override, Settings};
+use crate::{service_manager, signals};
+
+/// What to collect and where to deliver it.
+#[derive(Args, Clone, Debug)]
+pub struct CollectArguments {
+    /// A server to deliver to; may be given several times, the next ones stand in for the first
+    #[arg(long, value_name = "URL")]
+    to: Vec<String>,
+    /// Where the agent keeps its identity and what it has not delivered yet
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// The settings file; without it ./taffrail.toml, then /etc/taffrail/taffrail.toml, when there
+    #[arg(long, value_name = "FILE", env = "TAFFRAIL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where StatsD metrics are taken, or `off` [env: TAFFRAIL_STATSD] [default: 127.0.0.1:8125]
+    #[arg(long, value_name = "ADDRESS|off")]
+    statsd: Option<String>,
+    /// Where syslog is taken, or `off` [env: TAFFRAIL_SYSLOG] [default: 127.0.0.1:5514]
+    #[arg(long, value_name = "ADDRESS|off")]
+    syslog: Option<String>,
+    /// Do not collect this host's own logs and metrics beyond what the settings file names
+    #[arg(long)]
+    no_host: bool,
+}
+
+/// Opens, collects, waits, stops.
+pub fn run(arguments: CollectArguments) -> Outcome {
+    start_logging();
+    let CollectArguments { to, state_dir, config, statsd, syslog, no_host } = arguments;
+    let flags = SettingsFlags { config, statsd, syslog, no_host, ..SettingsFlags::default() };
+    let mut overrides = flags.overrides();
+    if !to.is_empty() {
+        let value = Value::Array(to.into_iter().map(Value::String).collect());
+        overrides.push(Override { key: "collector.to", flag: "--to", value });
+    }
+    let state_dir =
+        state_dir.map(|path| Override { key: "collector.state_dir", flag: "--state-dir", value: path_value(&path) });
+    overrides.extend(state_dir);
+    let (settings, layers) = Settings::load(flags.file().as_deref(), overrides)?;
+    for warning in layers.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let agent = Agent::start(&settings.collector).await?;
+        tracing::info!("ready: {}, delivering to {}", agent.describe(), settings.collector.to.join(", "));
+        service_manager::notify(service_manager::READY);
+        signals::wait_for_stop(|| tracing::info!("the agent's settings are read at its start only: restart it"))
+            .await?;
+        service_manager::notify(service_manager::STOPPING);
+        signals::exit_at_next_interrupt();
+        agent.stop().await;
+        Ok(())
+    })
+}
