@@ -9,7 +9,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::config::{Layers, Override, Settings, reference};
+use crate::config::keys::keys;
+use crate::config::{Layers, Override, Settings};
 
 /// Takes the rules of these settings, all or none.
 pub type TakeRules = Arc<dyn Fn(&Settings) -> anyhow::Result<()> + Send + Sync>;
@@ -49,7 +50,7 @@ impl Reload {
             take_rules(&settings)?;
         }
         let mut at_work = self.at_work.lock();
-        let changed = reference::keys().map(|key| key.path).filter(|path| layers.value(path) != at_work.value(path));
+        let changed = keys().map(|key| key.path).filter(|path| layers.value(path) != at_work.value(path));
         let needs_restart = changed.filter(|path| *path != "alerts.rules").collect();
         // Only what took effect counts as being at work.
         at_work.take_value("alerts.rules", &layers);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::keys::keys;
 use super::mistake::{Mistake, closest};
-use super::reference;
 use super::sections::File;
 
 /// Every variable of ours starts so.
@@ -62,7 +62,7 @@ impl Layers {
                 .map_err(|error| Mistake::of_file(path, format!("cannot be read: {error}")))?;
             toml::from_str::<File>(&text).map_err(|error| Mistake::in_file(path, &text, &error))?;
             layers.table = text.parse().map_err(|error| Mistake::in_file(path, &text, &error))?;
-            for key in reference::keys() {
+            for key in keys() {
                 if find(&layers.table, key.path).is_some() {
                     layers.origins.push((key.path.to_owned(), Origin::File(path.to_owned())));
                 }
@@ -72,7 +72,7 @@ impl Layers {
         let mut variables: Vec<_> = variables.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)).collect();
         variables.sort();
         for (name, text) in variables {
-            match reference::keys().find(|key| key.variables().any(|variable| variable == name)) {
+            match keys().find(|key| key.variables().any(|variable| variable == name)) {
                 Some(key) => {
                     let value = read_as(find(&defaults, key.path), &text)
                         .map_err(|message| Mistake::of_setting(format!("{name}={text}"), message))?;
@@ -115,7 +115,7 @@ impl Layers {
 
     /// A sentence for each variable that looks like ours and is not.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let known: Vec<String> = reference::keys().flat_map(|key| key.variables().collect::<Vec<_>>()).collect();
+        let known: Vec<String> = keys().flat_map(|key| key.variables().collect::<Vec<_>>()).collect();
         self.unknown_variables.iter().map(move |name| match closest(name, known.iter().map(String::as_str)) {
             Some(meant) => format!("the variable {name} is not known and changes nothing; did you mean {meant}?"),
             None => format!("the variable {name} is not known and changes nothing"),

@@ -4,7 +4,7 @@
 //! flag to learn how to behave. Each room owns the meaning of its section; this folder reads, merges, checks and prints.
 //!
 //! Reading order: [`sections`] (what can be written), [`notation`] (how sizes and spans are written), [`layers`] (who
-//! overrides whom, and where a value came from), [`mistake`] (what is wrong and where), [`reference`] (every key explained).
+//! overrides whom, and where a value came from), [`mistake`] (what is wrong and where), [`keys`] (every key explained), [`reference`] (all of it as a file).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use taffrail_ingest::IngestConfig;
 
+pub mod keys;
 pub mod layers;
 pub mod mistake;
 pub mod notation;

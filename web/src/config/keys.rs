@@ -1,0 +1,226 @@
+//! Every key of `taffrail.toml`, explained for its users. A test compares the table with what can be written.
+
+/// A key of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its place in the file (`server.http`).
+    pub path: &'static str,
+    /// What it does and who should change it.
+    pub doc: &'static str,
+    /// Its flag, when it has one.
+    pub flag: Option<&'static str>,
+    /// Its short variable, when it has one beside the one made of its path.
+    pub short_variable: Option<&'static str>,
+}
+
+const fn key(path: &'static str, doc: &'static str) -> Key {
+    Key { path, doc, flag: None, short_variable: None }
+}
+
+impl Key {
+    const fn flag(self, flag: &'static str) -> Key {
+        Key { flag: Some(flag), ..self }
+    }
+
+    const fn short(self, variable: &'static str) -> Key {
+        Key { short_variable: Some(variable), ..self }
+    }
+
+    /// The variables that set it: the short one first.
+    pub fn variables(&self) -> impl Iterator<Item = String> {
+        let whole = self.path.strip_prefix("server.").unwrap_or(self.path).replace('.', "_").to_ascii_uppercase();
+        self.short_variable.map(str::to_owned).into_iter().chain([format!("TAFFRAIL_{whole}")])
+    }
+}
+
+/// Every key, in the order of the printed file.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter()
+}
+
+const KEYS: &[Key] = &[
+    key(
+        "server.data_dir",
+        "The directory below which everything durable lies: journal, splits, series blocks, catalog.",
+    )
+    .flag("--data-dir"),
+    key(
+        "server.http",
+        "Where the pages, the API and the HTTP receivers are served; port 0 takes a free one. Addresses that other machines \
+         can reach need `insecure`.",
+    )
+    .flag("--http"),
+    key(
+        "server.insecure",
+        "Allow addresses that other machines can reach although there are neither tokens nor TLS: whoever reaches the port \
+         can read and write everything.",
+    )
+    .flag("--insecure"),
+    key(
+        "server.host_names",
+        "Names, besides localhost and plain addresses, by which this server may be called while it listens on this machine \
+         only; others are refused, so that no foreign page can reach it through a name of its own. Name here what a proxy \
+         before it passes on; `[\"*\"]` allows every name.",
+    ),
+    key("store.retention_age", "Data older than this is removed; \"none\" keeps it for ever."),
+    key(
+        "store.retention_bytes",
+        "The oldest data is removed while more than this is on disk; \"none\" sets no limit.",
+    ),
+    key("store.seal_rows", "Records held in memory before they are written to disk as a split …"),
+    key("store.seal_bytes", "… or bytes of them …"),
+    key("store.seal_age", "… or time since the first of them. Larger splits compress better and are searched faster."),
+    key(
+        "store.memory_bytes_max",
+        "Memory for what is not sealed yet; more is refused with `overloaded` until it is. Raise it together with seal_bytes.",
+    ),
+    key("store.disk_reserve_bytes", "Free bytes on the disk below which new data is refused (507) while questions go on."),
+    key("store.future_max", "Records that claim a time later than now by more than this get their arrival time."),
+    key("query.time_max", "How long one question may take before its answer is cut and says so."),
+    key("query.rows_max", "How many rows one question may look at before its answer is cut and says so."),
+    key("query.limit_max", "How many records one answer may hold; more are fetched page by page."),
+    key("query.concurrency_max", "How many questions are answered at once; others wait their turn."),
+    key("alerts.rules", "Prometheus rules files to evaluate; they are read again when they change.").flag("--rules"),
+    key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
+    key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),
+    key("alerts.repeat_interval", "How often people are reminded of what still fires."),
+    key("alerts.external_url", "The address by which people reach this server, for links in notifications."),
+    key("collector.host", "The name that this host's records and series carry; without it the system's host name."),
+    key(
+        "collector.state_dir",
+        "Where an agent (`taffrail collect`) keeps its identity and what it has not delivered yet. The server needs none.",
+    )
+    .flag("--state-dir"),
+    key("collector.to", "The servers that an agent delivers to, tried in this order.").flag("--to"),
+    key("collector.token_file", "The file with the token that an agent shows to the servers: one line."),
+    key(
+        "collector.no_host",
+        "Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What \
+         [[collector.files]] names is read all the same.",
+    )
+    .flag("--no-host"),
+    key(
+        "collector.statsd.address",
+        "Where StatsD and DogStatsD metrics are taken, by UDP and TCP, or \"off\"; port 0 takes a free one.",
+    )
+    .flag("--statsd")
+    .short("TAFFRAIL_STATSD"),
+    key("collector.statsd.unix_path", "A Unix datagram socket to take them from as well."),
+    key("collector.statsd.flush_interval", "How long a window of metrics is."),
+    key(
+        "collector.statsd.gauge_sign",
+        "What `+1` and `-1` mean for a gauge: \"delta\" changes it (etsy's StatsD), \"set\" sets it (DogStatsD).",
+    ),
+    key("collector.statsd.series_max", "Series held at once; more are counted in taffrail.statsd.overflow."),
+    key("collector.statsd.gauge_ttl", "How long a silent gauge's level is remembered for later deltas."),
+    key(
+        "collector.statsd.receive_buffer_bytes",
+        "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
+    ),
+    key(
+        "collector.syslog.address",
+        "Where syslog is taken, by UDP and TCP on one port, or \"off\"; port 0 takes a free one.",
+    )
+    .flag("--syslog")
+    .short("TAFFRAIL_SYSLOG"),
+    key("collector.syslog.message_bytes_max", "Longest message in bytes; what is beyond is cut and the record marked."),
+    key("collector.syslog.connections_max", "TCP connections at a time; more are closed at once and counted."),
+    key("collector.syslog.idle_timeout", "A TCP connection that sends nothing for so long is closed."),
+    key(
+        "collector.syslog.udp_buffer_bytes",
+        "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
+    ),
+    key("collector.json_lines.body_bytes_max", "Largest body of POST /api/v1/logs as it is sent; a larger one gets 413."),
+    key(
+        "collector.json_lines.decompressed_bytes_max",
+        "Largest body once decompressed; it bounds the memory that one request can take.",
+    ),
+    key("collector.json_lines.line_bytes_max", "Longest text of one record; what is beyond is cut and the record marked."),
+    key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
+    key("collector.stdin.service", "The service that lines belong to which name none."),
+    key("collector.stdin.parse", "How lines are read: auto, json, logfmt or none."),
+    key("collector.stdin.line_bytes_max", "Longest line; what is beyond is cut and the record marked."),
+    key(
+        "collector.journald.enabled",
+        "Read the systemd journal: \"auto\" where there is one that may be read, \"on\" or fail, \"off\" never.",
+    ),
+    key("collector.journald.past_entries", "Entries of the past that the very first start takes along."),
+    key("collector.journald.line_bytes_max", "Longest message; what is beyond is cut and the record marked."),
+    key(
+        "collector.lines.zone",
+        "The zone of times that name none: an IANA name, UTC, or local. Set it where programs log in local time.",
+    ),
+    key("collector.host_metrics.enabled", "Read this host's processor, memory, disks, network and busiest processes."),
+    key("collector.host_metrics.interval", "How often they are read."),
+    key("collector.host_metrics.processes_top", "How many process names are reported; 0 reports none."),
+];
+
+/// The keys of a repeated table, `[[collector.files]]`, with an example of each.
+pub const FILES_KEYS: &[(&str, &str, &str)] = &[
+    (
+        "include",
+        "Patterns of absolute paths: * and ? within a name, ** any directories, {a,b} either. A file belongs to the first group \
+         that matches it.",
+        r#"["/var/log/nginx/*.log", "/srv/app/log/**/*.log"]"#,
+    ),
+    ("exclude", "Patterns that are left out; a list replaces the default.", r#"["*.gz"]"#),
+    ("service", "The service that lines belong to which name none.", r#""web""#),
+    ("parse", "How lines are read: auto, json, logfmt or none.", r#""auto""#),
+    ("start_at", "Where files begin that exist at the first start: beginning or end.", r#""beginning""#),
+    (
+        "ignore_older",
+        "Files not written to for so long at the first start begin at their end, whatever start_at says.",
+        r#""168h""#,
+    ),
+    ("poll_interval", "How often files are looked at.", r#""250ms""#),
+    ("line_timeout", "A last line without its line feed is taken for complete after so long.", r#""5s""#),
+    ("line_bytes_max", "Longest line; what is beyond is cut and the record marked.", "1048576"),
+];
+
+#[cfg(test)]
+mod tests {
+    use toml::{Table, Value};
+
+    use super::*;
+    use crate::config::layers::default_table;
+    use crate::config::{Layers, Override};
+
+    fn leaves(prefix: &str, value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Table(table) => {
+                for (name, value) in table {
+                    let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    leaves(&path, value, into);
+                }
+            }
+            _ => into.push(prefix.to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_key_that_has_a_default_is_explained_and_every_explained_key_exists() {
+        let mut paths = Vec::new();
+        leaves("", &Value::Table(default_table()), &mut paths);
+        let unexplained: Vec<_> =
+            paths.iter().filter(|path| !KEYS.iter().any(|key| key.path == path.as_str())).collect();
+        assert_eq!(unexplained, ["collector.files"], "keys without an explanation (files are explained apart)");
+        for key in KEYS {
+            let layers = Layers::read(None, std::iter::empty(), Vec::new()).unwrap();
+            let value = layers.value(key.path).unwrap_or_else(|| Value::String("/a/path".into()));
+            let laid = vec![Override { key: key.path, flag: "--x", value }];
+            let mistake = Layers::read(None, std::iter::empty(), laid).err();
+            assert_eq!(mistake.map(|mistake| mistake.to_string()), None, "{} does not exist", key.path);
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_group_of_files_is_explained() {
+        let group = Table::try_from(taffrail_collector::source::file_tail::Config::default()).unwrap();
+        let written: Vec<&str> = group.keys().map(String::as_str).collect();
+        let mut explained: Vec<&str> = FILES_KEYS.iter().map(|(name, _, _)| *name).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, written);
+        let example: String = FILES_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
+        toml::from_str::<taffrail_collector::source::file_tail::Config>(&example).unwrap();
+    }
+}
