@@ -1,18 +1,18 @@
 /** The line at the bottom: what the last answer cost, and what is arriving right now. */
 import { currentRate, ingestFailure, ingestReport } from "./ingest-watch";
-import { bytes, rate } from "./number-format";
+import { rate } from "./number-format";
 import { pageStatus } from "./page-status";
 import { formatSpan } from "../time/span";
 
 export function StatusFoot() {
-  const { rows, elapsedMs, scannedBytes, partial } = pageStatus.value;
+  const { rows, elapsedMs, scanned, partial } = pageStatus.value;
   const now = currentRate.value;
   const failure = ingestFailure.value;
   return (
     <footer class="foot">
       {rows !== undefined && <span>{rows}</span>}
       {elapsedMs !== undefined && <span>{formatSpan(elapsedMs)}</span>}
-      {scannedBytes !== undefined && <span>{bytes(scannedBytes)} scanned</span>}
+      {scanned !== undefined && <span>{scanned}</span>}
       {partial !== undefined && <span class="foot-warning">not all: {partial}</span>}
       <span class="foot-space" />
       {failure !== undefined ? (

@@ -42,8 +42,9 @@ interface Dot {
 
 /** Lines that the tooltip has room for. */
 const tooltipLines = 14;
-/** Room that each dot has for itself, at the least. */
-const dotPixels = 18;
+const dotsMax = 60;
+/** Room that each dot has for itself. */
+const dotPixels = 16;
 const syncKey = "explore";
 
 export function LineChart({
@@ -233,17 +234,21 @@ function valueRange(low: number | null, high: number | null): [number, number] {
   return [fromZero ? 0 : low - air, high + air];
 }
 
-/** Where the exemplars lie; those above the scale stand at its upper edge. */
+/**
+ * Where the exemplars lie; those above the scale stand at its upper edge. The largest values have the first choice of a
+ * place, and whoever would cover one that is there already is left out.
+ */
 function dotsOf(chart: uPlot, exemplars: readonly Exemplar[]): readonly Dot[] {
-  const every = Math.max(1, Math.ceil(exemplars.length / (chart.over.clientWidth / dotPixels)));
-  return exemplars
-    .filter((exemplar, index) => index % every === 0 && exemplar.labels["trace_id"] !== undefined)
-    .map((exemplar) => ({
-      exemplar,
-      left: chart.over.offsetLeft + chart.valToPos(exemplar.timestamp, "x"),
-      top:
-        chart.over.offsetTop +
-        Math.min(chart.over.clientHeight - 4, Math.max(4, chart.valToPos(Number(exemplar.value), "y"))),
-    }))
-    .filter(({ left }) => left >= chart.over.offsetLeft && left <= chart.over.offsetLeft + chart.over.clientWidth);
+  const { offsetLeft, offsetTop, clientWidth, clientHeight } = chart.over;
+  const dots: Dot[] = [];
+  for (const exemplar of exemplars.toSorted((one, other) => Number(other.value) - Number(one.value))) {
+    if (exemplar.labels["trace_id"] === undefined) continue;
+    const left = offsetLeft + chart.valToPos(exemplar.timestamp, "x");
+    const top = offsetTop + Math.min(clientHeight - 4, Math.max(4, chart.valToPos(Number(exemplar.value), "y")));
+    if (left < offsetLeft || left > offsetLeft + clientWidth) continue;
+    if (dots.some((dot) => Math.hypot(dot.left - left, dot.top - top) < dotPixels)) continue;
+    dots.push({ left, top, exemplar });
+    if (dots.length === dotsMax) break;
+  }
+  return dots;
 }

@@ -18,6 +18,8 @@ export function withUnit(number: number, unit: string): string {
       return Math.abs(number) < 1 && number !== 0 ? `${value(number * 1000)} ms` : formatSpan(number * 1000);
     case "":
       return value(number);
+    case "ratio":
+      return `${value(number * 100)} %`;
     case "%":
     case "percent":
       return `${value(number)} %`;

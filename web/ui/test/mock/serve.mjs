@@ -332,7 +332,7 @@ function ingest(world, counts, started, address) {
     uptime_seconds: (Date.now() - started) / 1000,
     listeners: { http: address, statsd: "127.0.0.1:8125", syslog: "127.0.0.1:5514" },
     sources: [
-      source("file_tail", "/var/log/shop/*.log", records - 1200),
+      source("files", "/var/log/shop/*.log", records - 1200),
       source("host_metrics", "this host", 400 + counts.samples),
       source("json_lines", "http", 1200, [
         {

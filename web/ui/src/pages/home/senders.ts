@@ -75,7 +75,7 @@ export function sendersFor(listeners: Listeners, origin: string): readonly Sende
     },
     {
       title: "Log files",
-      kinds: ["file_tail", "file"],
+      kinds: ["files"],
       snippets: [
         {
           label: "taffrail.toml",

@@ -10,7 +10,6 @@ import { ago, everyZone, fullTime } from "../../time/format";
 const silentMs = 5 * 60_000;
 
 const kindNames: Readonly<Record<string, string>> = {
-  file_tail: "files",
   host_metrics: "host metrics",
   json_lines: "HTTP",
   journald: "journal",

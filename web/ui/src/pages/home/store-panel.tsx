@@ -1,7 +1,7 @@
 /** How fast things come in and what the store holds. */
 import type { IngestReport } from "../../api/ingest";
 import { currentRate, ratePoints, ratePointsMax } from "../../app/ingest-watch";
-import { bytes, count, rate, shortCount } from "../../app/number-format";
+import { bytes, count, rate } from "../../app/number-format";
 import { Sparkline } from "../../chart/sparkline";
 import { formatSpan } from "../../time/span";
 
@@ -38,8 +38,8 @@ export function StorePanel({ report }: { readonly report: IngestReport }) {
     ([, times]) => times > 0,
   );
   const facts: readonly (readonly [string, string])[] = [
-    ["Log lines", `${count(store.head_rows + store.split_rows)}, of them ${shortCount(store.head_rows)} in memory`],
-    ["Logs on disk", `${bytes(store.split_bytes)} in ${count(store.splits)} splits`],
+    ["In memory", `${count(store.head_rows)} rows, ${bytes(store.head_bytes)}`],
+    ["Logs on disk", `${count(store.split_rows)} rows, ${bytes(store.split_bytes)} in ${count(store.splits)} splits`],
     ["Series", count(store.series)],
     ["Metrics on disk", `${bytes(store.block_bytes)} in ${count(store.blocks)} blocks`],
     ["Journal", bytes(store.journal_bytes)],

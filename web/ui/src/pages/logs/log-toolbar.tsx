@@ -1,5 +1,6 @@
 /** The line above the list: what was found and at what cost, the running search's progress, and how the list looks. */
-import { count, bytes, rate } from "../../app/number-format";
+import { count, rate } from "../../app/number-format";
+import { scannedText } from "../../app/page-status";
 import { saveFile } from "../../app/clipboard";
 import { DownloadIcon, FacetsIcon, HistogramIcon, PauseIcon, WrapIcon } from "../../app/icons";
 import { amend } from "../../app/location";
@@ -63,7 +64,7 @@ function SearchSummary() {
       {total !== undefined && <strong>{count(total)} rows</strong>}
       <span class="muted">
         {total === undefined ? "" : " · "}
-        {formatSpan(answer.elapsed_ms)} · {bytes(answer.scanned_bytes)} scanned
+        {formatSpan(answer.elapsed_ms)} · {scannedText(answer.scanned_bytes, answer.scanned_rows)}
       </span>
       {answer.partial !== false && <span class="warning-text"> · not all: {answer.partial}</span>}
     </span>

@@ -11,7 +11,7 @@ import { count } from "../../app/number-format";
 import { LiveIcon } from "../../app/icons";
 import { amend, go, parameter, place } from "../../app/location";
 import { bindKeys } from "../../app/key-bindings";
-import { pageStatus, setTitle } from "../../app/page-status";
+import { pageStatus, scannedText, setTitle } from "../../app/page-status";
 import { facetsShown, histogramShown, zone } from "../../app/preferences";
 import { HistogramView } from "../../chart/histogram";
 import { FacetPanel } from "../../facets/facet-panel";
@@ -53,7 +53,9 @@ export function LogsPage() {
         setTitle(state.query.value === "" ? "Logs" : state.query.value);
         pageStatus.value = {
           ...(total === undefined ? {} : { rows: `${count(total)} rows` }),
-          ...(summary === undefined ? {} : { elapsedMs: summary.elapsed_ms, scannedBytes: summary.scanned_bytes }),
+          ...(summary === undefined
+            ? {}
+            : { elapsedMs: summary.elapsed_ms, scanned: scannedText(summary.scanned_bytes, summary.scanned_rows) }),
           ...(summary !== undefined && summary.partial !== false ? { partial: summary.partial } : {}),
         };
       }),

@@ -44,7 +44,7 @@ export function MetricList() {
       <nav class="metric-names" aria-label="Metric names">
         {groupsOf(found).map(([group, metrics]) => (
           <section key={group}>
-            {group !== "" && <h2>{group}</h2>}
+            {(group !== "" || found.length > metrics.length) && <h2>{group === "" ? "others" : group}</h2>}
             <ul>
               {metrics.map((metric) => (
                 <li key={metric.name}>

@@ -14,6 +14,8 @@ import { ChartLegend } from "../../chart/chart-legend";
 import { LineChart } from "../../chart/line-chart";
 import { QueryBox } from "../../query/query-box";
 import type { Spot, Suggestion } from "../../query/query-complete";
+import { briefTime } from "../../time/format";
+import type { TimeRange } from "../../time/range";
 import { runs, setAbsoluteRange, writtenRange } from "../../time/range-state";
 import { timePickerId } from "../../time/time-picker";
 import { aggregations, selectorOf } from "./metric-plan";
@@ -167,8 +169,17 @@ function Charts({
 }) {
   const charts = state.charts.value.value ?? [];
   const loading = state.charts.loading.value;
+  const begins = beginningOf(charts);
   return (
     <div class={loading ? "charts charts-loading" : "charts"} aria-busy={loading}>
+      {begins !== undefined && (
+        <p class="muted">
+          Values begin at {briefTime(begins.from, zone.value, true)}.{" "}
+          <button type="button" class="link-button" onClick={() => setAbsoluteRange(begins)}>
+            Show only that time
+          </button>
+        </p>
+      )}
       {charts.map(({ plan, data, exemplars }, index) => (
         <section key={plan.title} class="chart-section">
           <h3 class="chart-title">{plan.title}</h3>
@@ -194,6 +205,16 @@ function Charts({
       ))}
     </div>
   );
+}
+
+/** The stretch at the end that holds all values, when most of the range holds none: as on a server just started. */
+function beginningOf(charts: readonly state.DrawnChart[]): TimeRange | undefined {
+  const { from, to } = state.drawnRange.value;
+  const firsts = charts.flatMap(({ data }) =>
+    data.lines.map(({ values }) => data.times[values.findIndex((value) => value !== null)] ?? Infinity),
+  );
+  const first = Math.min(...firsts) * 1000;
+  return Number.isFinite(first) && first > from + (to - from) * 0.75 ? { from: first - 10_000, to } : undefined;
 }
 
 /** Metric names for the word at the caret. */
