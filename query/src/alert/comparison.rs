@@ -8,6 +8,8 @@ use promql_parser::parser::token::{T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_NEQ};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{BinaryExpr, Expr};
 
+use crate::promql::parse;
+
 /// `expression > threshold`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
@@ -35,7 +37,7 @@ impl Comparison {
 
 /// Checks PromQL, and takes it apart when it is a comparison with a number.
 pub(super) fn parse_expression(text: &str) -> Result<Option<Comparison>, String> {
-    let expression = promql_parser::parser::parse(text)?;
+    let expression = parse(text).map_err(|error| error.to_string())?;
     if !matches!(expression.value_type(), ValueType::Vector | ValueType::Scalar) {
         return Err("a rule needs an expression with one value a series: not a range ([5m]) and not text".to_owned());
     }
@@ -58,7 +60,7 @@ pub(super) fn parse_expression(text: &str) -> Result<Option<Comparison>, String>
     let left = text
         .match_indices(operator)
         .map(|(at, _)| &text[..at])
-        .find(|left| promql_parser::parser::parse(left).is_ok_and(|parsed| parsed == **lhs));
+        .find(|left| parse(left).is_ok_and(|parsed| parsed == **lhs));
     Ok(left.map(|left| Comparison { expression: left.trim().to_owned(), operator, threshold }))
 }
 

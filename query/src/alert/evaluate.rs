@@ -202,3 +202,170 @@ fn vector(answer: Answer) -> Result<Vec<InstantValue>, String> {
         Answer::Text(_) | Answer::Matrix(_) => Err("the expression does not give one value a series".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::rule::parse_rules;
+    use crate::promql::{PromqlError, Series};
+    use proptest::prelude::*;
+    use taffrail_collector::model::SampleValue;
+    use taffrail_ingest::series_store::LabelMatcher;
+
+    /// Name, labels and value of a series.
+    type Given<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
+    struct Nothing;
+
+    impl SeriesSource for Nothing {
+        fn select(&self, _: &[LabelMatcher], _: i64, _: i64, _: &Scan) -> Result<Vec<Series>, PromqlError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    /// Evaluates the rules (the lines below `rules:`) over instant values at second 100; gives the outcomes and the alerts.
+    fn evaluate_with(alerts: &mut Vec<Vec<Alert>>, rules: &str, series: &[Given<'_>], time: i64) -> Vec<Outcome> {
+        let mut source = Overlay::new(&Nothing);
+        for (name, labels, value) in series {
+            let labels = labels.iter().copied().chain([(NAME_LABEL, *name)]);
+            source.add(Arc::new(LabelSet::new(labels)), at(time).unix_millis(), *value);
+        }
+        let group = parse_rules("r.yml", &format!("groups:\n- name: g\n{rules}")).unwrap().remove(0);
+        alerts.resize(group.rules.len(), Vec::new());
+        let environment = Environment {
+            source: &source,
+            scan: &Scan::unlimited,
+            external_labels: &BTreeMap::new(),
+            external_url: "http://here",
+        };
+        evaluate_group(&group, alerts, &environment, at(time))
+    }
+
+    fn evaluate(rules: &str, series: &[Given<'_>]) -> (Vec<Outcome>, Vec<Vec<Alert>>) {
+        let mut alerts = Vec::new();
+        (evaluate_with(&mut alerts, rules, series, 100), alerts)
+    }
+
+    fn stored(outcome: &Outcome) -> Vec<String> {
+        let value = |sample: &Sample| match sample.value {
+            SampleValue::Gauge { last, .. } => last,
+            _ => f64::NAN,
+        };
+        let line =
+            |sample: &Sample| format!("{} {} @{}", sample.labels, value(sample), sample.timestamp.unix_millis() / 1000);
+        outcome.samples.iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_one_rule_records_the_next_one_sees() {
+        let rules = r#"
+  query_offset: 10s
+  rules:
+  - record: job:hits:sum
+    expr: sum by (job) (hits)
+    labels: { job: "{{ as it stands }}", zone: eu }
+  - alert: Many
+    expr: job:hits:sum > 3
+"#;
+        let rules = rules.replace("{{ as it stands }}", "all");
+        let (outcomes, alerts) = evaluate(&rules, &[("hits", &[("i", "a")], 2.0)]);
+        assert_eq!(stored(&outcomes[0]), Vec::<String>::new(), "the offset looks before the point");
+        assert_eq!(alerts[1].len(), 0);
+        let rules = rules.replace("10s", "0s");
+        let (outcomes, alerts) = evaluate(&rules, &[("hits", &[("i", "a")], 2.0), ("hits", &[("i", "b")], 2.0)]);
+        assert_eq!(stored(&outcomes[0]), [r#"job:hits:sum{job="all", zone="eu"} 4 @100"#]);
+        assert_eq!(alerts[1][0].value, 4.0);
+        let labels = r#"alertname="Many", alertstate="firing", job="all", zone="eu""#;
+        assert_eq!(stored(&outcomes[1])[0], format!("ALERTS{{{labels}}} 1 @100"));
+    }
+
+    #[test]
+    fn labels_and_texts_are_expanded_and_the_value_is_known_while_nothing_fires() {
+        let rules = r#"
+  rules:
+  - alert: Slow
+    expr: latency{job="shop"} > 0.5
+    for: 1m
+    labels: { severity: "{{ if gt $value 2.0 }}page{{ else }}warn{{ end }}", empty: "{{ $labels.nothing }}" }
+    annotations:
+      summary: "{{ $labels.instance }} takes {{ $value | humanizeDuration }} of {{ with query \"limit\" }}{{ . | first | value }}{{ end }}"
+      broken: "{{ query \"sum(\" }}"
+"#;
+        let shop = |instance, value| ("latency", [("job", "shop"), ("instance", instance)], value);
+        let series = [shop("a", 0.25), shop("b", 3.0)];
+        let series: Vec<Given<'_>> = series
+            .iter()
+            .map(|(name, labels, value)| (*name, &labels[..], *value))
+            .chain([("limit", &[][..], 7.0)])
+            .collect();
+        let (outcomes, alerts) = evaluate(rules, &series);
+        assert_eq!(outcomes[0].error, None);
+        let current: Vec<(&str, f64)> =
+            outcomes[0].current.iter().map(|current| (current.labels.get("instance"), current.value)).collect();
+        assert_eq!((current, outcomes[0].current_total), (vec![("a", 0.25), ("b", 3.0)], 2));
+        let [alert] = &alerts[0][..] else { panic!("one alert") };
+        let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(labels, ["alertname=Slow", "instance=b", "job=shop", "severity=page"]);
+        assert_eq!(alert.annotations["summary"], "b takes 3s of 7");
+        assert!(alert.annotations["broken"].starts_with("<error expanding template: query: invalid"), "{alert:?}");
+        assert_eq!((alert.state, alert.active_at), (AlertState::Pending, at(100)));
+    }
+
+    #[test]
+    fn alerts_stay_as_they_were_when_an_evaluation_fails() {
+        let mut alerts = Vec::new();
+        let rules = "  rules:\n  - alert: A\n    expr: a / on (x) b > 0\n";
+        let one: Given<'_> = ("a", &[("x", "1")], 1.0);
+        let other: Given<'_> = ("b", &[("x", "1")], 1.0);
+        let twin: Given<'_> = ("b", &[("x", "1"), ("y", "2")], 1.0);
+        evaluate_with(&mut alerts, rules, &[one, other], 100);
+        assert_eq!(alerts[0][0].state, AlertState::Firing);
+        let outcomes = evaluate_with(&mut alerts, rules, &[one, other, twin], 110);
+        assert!(outcomes[0].error.is_some());
+        assert_eq!(alerts[0][0].state, AlertState::Firing);
+        evaluate_with(&mut alerts, rules, &[], 120);
+        assert_eq!(alerts[0][0].state, AlertState::Resolved);
+    }
+
+    #[test]
+    fn limits_and_twins_are_errors_that_name_the_cause() {
+        let series: [Given<'_>; 2] = [("hits", &[("i", "a")], 1.0), ("hits", &[("i", "b")], 2.0)];
+        let check = |rules: &str, part: &str| {
+            let (outcomes, alerts) = evaluate(rules, &series);
+            let error = outcomes[0].error.clone().unwrap_or_default();
+            assert!(error.contains(part), "{rules}: {error:?}");
+            assert_eq!((outcomes[0].samples.len(), alerts[0].len()), (0, 0));
+        };
+        check("  limit: 1\n  rules:\n  - { alert: A, expr: hits }\n", "2 alerts, more than the group's limit of 1");
+        check("  limit: 1\n  rules:\n  - { record: r, expr: hits }\n", "2 series, more than the group's limit of 1");
+        check("  rules:\n  - { record: r, expr: hits, labels: { i: x } }\n", "same labels");
+        check("  rules:\n  - { alert: A, expr: hits, labels: { i: x } }\n", "same labels");
+    }
+
+    proptest! {
+        /// The left side, compared by us, gives what the engine gives for the whole expression.
+        #[test]
+        fn comparing_here_equals_comparing_in_the_engine(
+            values in proptest::collection::vec(prop_oneof![-2.0..2.0, Just(0.5), Just(f64::NAN), Just(f64::INFINITY)], 0..6),
+            operator in prop_oneof![Just(">"), Just(">="), Just("<"), Just("<="), Just("=="), Just("!=")],
+        ) {
+            let names: Vec<String> = (0..values.len()).map(|n| n.to_string()).collect();
+            let labels: Vec<[(&str, &str); 1]> = names.iter().map(|name| [("i", name.as_str())]).collect();
+            let series: Vec<Given<'_>> =
+                labels.iter().zip(&values).map(|(labels, value)| ("x", &labels[..], *value)).collect();
+            let alert = |expr: String| {
+                let (outcomes, alerts) = evaluate(&format!("  rules:\n  - {{ alert: A, expr: {expr:?} }}\n"), &series);
+                let found: Vec<(String, String)> =
+                    alerts[0].iter().map(|alert| (alert.labels["i"].clone(), alert.value.to_string())).collect();
+                (outcomes[0].error.clone(), found)
+            };
+            let here = alert(format!("x {operator} 0.5"));
+            let engine = alert(format!("(x {operator} 0.5) or (x {operator} 0.5)"));
+            prop_assert_eq!(here, engine);
+        }
+    }
+}

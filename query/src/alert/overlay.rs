@@ -52,7 +52,8 @@ impl SeriesSource for Overlay<'_> {
     }
 }
 
-fn matches(matcher: &LabelMatcher, labels: &LabelSet) -> bool {
+/// Whether the labels pass the matcher; a label that is not there has the empty value.
+pub(super) fn matches(matcher: &LabelMatcher, labels: &LabelSet) -> bool {
     let value = labels.get(&matcher.name);
     match &matcher.test {
         LabelTest::Equal(wanted) => value == wanted,

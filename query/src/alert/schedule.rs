@@ -346,3 +346,7 @@ impl Status {
         (samples, changed)
     }
 }
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -23,6 +23,8 @@ mod grammar;
 mod own_field;
 mod plan;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod tests;
 
 use taffrail_collector::model::Timestamp;
@@ -53,9 +55,13 @@ pub fn parse(text: &str) -> Result<Filter, ParseError> {
     parse_at(text, Timestamp::now())
 }
 
-/// The question in a query box, its relative times seen from `now`.
+/// The question in a query box, its relative times seen from `now`. The filter is one that the store can compile.
 pub fn parse_at(text: &str, now: Timestamp) -> Result<Filter, ParseError> {
-    plan::filter(&grammar::parse(text)?, now)
+    let filter = plan::filter(&grammar::parse(text)?, now)?;
+    match filter.compile() {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(ParseError { message: error.to_string(), column: 1 }),
+    }
 }
 
 /// The question as a tree, without asking whether its values suit their fields.

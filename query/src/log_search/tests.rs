@@ -128,6 +128,7 @@ fn errors_point_at_the_place_and_say_how_to_write_it() {
     check(&"!".repeat(400), NESTING_MAX + 2, "nest");
     check(&"a ".repeat(CLAUSES_MAX + 1), 2 * CLAUSES_MAX + 1, "1000 conditions");
     check(&"é".repeat(9_000), 8_193, "16 KiB");
+    check(&format!("{}e{}", "(a OR b ".repeat(90), ")".repeat(90)), 1, "nests deeper");
 }
 
 fn record() -> LogRecord {

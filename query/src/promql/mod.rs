@@ -23,6 +23,7 @@ use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
 
+pub(crate) use parse::parse;
 pub use parse::{format, selectors};
 pub use select::{MetricMetadata, StoreSource};
 
