@@ -11,6 +11,8 @@ import { learnServerTime } from "../time/clock";
 const intervalMs = 3000;
 /** The second answer comes sooner, since only two make a rate. */
 const secondMs = 1000;
+/** Rates are measured over this many answers, 12 s: StatsD windows close every 10 s and would show as zero and a peak. */
+const recentMax = 5;
 /** Points that Home's sparkline shows: three minutes. */
 export const ratePointsMax = 60;
 
@@ -22,7 +24,8 @@ export interface RatePoint {
 }
 
 const report = signal<IngestReport | undefined>(undefined);
-const previous = signal<IngestReport | undefined>(undefined);
+/** The answers that rates are measured over, oldest first. */
+const recent = signal<readonly IngestReport[]>([]);
 const problem = signal<Failure | undefined>(undefined);
 const points = signal<readonly RatePoint[]>([]);
 /** Records of each source when the page was opened. */
@@ -34,11 +37,11 @@ export const ratePoints = computed(() => points.value);
 /** The newest rates, or undefined until two answers are there. */
 export const currentRate = computed(() => points.value.at(-1));
 
-/** Records per second of a source between the last two answers. */
+/** Records per second of a source over the last answers. */
 export function sourceRate(key: string): number | undefined {
   const now = report.value;
-  const before = previous.value;
-  if (now === undefined || before === undefined || now.started !== before.started) return undefined;
+  const before = recent.value[0];
+  if (now === undefined || before === undefined || before === now) return undefined;
   const seconds = secondsBetween(before, now);
   const records = now.sources.find((source) => sourceKey(source) === key)?.records ?? 0;
   const earlier = before.sources.find((source) => sourceKey(source) === key)?.records ?? 0;
@@ -81,11 +84,12 @@ export function watchIngest(): void {
 function learn(next: IngestReport): void {
   learnServerTime(next.now);
   atOpening ??= new Map(next.sources.map((source) => [sourceKey(source), source.records]));
-  const before = report.peek();
   problem.value = undefined;
-  previous.value = before;
   report.value = next;
-  if (before === undefined || before.started !== next.started) return;
+  // A server that was started anew counts from zero again.
+  const sameServer = recent.peek().filter(({ started }) => started === next.started);
+  recent.value = [...sameServer, next].slice(-recentMax);
+  const before = recent.value[0] ?? next;
   const seconds = secondsBetween(before, next);
   if (seconds <= 0.2) return;
   const point = {
