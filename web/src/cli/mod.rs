@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
-//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`check`].
+//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`check`], [`demo`],
+//! [`promql_test`].
 //! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong settings (`EX_CONFIG` of sysexits.h), 130 interrupted.
@@ -16,6 +17,8 @@ use crate::config::Mistake;
 mod check;
 mod client;
 mod collect;
+mod demo;
+mod promql_test;
 mod query;
 mod serve;
 mod settings_flags;
@@ -44,6 +47,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run an agent: collect on this host, deliver to a server
     Collect(collect::CollectArguments),
+    /// Serve beside a small simulated shop, so that every page is alive
+    Demo(demo::DemoArguments),
     /// Ask for log records or, with --promql, for metrics
     Query(query::QueryArguments),
     /// Follow log records as they arrive
@@ -53,6 +58,9 @@ enum Command {
     /// Alert rules
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// PromQL without a server
+    #[command(subcommand)]
+    Promql(PromqlCommand),
     /// Print the completions of a shell
     Completions {
         /// bash, elvish, fish, powershell or zsh
@@ -68,6 +76,12 @@ enum RulesCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum PromqlCommand {
+    /// Run test scripts in Prometheus' language for them
+    Test(promql_test::PromqlTestArguments),
 }
 
 /// How a command ends when it does not end well.
@@ -131,12 +145,14 @@ pub fn run() -> ExitCode {
         None => serve::run(arguments.serve),
         Some(Command::Serve(serve)) => serve::run(serve),
         Some(Command::Collect(collect)) => collect::run(collect),
+        Some(Command::Demo(demo)) => demo::run(demo),
         Some(Command::Query(query)) => query::run(query),
         Some(Command::Tail(tail)) => tail::run(tail),
         Some(Command::Check(check)) => check::run(check),
         Some(Command::Rules(RulesCommand::Check { files })) => {
             check::rules(&files).and_then(|()| Ok(terminal::print_line(&format!("{}: good", files.join(", ")))?))
         }
+        Some(Command::Promql(PromqlCommand::Test(test))) => promql_test::run(&test),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "taffrail", &mut io::stdout());
             Ok(())

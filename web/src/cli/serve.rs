@@ -1,13 +1,17 @@
 //! `taffrail serve`: the server in the foreground, from its flags to its exit code.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
 use super::settings_flags::SettingsFlags;
 use super::terminal::{print_line, print_remark};
+use crate::config::{Override, Settings};
 use crate::reload::Reload;
 use crate::server::Server;
 use crate::{service_manager, signals};
@@ -22,14 +26,41 @@ pub struct ServeArguments {
     print_addresses: bool,
 }
 
-/// Opens, serves, waits, stops.
+/// A server to run, and how.
+#[derive(Debug)]
+pub struct Serving {
+    /// The settings file.
+    pub file: Option<PathBuf>,
+    /// What overrides it.
+    pub overrides: Vec<Override>,
+    /// Whether the addresses are printed.
+    pub print_addresses: bool,
+}
+
+/// A task that runs beside the server and ends before it.
+#[derive(Debug)]
+pub struct Companion {
+    /// Cancelled when it is to end.
+    pub stop: CancellationToken,
+    /// The task.
+    pub task: JoinHandle<()>,
+}
+
+/// Serves until a signal ends it.
 pub fn run(arguments: ServeArguments) -> Outcome {
+    let ServeArguments { settings, print_addresses } = arguments;
+    let serving = Serving { file: settings.file(), overrides: settings.overrides(), print_addresses };
+    serve(serving, |_| Ok(None))
+}
+
+/// Opens, serves, waits, stops; `beside` may start a companion once the server is ready.
+pub fn serve(serving: Serving, beside: impl FnOnce(&Server) -> anyhow::Result<Option<Companion>>) -> Outcome {
     start_logging();
-    let (settings, layers) = arguments.settings.load()?;
+    let (settings, layers) = Settings::load(serving.file.as_deref(), serving.overrides.clone())?;
     for warning in layers.warnings() {
         tracing::warn!("{warning}");
     }
-    let reload = Reload::new(arguments.settings.file(), arguments.settings.overrides(), layers);
+    let reload = Reload::new(serving.file, serving.overrides, layers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let bar = replay_bar();
@@ -42,11 +73,17 @@ pub fn run(arguments: ServeArguments) -> Outcome {
         })
         .await?;
         bar.finish_and_clear();
-        announce(&server, arguments.print_addresses)?;
+        let companion = beside(&server)?;
+        announce(&server, serving.print_addresses)?;
         service_manager::notify(service_manager::READY);
         signals::wait_for_stop(|| server.reload().run_and_log()).await?;
         service_manager::notify(service_manager::STOPPING);
         signals::exit_at_next_interrupt();
+        if let Some(companion) = companion {
+            companion.stop.cancel();
+            // A panic of its task was logged by the panic itself.
+            let _ = companion.task.await;
+        }
         server.stop().await;
         Ok(())
     })
