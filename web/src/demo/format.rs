@@ -1,6 +1,7 @@
 //! The three services' log formats, each different on purpose.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use taffrail_collector::model::Timestamp;
@@ -38,6 +39,7 @@ pub fn syslog_frame(said: &Said, at: Timestamp) -> String {
         _ => 7,
     };
     let local0 = 16;
+    let at = at.floor_to(Duration::from_micros(1)); // six decimals are the most that RFC 5424 allows
     let mut message = format!(
         "<{}>1 {at} {} {} 4711 - [opentelemetry trace_id=\"{}\" span_id=\"{}\"][shop@32473 env=\"demo\"] level={} msg=\"{}\"",
         local0 * 8 + code,
@@ -61,6 +63,7 @@ pub fn syslog_frame(said: &Said, at: Timestamp) -> String {
 
 /// A line as log4j writes it, and the stack trace below it: `payment`'s log file. Line ends included.
 pub fn log4j_lines(said: &Said, at: Timestamp) -> String {
+    let at = at.floor_to(Duration::from_millis(1)); // log4j knows no finer time
     let time = at.to_string().replace('T', " ").replace('.', ",");
     let thread = said.span_id.bits() % 8;
     let mut lines = format!(
@@ -79,9 +82,10 @@ pub fn log4j_lines(said: &Said, at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Arc;
 
-    use taffrail_collector::model::{SpanId, TraceId};
+    use taffrail_collector::enrich::{Enricher, ReceivedLine};
+    use taffrail_collector::model::{Resource, Severity, SpanId, TraceId};
 
     use super::*;
     use crate::demo::speech::Service;
@@ -117,5 +121,22 @@ mod tests {
             log4j_lines(&Said { below: "at x", ..said() }, at),
             "1970-01-01 00:00:01,500Z WARN  [charge-2] shop.payment.PaymentService - order not paid traceparent=00-000000000000000000000000000000a1-00000000000000b2-01\nat x\n"
         );
+    }
+
+    #[test]
+    fn a_line_of_the_log_file_says_its_time_level_and_trace() {
+        let at = Timestamp::from_unix_nanos(1_795_253_966_317_838_853);
+        let line = log4j_lines(&said(), at);
+        let record = Enricher::default().enrich(ReceivedLine {
+            bytes: line.trim_end().as_bytes(),
+            arrival: Timestamp::EPOCH,
+            resource: &Arc::new(Resource::default()),
+            timestamp: None,
+            severity: None,
+            attributes: Vec::new(),
+            truncated: false,
+        });
+        assert_eq!(record.timestamp, Timestamp::from_unix_millis(1_795_253_966_317));
+        assert_eq!((record.severity, record.trace_id), (Severity::WARN, Some(said().trace_id)));
     }
 }
