@@ -115,9 +115,12 @@ fn rule_state(alerts: &[Alert]) -> &'static str {
     ["firing", "pending"].into_iter().find(|word| words.contains(word)).unwrap_or("inactive")
 }
 
-/// Of several values the one nearest to firing: the greatest before `>`, the least before `<`, else the first.
+/// Of several values the one nearest to firing: the greatest before `>`, the least before `<`, else the first. Between a
+/// restart and the first evaluation the values are those that the alerts had before.
 fn current_value(alerting: &AlertingSnapshot) -> Option<f64> {
-    let values = alerting.current.iter().map(|current| current.value).filter(|value| value.is_finite());
+    let of_alerts = alerting.alerts.iter().filter(|alert| state_word(alert.state).is_some()).map(|alert| alert.value);
+    let before = if alerting.current.is_empty() { of_alerts.collect() } else { Vec::new() };
+    let values = alerting.current.iter().map(|current| current.value).chain(before).filter(|value| value.is_finite());
     match alerting.comparison.as_ref().map(|comparison| comparison.operator) {
         Some(">" | ">=") => values.reduce(f64::max),
         Some("<" | "<=") => values.reduce(f64::min),
@@ -154,6 +157,10 @@ groups:
         for: 10m
 ";
 
+    fn firing(world: &World) -> AlertingSnapshot {
+        world.app.alerts.snapshot()[0].rules[1].alerting.clone().unwrap()
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn rules_tell_their_state_and_the_value_they_look_at() {
         let world = World::with_rules(RULES).await;
@@ -175,6 +182,9 @@ groups:
         assert_eq!((&alert["annotations"]["summary"], &alert["value"]), (&json!("it is 7"), &json!("7")));
         assert_eq!((&rules[2]["state"], &rules[2]["alerts"]), (&json!("inactive"), &json!([])));
         assert_eq!((&rules[2]["duration"], &rules[2]["currentValue"]), (&json!(600.0), &json!(7.0)));
+
+        let restored = AlertingSnapshot { current: Vec::new(), ..firing(&world) };
+        assert_eq!(current_value(&restored), Some(7.0));
 
         let alerts = world.get("/api/v1/alerts").await;
         assert_eq!(alerts["data"]["alerts"].as_array().unwrap().len(), 1);
