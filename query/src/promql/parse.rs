@@ -12,8 +12,9 @@ use taffrail_ingest::series_store::{LabelMatcher, LabelRegex, LabelTest};
 
 use super::PromqlError;
 
-/// Brackets and operators in an expression, at most: bounds how deep it nests, since walks over it recurse.
-const OPERATORS_MAX: usize = 1_000;
+/// Brackets and operators in an expression, at most: bounds how deep it nests, since walks over it recurse (2 MiB of stack,
+/// which the runtime's threads have, are used up by the parser's layout of some 800).
+const OPERATORS_MAX: usize = 400;
 
 /// The expression that a text stands for.
 pub fn parse(query: &str) -> Result<Expr, PromqlError> {
@@ -131,7 +132,9 @@ pub(super) fn position_of(query: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Series;
     use super::*;
+    use taffrail_ingest::Scan;
 
     #[test]
     fn what_is_no_promql_is_refused_and_nothing_panics() {
@@ -142,6 +145,37 @@ mod tests {
         {
             assert!(matches!(parse(query), Err(PromqlError::Invalid(_))), "{query:.40}");
         }
+    }
+
+    #[test]
+    fn what_nests_as_deep_as_it_may_is_evaluated_or_refused_on_a_small_stack() {
+        use super::super::{SeriesSource, instant};
+        struct Nothing;
+        impl SeriesSource for Nothing {
+            fn select(&self, _: &[LabelMatcher], _: i64, _: i64, _: &Scan) -> Result<Vec<Series>, PromqlError> {
+                Ok(Vec::new())
+            }
+        }
+        let most = OPERATORS_MAX - 2;
+        let queries = [
+            format!("{}1{}", "(".repeat(most), ")".repeat(most)),
+            format!("{}x", "-".repeat(most)),
+            vec!["x"; most].join(" or "),
+            vec!["x"; most].join(" + "),
+            format!("{}x{}", "abs(".repeat(most / 2), ")".repeat(most / 2)),
+            format!("{}x{}", "max_over_time(".repeat(most / 2), "[1m:1s])".repeat(most / 2)),
+            format!("{}1", "2 ^ ".repeat(most)),
+        ];
+        let evaluate = move || {
+            for query in &queries {
+                let time = taffrail_collector::model::Timestamp::from_unix_seconds(1_700_000_000);
+                let _ = instant(query, time, &Nothing, &Scan::unlimited());
+                let _ = format(query);
+                let _ = selectors(query);
+            }
+        };
+        // As much as a thread of the runtime has.
+        std::thread::Builder::new().stack_size(2 << 20).spawn(evaluate).unwrap().join().unwrap();
     }
 
     #[test]

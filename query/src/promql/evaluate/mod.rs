@@ -237,3 +237,6 @@ impl<'a> Evaluator<'a> {
         (self.start_ms, self.end_ms)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! `rate`, `increase`, `delta` (extrapolated to the window's ends), `irate`, `idelta` (the last two points), `resets`,
 //! `changes`.
 //!
-//! A counter that falls has started again from zero. What was lost to such resets is summed once over all points, so that a
-//! window costs the same however long it is.
+//! A counter that falls has started again from zero. Where it did is worked out once over all points, so that a window costs
+//! as much as there are resets in it, however long it is.
 
 use super::super::PromqlError;
 use super::{Arguments, RangeVector, Value};
@@ -33,56 +33,50 @@ fn windows(
 fn extrapolated(arguments: &Arguments<'_, '_>, counter: bool, per_second: bool) -> Result<Value, PromqlError> {
     let range = arguments.range_vector(0)?;
     arguments.fold_windows(&range, false, |points| {
-        let lost = if counter { lost_to_resets(points) } else { Vec::new() };
+        let resets = if counter { resets(points) } else { Vec::new() };
         let range = &range;
         move |step: usize, window: &[(i64, f64)], from: usize| {
-            let lost = if counter { lost[from + window.len() - 1] - lost[from] } else { 0.0 };
-            extrapolate(window, lost, range, step, counter, per_second)
+            let [first, .., last] = window else { return None };
+            let inside = &resets[resets.partition_point(|reset| reset.0 <= from)..];
+            let inside = inside.iter().take_while(|reset| reset.0 < from + window.len());
+            let change = inside.fold(last.1 - first.1, |change, reset| change + reset.1);
+            Some(extrapolate(window, change, range, step, counter, per_second))
         }
     })
 }
 
-/// For each point what all resets up to it took away.
-fn lost_to_resets(points: &[(i64, f64)]) -> Vec<f64> {
-    let mut lost = 0.0;
-    let mut before = f64::NEG_INFINITY;
-    let until = points.iter().map(|&(_, value)| {
-        if value < before {
-            lost += before;
-        }
-        before = value;
-        lost
-    });
-    until.collect()
+/// Where a counter fell, and from what value.
+fn resets(points: &[(i64, f64)]) -> Vec<(usize, f64)> {
+    let pairs = points.windows(2).enumerate();
+    pairs.filter(|(_, pair)| pair[1].1 < pair[0].1).map(|(at, pair)| (at + 1, pair[0].1)).collect()
 }
 
-/// The change over the window, extrapolated to its ends where points reach near them: at most 1.1 average distances away,
+/// The change over a window of at least two points, extrapolated to its ends where points reach near them: at most 1.1 average distances away,
 /// else half a distance; and a counter never to below zero (`promql/functions.go`, `extrapolatedRate`).
 fn extrapolate(
     window: &[(i64, f64)],
-    lost: f64,
+    change: f64,
     range: &RangeVector,
     step: usize,
     counter: bool,
     per_second: bool,
-) -> Option<f64> {
-    let [first, .., last] = window else { return None };
-    let change = last.1 - first.1 + lost;
+) -> f64 {
+    let (first, last) = (window[0], window[window.len() - 1]);
     let end = range.ends_ms[step];
     let start = end.saturating_sub(range.range_ms);
-    let sampled = (last.0 - first.0) as f64 / 1000.0;
+    let sampled = last.0.saturating_sub(first.0) as f64 / 1000.0;
     let distance = sampled / (window.len() - 1) as f64;
     let near = |gap: f64| if gap >= distance * 1.1 { distance / 2.0 } else { gap };
-    let mut to_start = near((first.0 - start) as f64 / 1000.0);
+    let mut to_start = near(first.0.saturating_sub(start) as f64 / 1000.0);
     if counter && change > 0.0 && first.1 >= 0.0 {
         to_start = to_start.min(sampled * (first.1 / change));
     }
-    let to_end = near((end - last.0) as f64 / 1000.0);
+    let to_end = near(end.saturating_sub(last.0) as f64 / 1000.0);
     let mut factor = (sampled + to_start + to_end) / sampled;
     if per_second {
         factor /= range.range_ms as f64 / 1000.0;
     }
-    Some(change * factor)
+    change * factor
 }
 
 fn last_two(window: &[(i64, f64)], rate: bool) -> Option<f64> {

@@ -14,6 +14,24 @@ const WRITTEN_DOWN: [(&str, usize, usize, usize); 6] = [
     ("selectors.test", 31, 0, 0),
 ];
 
+/// Our own scripts, for what those files do not ask.
+const OWN: [(&str, &str); 3] = [
+    ("counters", include_str!("scripts/counters.test")),
+    ("windows", include_str!("scripts/windows.test")),
+    ("values", include_str!("scripts/values.test")),
+];
+
+#[test]
+fn our_own_scripts_pass() {
+    for (name, text) in OWN {
+        let report = run_script(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(report.passed > 10);
+        let failures: Vec<String> =
+            report.failures.iter().map(|f| format!("{name}:{}: {}\n    {}", f.line, f.query, f.reason)).collect();
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+}
+
 /// The directory of shared test material: `TAFFRAIL_SHARED`, or `shared` beside the repository.
 fn scripts() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
