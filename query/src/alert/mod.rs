@@ -3,7 +3,8 @@
 //! Reading order: [`rule`] (what a file says), `rule_yaml` (its text), [`comparison`] (the number a rule compares with),
 //! [`template`] (labels and annotations), [`state`] (an alert's life), [`evaluate`] (one evaluation, pure), `overlay`
 //! (what was recorded a moment ago), [`rule_files`] (files that change), [`saved_state`] (what survives a restart),
-//! [`snapshot`] (how everything stands), [`schedule`] (everything on its time).
+//! `status` (what
+//! evaluations gave so far), [`snapshot`] (how everything stands), [`schedule`] (everything on its time).
 //!
 //! Who tells people about alerts lives in the web room: it watches [`schedule::Manager::changes`] and reads
 //! [`schedule::Manager::alerts`].
@@ -18,4 +19,5 @@ pub mod saved_state;
 pub mod schedule;
 pub mod snapshot;
 pub mod state;
+mod status;
 pub mod template;

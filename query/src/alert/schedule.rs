@@ -5,7 +5,7 @@
 //! that groups spread out and a restart goes on in the same rhythm. An evaluation that is late because the one before took
 //! too long is left out and counted, as in Prometheus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,9 @@ use super::evaluate::{Environment, Outcome, evaluate_group};
 use super::rule::{Group, Problem};
 use super::rule_files::{RuleFiles, stamps};
 use super::saved_state::{SavedState, StateStore};
-use super::snapshot::{GroupSnapshot, NamedAlert, RuleStatus, Status};
+use super::snapshot::{GroupSnapshot, NamedAlert};
 use super::state::Alert;
+use super::status::{Status, ended};
 use crate::promql::SeriesSource;
 
 /// How often the files are looked at for changes.
@@ -186,10 +187,25 @@ impl Inner {
             };
             loaded.groups.push(running);
         }
-        before.iter().for_each(|running| running.stop.cancel());
+        let mut orphans = HashSet::new();
+        for old in before {
+            old.stop.cancel();
+            let stored = old.status.lock().stored();
+            let same_name = |new: &&Running| new.group.file == old.group.file && new.group.name == old.group.name;
+            match loaded.groups.iter().find(same_name) {
+                Some(new) => new.status.lock().inherit(stored),
+                None => orphans.extend(stored),
+            }
+        }
         loaded.files = files;
         loaded.problems.clear();
         drop(loaded);
+        let (outlet, stop) = (self.outlet.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            if let Err(reason) = deliver(&outlet, ended(orphans, Timestamp::now()).collect(), &stop).await {
+                warn!("series of rules that are gone could not be ended: {reason}");
+            }
+        });
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -242,7 +258,7 @@ async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Statu
             move || {
                 let mut alerts = status.lock().all_alerts();
                 let outcomes = inner.evaluate(&group, &mut alerts, due);
-                let (samples, changed) = status.lock().finish(alerts, outcomes, due);
+                let (samples, changed) = status.lock().finish(&group, alerts, outcomes, due);
                 if changed {
                     inner.store.save(&inner.current_state().to_document());
                 }
@@ -328,23 +344,6 @@ fn look_again(inner: &Arc<Inner>) {
     }
     // What is wrong is kept for `problems`, and logged once.
     let _ = inner.take(read.and_then(|files| files.parse().map(|groups| (files, groups))));
-}
-
-impl Status {
-    /// Takes an evaluation's results: the series to store, and whether the saved state must be written again.
-    fn finish(&mut self, alerts: Vec<Vec<Alert>>, outcomes: Vec<Outcome>, time: Timestamp) -> (Vec<Sample>, bool) {
-        let mut samples = Vec::new();
-        let mut changed = false;
-        self.last_evaluation = Some(time);
-        self.iterations += 1;
-        self.duration = outcomes.iter().map(|outcome| outcome.duration).sum();
-        for ((rule, alerts), mut outcome) in self.rules.iter_mut().zip(alerts).zip(outcomes) {
-            samples.append(&mut outcome.samples);
-            changed |= !RuleStatus::same_lives(&rule.alerts, &alerts);
-            rule.take(alerts, outcome);
-        }
-        (samples, changed)
-    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use taffrail_collector::delivery::{self, Outcome};
-use taffrail_collector::model::LabelSet;
+use taffrail_collector::model::{LabelSet, SampleValue};
 use taffrail_ingest::series_store::LabelMatcher;
 
 use super::*;
 use crate::alert::overlay::matches;
 use crate::alert::state::AlertState;
-use crate::promql::{PromqlError, Series};
+use crate::promql::{PromqlError, STALE, Series};
 
 /// One series `x` whose value now can be set; none while it is unset.
 #[derive(Default)]
@@ -56,7 +56,12 @@ impl World {
         let sink = stored.clone();
         tokio::spawn(async move {
             while let Some(delivery) = batches.recv().await {
-                sink.lock().extend(delivery.batch.samples.iter().map(|sample| sample.labels.to_string()));
+                let stale = |sample: &Sample| match sample.value {
+                    SampleValue::Gauge { last, .. } if last.to_bits() == STALE.to_bits() => " ends",
+                    _ => "",
+                };
+                let line = |sample: &Sample| format!("{}{}", sample.labels, stale(sample));
+                sink.lock().extend(delivery.batch.samples.iter().map(line));
                 delivery.receipt.answer(Outcome::Stored { acked_through: None });
             }
         });
@@ -112,6 +117,8 @@ async fn alerts_fire_are_stored_and_go_on_after_a_restart() {
     let firing = r#"ALERTS{alertname="High", alertstate="firing", i="a"}"#;
     wait_until("stored series", || world.stored.lock().iter().any(|labels| labels == firing)).await;
     assert!(world.stored.lock().iter().any(|labels| labels == r#"y{i="a"}"#));
+    let pending = r#"ALERTS{alertname="High", alertstate="pending", i="a"} ends"#;
+    assert!(world.stored.lock().iter().any(|line| line == pending), "{:?}", world.stored.lock());
     let group = &manager.snapshot()[0];
     assert!(group.iterations > 0 && group.rules.iter().all(|rule| rule.health == "ok"), "{group:?}");
     stop.cancel();
@@ -147,11 +154,15 @@ async fn a_changed_file_is_taken_up_and_a_bad_one_changes_nothing() {
     std::fs::write(&world.file, changed).unwrap();
     wait_until("the new rules", || manager.snapshot()[0].rules.len() == 1).await;
     assert_eq!(manager.problems(), []);
+    let end = r#"y{i="a"} ends"#;
+    wait_until("the end of what is recorded no more", || world.stored.lock().iter().any(|line| line == end)).await;
     assert_eq!(states(&manager), [(AlertState::Firing, since)]);
 
     let pattern = vec![world.file.with_file_name("*.none").display().to_string()];
     assert_eq!(manager.reload(pattern), Ok(0));
     assert_eq!(manager.snapshot().len(), 0);
+    let end = r#"ALERTS_FOR_STATE{alertname="High", i="a"} ends"#;
+    wait_until("the end of the group's series", || world.stored.lock().iter().any(|line| line == end)).await;
     assert!(manager.reload(vec!["/nowhere/rules.yml".to_owned()]).is_err());
     stop.cancel();
     manager.stopped().await;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use taffrail_collector::model::Timestamp;
 
 use super::comparison::Comparison;
-use super::evaluate::{CurrentValue, Outcome};
-use super::rule::{Action, Group};
+use super::evaluate::CurrentValue;
 use super::state::{Alert, Labels};
 
 /// How a group stands.
@@ -87,115 +86,4 @@ pub struct NamedAlert {
     pub expr: String,
     /// The alert.
     pub alert: Alert,
-}
-
-/// A group's results so far.
-#[derive(Debug)]
-pub(super) struct Status {
-    pub rules: Vec<RuleStatus>,
-    pub last_evaluation: Option<Timestamp>,
-    pub duration: Duration,
-    pub iterations: u64,
-    pub missed: u64,
-}
-
-/// A rule's results so far.
-#[derive(Debug, Default)]
-pub(super) struct RuleStatus {
-    pub alerts: Vec<Alert>,
-    current: Vec<CurrentValue>,
-    current_total: usize,
-    error: Option<String>,
-    duration: Duration,
-}
-
-impl Status {
-    pub(super) fn new(alerts: Vec<Vec<Alert>>) -> Status {
-        let rules = alerts.into_iter().map(|alerts| RuleStatus { alerts, ..RuleStatus::default() }).collect();
-        Status { rules, last_evaluation: None, duration: Duration::ZERO, iterations: 0, missed: 0 }
-    }
-
-    pub(super) fn all_alerts(&self) -> Vec<Vec<Alert>> {
-        self.rules.iter().map(|rule| rule.alerts.clone()).collect()
-    }
-
-    /// Notes what went wrong with the group as a whole.
-    pub(super) fn fail(&mut self, reason: &str) {
-        for rule in &mut self.rules {
-            rule.error.get_or_insert_with(|| reason.to_owned());
-        }
-    }
-
-    pub(super) fn alerts(&self, group: &Group) -> Vec<NamedAlert> {
-        let rules = group.rules.iter().zip(&self.rules);
-        rules
-            .flat_map(|(rule, status)| {
-                status.alerts.iter().map(|alert| NamedAlert {
-                    file: group.file.clone(),
-                    group: group.name.clone(),
-                    rule: rule.name.clone(),
-                    expr: rule.expr.clone(),
-                    alert: alert.clone(),
-                })
-            })
-            .collect()
-    }
-
-    pub(super) fn snapshot(&self, group: &Group, default_interval: Duration) -> GroupSnapshot {
-        let rules = group.rules.iter().zip(&self.rules).map(|(rule, status)| RuleSnapshot {
-            name: rule.name.clone(),
-            expr: rule.expr.clone(),
-            labels: rule.labels.iter().map(|(name, text)| (name.clone(), text.to_string())).collect(),
-            alerting: match &rule.action {
-                Action::Record => None,
-                Action::Alert { hold, keep_firing, annotations } => Some(AlertingSnapshot {
-                    hold: *hold,
-                    keep_firing: *keep_firing,
-                    annotations: annotations.iter().map(|(name, text)| (name.clone(), text.to_string())).collect(),
-                    alerts: status.alerts.clone(),
-                    comparison: rule.comparison.clone(),
-                    current: status.current.clone(),
-                    current_total: status.current_total,
-                }),
-            },
-            line: rule.line,
-            health: match (&status.error, self.iterations) {
-                (Some(_), _) => "err",
-                (None, 0) => "unknown",
-                (None, _) => "ok",
-            },
-            last_error: status.error.clone(),
-            last_evaluation: self.last_evaluation,
-            duration: status.duration,
-        });
-        GroupSnapshot {
-            file: group.file.clone(),
-            name: group.name.clone(),
-            interval: group.interval.unwrap_or(default_interval),
-            limit: group.limit,
-            last_evaluation: self.last_evaluation,
-            duration: self.duration,
-            iterations: self.iterations,
-            missed: self.missed,
-            rules: rules.collect(),
-        }
-    }
-}
-
-impl RuleStatus {
-    pub(super) fn take(&mut self, alerts: Vec<Alert>, outcome: Outcome) {
-        self.alerts = alerts;
-        self.error = outcome.error;
-        self.duration = outcome.duration;
-        if self.error.is_none() {
-            self.current = outcome.current;
-            self.current_total = outcome.current_total;
-        }
-    }
-
-    /// Whether two lists of alerts are the same but for values and texts.
-    pub(super) fn same_lives(a: &[Alert], b: &[Alert]) -> bool {
-        let life = |alert: &Alert| (alert.state, alert.active_at, alert.fired_at, alert.resolved_at, alert.kept_since);
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| life(a) == life(b) && a.labels == b.labels)
-    }
 }
