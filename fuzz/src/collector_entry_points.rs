@@ -1,0 +1,223 @@
+//! Everything in the collector room that reads bytes from outside: any bytes may come, and nothing may panic.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use taffrail_collector::enrich::{Enricher, Parse, ReceivedLine, Zone};
+use taffrail_collector::file_system::{Append, FileSystem};
+use taffrail_collector::frame::{self, FrameError, HEADER_BYTES};
+use taffrail_collector::journal::{JournalConfig, JournalReader, JournalWriter};
+use taffrail_collector::model::{Batch, LogRecord, Resource, Severity, Timestamp, Value};
+use taffrail_collector::simulated_file_system::SimulatedFileSystem;
+use taffrail_collector::source::{Tallies, json_lines, statsd, syslog};
+
+const ARRIVAL: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+
+/// Bytes as a frame; and as the body of one with sound checksums, since those keep random bytes away from the decoder.
+pub fn frame(bytes: &[u8]) {
+    check_frame(bytes);
+    if let Some((counts, raw)) = bytes.split_first_chunk::<3>() {
+        check_frame(&sealed(counts.map(u32::from), raw));
+    }
+}
+
+fn check_frame(bytes: &[u8]) {
+    match frame::decode(bytes) {
+        Ok((batch, length)) => {
+            assert!(length <= bytes.len());
+            let mut again = Vec::new();
+            frame::encode(&batch, &mut again).expect("what was within the limits still is");
+            let (decoded, _) = frame::decode(&again).expect("what we write we read");
+            assert_eq!(decoded.len(), batch.len());
+        }
+        Err(FrameError::Incomplete { needed, found }) => assert!(needed > found),
+        Err(_) => {}
+    }
+}
+
+/// A frame around a raw body: records, samples, checkpoints; as drawn in `frame/mod.rs`.
+fn sealed(counts: [u32; 3], raw: &[u8]) -> Vec<u8> {
+    let body = zstd::bulk::compress(raw, 1).expect("zstd compresses anything");
+    let mut frame = vec![0; HEADER_BYTES];
+    frame[..5].copy_from_slice(b"TFRM\x01");
+    let words = [
+        counts[0],
+        counts[1],
+        counts[2],
+        u32::try_from(raw.len()).expect("inputs are small"),
+        u32::try_from(body.len()).expect("inputs are small"),
+        crc32c::crc32c(&body),
+    ];
+    for (at, word) in words.into_iter().enumerate() {
+        frame[44 + 4 * at..48 + 4 * at].copy_from_slice(&word.to_le_bytes());
+    }
+    let crc = crc32c::crc32c(&frame[..68]);
+    frame[68..72].copy_from_slice(&crc.to_le_bytes());
+    frame.extend(body);
+    frame
+}
+
+/// Bytes as a journal's only segment: read, recovered, written on, read again.
+pub fn journal(bytes: &[u8]) {
+    let disk = SimulatedFileSystem::new(1);
+    let directory = Path::new("/journal");
+    let path = directory.join("00000000000000000000.tfj");
+    let mut file = disk.create(&path).expect("the disk is empty");
+    file.append(bytes).expect("the disk has no end");
+    let read = || {
+        let mut reader = JournalReader::open(disk.clone(), directory, 0)?;
+        let mut records = Vec::new();
+        while let Some(record) = reader.next_record()? {
+            records.push(record);
+        }
+        Ok::<_, taffrail_collector::journal::JournalError>(records)
+    };
+    let config = JournalConfig { directory: PathBuf::from(directory), segment_bytes_max: 1000 };
+    // A segment of a newer release is refused by both, and nothing else is.
+    let (Ok(before), Ok(mut journal)) = (read(), JournalWriter::open(disk.clone(), config, 0)) else {
+        return assert!(read().is_err());
+    };
+    assert!(before.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    if journal.next_seq() < u64::MAX - 1 {
+        journal.append(1, b"goes on").expect("the disk is sound");
+        journal.sync().expect("the disk is sound");
+        let after = read().expect("it was read before");
+        assert_eq!(after[..before.len()], before);
+        assert_eq!(after.len(), before.len() + 1);
+    }
+}
+
+/// Bytes as a packet of StatsD lines, up to the windows they give.
+pub fn statsd(bytes: &[u8]) {
+    let tallies = Tallies::default();
+    let intake = statsd::intake::Intake::new(statsd_settings(), Arc::default());
+    intake.take(bytes, &tallies.of("statsd", "fuzz"));
+    for line in bytes.split(|&byte| byte == b'\n') {
+        if let Ok(line) = str::from_utf8(line) {
+            let _ = statsd::event::parse(line, ARRIVAL, &Arc::default());
+        }
+    }
+}
+
+fn statsd_settings() -> statsd::aggregate::Settings {
+    statsd::aggregate::Settings {
+        interval: Duration::from_secs(10),
+        signed_is_delta: true,
+        series_max: 50,
+        gauge_ttl: Duration::from_secs(60),
+        host: "web-1".into(),
+    }
+}
+
+/// Bytes as one datagram, and as a stream that comes in pieces.
+pub fn syslog(bytes: &[u8]) {
+    let check = |message: &[u8]| {
+        let parsed = syslog::parse(message, &Zone::UTC, ARRIVAL);
+        assert!(parsed.text.len() <= message.len());
+    };
+    check(bytes);
+    let mut framer = syslog::Framer::new(64);
+    for piece in bytes.chunks(7) {
+        framer.push(piece);
+        while let Some(frame) = framer.next() {
+            check(frame.bytes);
+        }
+    }
+    while let Some(frame) = framer.finish() {
+        check(frame.bytes);
+    }
+}
+
+/// Bytes as the body of `POST /api/v1/logs`, plain or compressed.
+pub fn json_lines(bytes: &[u8]) {
+    let resource = Arc::new(Resource::default());
+    for encoding in ["", "gzip", "zstd"] {
+        let Ok(decoded) = json_lines::body::decoded(bytes, encoding, 1 << 20) else { continue };
+        let body = decoded.as_deref().unwrap_or(bytes);
+        let parsed = json_lines::parse(body, &mut Enricher::default(), &resource, ARRIVAL, 1 << 16);
+        check_records(parsed.logs);
+    }
+}
+
+/// Bytes as lines of a file, in every way of reading them.
+pub fn enrich(bytes: &[u8]) {
+    let resource = Arc::new(Resource::default());
+    for parse in [Parse::Auto, Parse::Json, Parse::Logfmt, Parse::None] {
+        let mut enricher = Enricher::new(Zone::UTC).with_parse(parse);
+        let lines = bytes.split(|&byte| byte == b'\n');
+        check_records(lines.map(|line| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource))).collect());
+    }
+}
+
+/// Whatever a source makes, a frame can hold.
+fn check_records(logs: Vec<LogRecord>) {
+    let count = logs.len();
+    let mut frame = Vec::new();
+    frame::encode(&Batch { logs, ..Batch::local() }, &mut frame).expect("a small input gives a small batch");
+    assert_eq!(frame::decode(&frame).expect("what we write we read").0.logs.len(), count);
+}
+
+/// Good inputs of each entry point, to start from.
+pub fn seeds(entry_point: &str) -> Vec<Vec<u8>> {
+    let texts: &[&str] = match entry_point {
+        "frame" => return vec![frame_seed(), raw_seed()],
+        "journal" => return vec![journal_seed()],
+        "statsd" => &[
+            "web.hits:1|c|@0.1|#env:prod,host:a\nweb.time:12.5:13|ms\nusers:alice|s\ntemp:-3|g\nload:+2|g",
+            "_e{5,4}:title|text|t:warning|#k:v\n_sc|db|1|m:down\na;k=v:1|d|#trace_id:4bf92f3577b34da6a3ce929d0e0e4736",
+        ],
+        "syslog" => &[
+            "<34>1 2026-10-11T22:14:15.003Z host su - ID47 [ex@1 iut=\"3\" a=\"q\\\"\"] \u{feff}'su root' failed",
+            "<13>Oct 11 22:14:15 host app[12]: hello\n23 <13>Oct  1 02:14:15 a b\n<1>x",
+        ],
+        "json_lines" => &[
+            "{\"time\":\"2026-01-01T00:00:00Z\",\"level\":\"warn\",\"msg\":\"a\",\"a\":{\"b\":[1,2.5,null,{\"c\":true}]}}\n{\"msg\":\"\\ud83d\\ude00\"}",
+            "[{\"message\":\"x\",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"},{\"ts\":1790000000123}]",
+        ],
+        _ => &[
+            "2026-01-01 10:00:00,123 ERROR [main] traceparent=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 died",
+            "level=info msg=\"a \\\"b\\\"\" dur=1.5ms ok=true trace_id=1\n{\"level\":\"E\",\"msg\":\"x\",\"dd.trace_id\":\"123\"}",
+            "10.0.0.1 - - [10/Oct/2026:13:55:36 +0200] \"GET / HTTP/1.1\" 200 2326\nE0102 03:04:05.678 1 a.go:1] text",
+        ],
+    };
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+fn frame_seed() -> Vec<u8> {
+    let resource = Arc::new(Resource { host: "web-1".into(), service: "shop".into(), attributes: Vec::new() });
+    let record = |n: i64| LogRecord {
+        timestamp: ARRIVAL,
+        observed_timestamp: ARRIVAL,
+        severity: Severity::WARN,
+        severity_text: "WARN".to_owned(),
+        body: format!("order {n} failed"),
+        trace_id: taffrail_collector::model::TraceId::new(7),
+        span_id: None,
+        resource: Arc::clone(&resource),
+        attributes: vec![
+            ("n".into(), Value::Int(n)),
+            ("list".into(), Value::Array(vec![Value::Null, Value::from("x")])),
+        ],
+    };
+    let batch = Batch { logs: (0..3).map(record).collect(), ..Batch::local() };
+    let mut frame = Vec::new();
+    frame::encode(&batch, &mut frame).expect("a small batch");
+    frame
+}
+
+/// The body of [`frame_seed`], as [`frame`] takes it: three counts and the raw bytes.
+fn raw_seed() -> Vec<u8> {
+    let raw = zstd::bulk::decompress(&frame_seed()[HEADER_BYTES..], 1 << 20).expect("we compressed it");
+    [&[3, 0, 0][..], &raw].concat()
+}
+
+fn journal_seed() -> Vec<u8> {
+    let (disk, directory) = (SimulatedFileSystem::new(1), PathBuf::from("/journal"));
+    let config = JournalConfig { directory: directory.clone(), segment_bytes_max: u64::MAX };
+    let mut journal = JournalWriter::open(disk.clone(), config, 0).expect("an empty disk");
+    for n in 0..5u8 {
+        journal.append(u32::from(n), &vec![n; usize::from(n) * 9]).expect("the disk is sound");
+    }
+    disk.read(&directory.join("00000000000000000000.tfj")).expect("it was written just now")
+}
