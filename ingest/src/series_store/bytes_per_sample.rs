@@ -1,5 +1,5 @@
 //! How many bytes a window takes on disk, on the mix of series that the comparison with other stores was made with
-//! (Gorilla 1.2–7, VictoriaMetrics-like 0.5–2.5 bytes, see README). Everything of a block counts: times, labels, checksums.
+//! (Gorilla takes 1.2–7 bytes there, VictoriaMetrics' way 0.5–2.5). Everything of a block counts: times, labels, checksums.
 //! Run with `--nocapture` to see the table.
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A run (one series' values) whose every value `v` is bit for bit `m ÷ 10^e` for an integer `m` and one small `e` is
-//! kept as the integers `m`: that is what measurements mostly are, and what compresses (reference: VictoriaMetrics keeps
+//! kept as the integers `m`: that is what measurements mostly are, and what compresses (VictoriaMetrics keeps
 //! floats so; the gain over XOR is the factor 2–5). The others stay binary64.
 
 use pco::standalone::{simple_compress, simple_decompress_into};

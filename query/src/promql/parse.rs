@@ -106,7 +106,6 @@ fn operators(query: &str) -> usize {
             None => match byte {
                 b'"' | b'\'' | b'`' => quote = Some(byte),
                 b'(' | b'[' | b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>' => count += 1,
-                b' ' | b'\n' | b'\t' => {}
                 _ => {}
             },
         }
@@ -116,7 +115,7 @@ fn operators(query: &str) -> usize {
     count + words.iter().map(|word| query.matches(word).count()).sum::<usize>()
 }
 
-/// Where the `nth` call of `name` stands in the text, as `line:column`, both from 1 (for annotations).
+/// Where the word `name` first stands in the text, as `line:column`, both from 1 (for annotations).
 pub(super) fn position_of(query: &str, name: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' || c == '.';
     let found = query

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use promql_parser::parser::token::{T_BOTTOMK, T_LIMITK, T_TOPK, TokenId};
+use promql_parser::parser::token::{T_BOTTOMK, T_TOPK, TokenId};
 use taffrail_collector::model::LabelSet;
 
 use super::aggregate::Group;
@@ -58,7 +58,6 @@ pub(super) fn pick(
     if steps == 1 {
         return order.into_iter().map(|member| series[member].clone()).collect();
     }
-    debug_assert!(operator != T_LIMITK || matches!(wanted, Wanted::Count(_)), "limitk counts");
     series.retain(|series| series.values.iter().any(|&value| !is_absent(value)));
     series
 }

@@ -18,7 +18,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of_instant(result: Result<Evaluated<Answer>, PromqlError>, _time_ms: i64) -> Outcome {
+    pub(super) fn of_instant(result: Result<Evaluated<Answer>, PromqlError>) -> Outcome {
         match result {
             Err(error) => Outcome::Failed(error.to_string()),
             Ok(Evaluated { value, warnings, infos }) => Outcome::Answered { answer: value, warnings, infos },

@@ -88,7 +88,7 @@ fn run_eval(eval: &Eval, source: &MemorySource) -> Result<(), String> {
             let outcome = instant(&eval.query, at(time_ms), source, &scan);
             let vector =
                 matches!(&outcome, Ok(evaluated) if matches!(evaluated.value, Answer::Vector(_) | Answer::Scalar(_)));
-            eval.check(Outcome::of_instant(outcome, time_ms))?;
+            eval.check(Outcome::of_instant(outcome))?;
             if vector && !eval.ordered {
                 same_in_a_range(eval, source, time_ms)?;
             }
