@@ -72,7 +72,7 @@ fn bombs_are_refused_with_the_setting_named() {
             agent().post(&server.url("/api/v1/logs")).header("content-encoding", encoding).send(&bomb[..]).unwrap();
         let text = answer.body_mut().read_to_string().unwrap();
         assert_eq!(answer.status().as_u16(), 413, "{encoding}: {text}");
-        assert!(text.contains("body_bytes_max"), "{encoding}: the answer names the setting: {text}");
+        assert!(text.contains("decompressed_bytes_max"), "{encoding}: the answer names the setting: {text}");
     }
     assert_eq!(server.post("/api/v1/logs", br#"{"message":"still here"}"#).0, 200);
 }
