@@ -4,6 +4,8 @@
 //! metric lines. All load is bounded and goes to a server of its own on loopback with a temporary directory. Figures are of
 //! one run on one machine: compare only figures of the same run.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;

@@ -51,7 +51,7 @@ fn each_room_ignores_what_it_must_not_know() {
     };
     check("collector", &["tantivy", "rusqlite", "pco"]);
     check("ingest", &["axum", "hyper", "nom"]);
-    check("query", &["axum", "hyper", "tantivy", "rusqlite", "pco", "serde_json"]);
+    check("query", &["axum", "hyper", "tantivy", "rusqlite", "pco"]);
     check("web", &["tantivy", "rusqlite", "pco"]);
 }
 
