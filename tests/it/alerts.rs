@@ -81,7 +81,7 @@ fn a_rule_fires_notifies_survives_a_restart_and_is_reloaded() {
 
     let server = Server::start_with(&data, &arguments);
     let rule = wait_for("the alert fires after the restart", || {
-        rule_of(&server, "QueueDeep").filter(|rule| rule["state"] == "firing")
+        rule_of(&server, "QueueDeep").filter(|rule| rule["state"] == "firing" && rule["health"] == "ok")
     });
     assert_eq!(rule["alerts"][0]["activeAt"], active_since, "{rule}");
     assert!(rule["currentValue"].as_f64().is_some(), "{rule}");
