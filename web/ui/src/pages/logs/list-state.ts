@@ -5,6 +5,7 @@ import type { LogRecord } from "../../api/log-record";
 import { copyText } from "../../app/clipboard";
 import { toast } from "../../app/toast";
 import type { ListHandle } from "../../list/virtual-list";
+import type { Item } from "./log-session";
 import { permalink, session, tail } from "./logs-state";
 
 export interface ListState {
@@ -16,7 +17,8 @@ export interface ListState {
   /** Keys of open rows that show the lines around them. */
   readonly withContext: Signal<ReadonlySet<string>>;
   move(by: 1 | -1): void;
-  moveToError(by: 1 | -1): void;
+  /** Selects the next error, and loads further pages to find it. */
+  moveToError(by: 1 | -1): Promise<void>;
   /** Opens or closes a row: the one given, or the selected one. */
   toggle(index?: number): void;
   toggleContext(index?: number): void;
@@ -32,6 +34,13 @@ export function useListState(handle: { current: ListHandle | null }): ListState 
 export function selectedRecord(list: ListState): LogRecord | undefined {
   const item = session.items[indexOfSelected(list)];
   return item?.kind === "record" ? item.record : undefined;
+}
+
+/** Pages that are loaded in search of the next error before the search box is the better tool. */
+const errorPagesMax = 20;
+
+function isError(item: Item | undefined): boolean {
+  return item?.kind === "record" && (item.record.level === "error" || item.record.level === "fatal");
 }
 
 function createListState(handle: { current: ListHandle | null }): ListState {
@@ -55,20 +64,21 @@ function createListState(handle: { current: ListHandle | null }): ListState {
       if (at === -1) select(handle.current?.firstVisible() ?? 0);
       else select(Math.min(session.items.length - 1, Math.max(0, at + by)));
     },
-    moveToError(by) {
+    async moveToError(by) {
+      const { generation } = session;
       const start = indexOfSelected(list);
-      for (
-        let at = start === -1 && by === -1 ? session.items.length - 1 : start + by;
-        at >= 0 && at < session.items.length;
-        at += by
-      ) {
-        const item = session.items[at];
-        if (item?.kind === "record" && (item.record.level === "error" || item.record.level === "fatal")) {
-          select(at);
-          return;
+      let at = start === -1 && by === -1 ? session.items.length - 1 : start + by;
+      for (let pages = 0; ; pages += 1) {
+        for (; at >= 0 && at < session.items.length; at += by) {
+          if (isError(session.items[at])) return select(at);
         }
+        if (by === -1 || !session.hasOlder || pages === errorPagesMax) break;
+        await session.loadOlder();
+        if (session.generation !== generation) return; // another search: where to look is no longer known
+        if (at >= session.items.length) break; // no page came
       }
-      toast(by === 1 ? "No further error among the loaded rows" : "No error before among the loaded rows");
+      const rows = session.items.length.toLocaleString();
+      toast(by === 1 ? `No further error among ${rows} rows; level:error finds those beyond` : "No error before");
     },
     toggle(index) {
       const item = session.items[index ?? indexOfSelected(list)];

@@ -169,8 +169,8 @@ function keyBindings(list: ListState) {
     { keys: "ArrowUp", does: "Row before", sameAs: "k", run: () => list.move(-1) },
     { keys: "Enter", does: "Open the row", run: () => list.toggle() },
     { keys: "Escape", does: "Close the row", run: () => list.close() },
-    { keys: "e", does: "Next error", run: () => list.moveToError(1) },
-    { keys: "E", does: "Error before", run: () => list.moveToError(-1) },
+    { keys: "e", does: "Next error", run: () => void list.moveToError(1) },
+    { keys: "E", does: "Error before", run: () => void list.moveToError(-1) },
     {
       keys: "f",
       does: "Filter for the focused field, or the row's service",
