@@ -10,6 +10,13 @@
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`browser`]: the pages in a real Chromium.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails where it stands, and prints its seed"
+)]
+
 mod alerts;
 mod bad_input;
 mod browser;

@@ -26,6 +26,7 @@ pub mod file_tail;
 pub mod host_metrics;
 pub mod journald;
 pub mod json_lines;
+mod kernel_drops;
 pub mod line_splitter;
 pub mod statsd;
 pub mod stdin;

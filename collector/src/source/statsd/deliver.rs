@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Intake, Ready};
-use super::kernel_drops::KernelDrops;
 use crate::delivery::{Outcome, Outlet};
 use crate::model::{Batch, Timestamp};
+use crate::source::kernel_drops::KernelDrops;
 use crate::source::{Tally, deliver_patiently};
 
 /// Samples in one batch. A window of more is several batches.

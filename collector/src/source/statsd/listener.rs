@@ -1,7 +1,7 @@
 //! The sockets: UDP and Unix datagrams on a thread of their own each, TCP connections as tasks.
 //!
 //! Datagrams are read, parsed and aggregated on one thread without a queue between, so that the kernel's buffer is the only
-//! place where they can be lost, and the kernel counts what it drops there ([`super::kernel_drops`]). Bytes of a TCP
+//! place where they can be lost, and the kernel counts what it drops there ([`crate::source::kernel_drops`]). Bytes of a TCP
 //! connection are cut after their last line end and handed to one thread over a bounded channel, which slows the senders
 //! down when it is full.
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`line`] (the grammar), [`trace_tags`], [`event`] (events and service checks, which become log records),
 //! [`series`] (what one series gathers), [`series_table`], [`aggregate`] (all series of a window), [`intake`] (packets to lines, and what is
-//! wrong with them), [`listener`] (the sockets), [`kernel_drops`], [`deliver`] (windows to the outlet).
+//! wrong with them), [`listener`] (the sockets), [`deliver`] (windows to the outlet).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::config::ListenAddress;
+use crate::source::kernel_drops::KernelDrops;
 use crate::source::{Running, SourceContext, StartError};
 
 pub mod aggregate;
 mod deliver;
 pub mod event;
 pub mod intake;
-mod kernel_drops;
 pub mod line;
 mod listener;
 pub mod series;
@@ -95,7 +95,7 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
     let network = config.address.address().map(|at| listener::bind(at, config.receive_buffer_bytes)).transpose()?;
     let unix = config.unix_path.as_deref().map(listener::bind_unix).transpose()?;
     let address = network.as_ref().map(|sockets| sockets.address);
-    let drops = network.as_ref().map(|sockets| kernel_drops::KernelDrops::of(&sockets.udp));
+    let drops = network.as_ref().map(|sockets| KernelDrops::of(&sockets.udp));
     let tally_of = |transport: &str| context.tallies.of(KIND, transport);
 
     let mut readers = JoinSet::new();

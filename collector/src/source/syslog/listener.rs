@@ -18,10 +18,11 @@ use tracing::{debug, info};
 
 use super::config::Config;
 use super::framing::Framer;
-use super::{kernel_drops, message};
+use super::message;
 use crate::enrich::{Enricher, ReceivedLine, cut_at_character};
 use crate::model::{LogRecord, Resource, Timestamp};
 use crate::source::feeder::{self, Ended, Feed, Portion};
+use crate::source::kernel_drops::KernelDrops;
 use crate::source::{Running, SourceContext, StartError, Tally};
 
 const KIND: &str = "syslog";
@@ -87,7 +88,7 @@ async fn run(config: Config, context: SourceContext, address: SocketAddr, udp: U
     let (udp_feed, udp_feeder) = feeder::start(&context, Arc::clone(&udp_tally));
     let (tcp_feed, tcp_feeder) = feeder::start(&context, Arc::clone(&tcp_tally));
     let reader = |tally| Reader::new(&context, tally, config.message_bytes_max);
-    let datagrams = Datagrams { socket: udp, address, reader: reader(Arc::clone(&udp_tally)), tally: udp_tally };
+    let datagrams = Datagrams { socket: udp, reader: reader(Arc::clone(&udp_tally)), tally: udp_tally };
     let connections = Connections { config: config.clone(), reader: reader(Arc::clone(&tcp_tally)), tally: tcp_tally };
     tokio::join!(datagrams.run(udp_feed, context.stop.clone()), connections.run(tcp, tcp_feed, context.stop.clone()));
     // The feeds are gone with their readers: the feeders deliver what they hold and end.
@@ -160,7 +161,6 @@ impl Reader {
 
 struct Datagrams {
     socket: UdpSocket,
-    address: SocketAddr,
     reader: Reader,
     tally: Arc<Tally>,
 }
@@ -168,7 +168,7 @@ struct Datagrams {
 impl Datagrams {
     async fn run(mut self, feed: Feed, stop: CancellationToken) {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-        let mut known_drops = 0;
+        let mut drops = KernelDrops::of(&self.socket);
         let mut drops_due = tokio::time::interval(DROPS_INTERVAL);
         loop {
             tokio::select! {
@@ -177,7 +177,7 @@ impl Datagrams {
                         return;
                     }
                 }
-                _ = drops_due.tick() => self.count_drops(&mut known_drops),
+                _ = drops_due.tick() => self.count_drops(&mut drops),
                 () = stop.cancelled() => break,
             }
         }
@@ -187,7 +187,7 @@ impl Datagrams {
                 return;
             }
         }
-        self.count_drops(&mut known_drops);
+        self.count_drops(&mut drops);
     }
 
     /// Takes one datagram and those that wait behind it.
@@ -216,17 +216,10 @@ impl Datagrams {
         self.reader.hand_over(&mut portion, feed).await
     }
 
-    fn count_drops(&self, known: &mut u64) {
-        if let Some(now) = kernel_drops::dropped(self.address) {
-            let new = now.saturating_sub(*known);
-            *known = now;
-            if new > 0 {
-                self.tally.problem(
-                    "kernel_dropped",
-                    new,
-                    b"raise collector.syslog.udp_buffer_bytes and net.core.rmem_max",
-                );
-            }
+    fn count_drops(&self, drops: &mut KernelDrops) {
+        let new = drops.since_last();
+        if new > 0 {
+            self.tally.problem("kernel_drop", new, b"raise collector.syslog.udp_buffer_bytes and net.core.rmem_max");
         }
     }
 }

@@ -5,7 +5,6 @@
 
 mod config;
 mod framing;
-mod kernel_drops;
 mod listener;
 mod message;
 

@@ -23,11 +23,11 @@ pub async fn exemplars(State(app): State<Arc<App>>, parameters: Parameters) -> R
         start: read_moment(&parameters, "start")?.unwrap_or(Timestamp::MIN),
         end: read_moment(&parameters, "end")?.unwrap_or(Timestamp::MAX),
     };
-    let store = app.ingest.series().clone();
+    let source = promql::StoreSource::new(app.ingest.series().clone());
     let work = move |scan: &Scan| {
         let mut found: BTreeMap<Arc<LabelSet>, Vec<Exemplar>> = BTreeMap::new();
         for matchers in &selectors {
-            found.extend(store.exemplars(matchers, range, scan)?);
+            found.extend(source.exemplars(matchers, range, scan)?);
         }
         Ok::<_, Failure>(found)
     };
