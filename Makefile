@@ -49,10 +49,13 @@ web/ui/dist/index.html: web/ui/node_modules/.installed $(UI_SOURCES)
 	touch $@
 
 need-rust:
-	@command -v cargo >/dev/null || { echo "missing: Rust (cargo) 1.95 or newer; install it with rustup, then run this again" >&2; exit 1; }
+	@command -v cargo >/dev/null && command -v cc >/dev/null && \
+		printf '1.95\n%s\n' "$$(rustc --version | cut -d' ' -f2)" | sort -VC || \
+		{ echo "missing: Rust 1.95 or newer (rustup installs it) and a C compiler (Debian: build-essential); install them, then run this again" >&2; exit 1; }
 
 need-node:
-	@command -v npm >/dev/null || { echo "missing: Node.js 20.19 or newer with npm; install it, then run this again (a bare 'cargo run --release' works without the browser pages)" >&2; exit 1; }
+	@command -v npm >/dev/null && printf '20.19\n%s\n' "$$(node --version | tr -d v)" | sort -VC || \
+		{ echo "missing: Node.js 20.19 or newer with npm; install it, then run this again (a bare 'cargo run --release' works without the browser pages)" >&2; exit 1; }
 
 clean: ## remove what was built (not the data)
 	rm -rf target web/ui/dist web/ui/node_modules
