@@ -83,7 +83,10 @@ export async function walkMetrics(walk) {
     );
     await page.getByLabel("split by").selectOption("host");
     await walk.until("the address says so", async () => page.url().includes("split=host"));
-    await walk.until("a line a host", async () => (await page.locator(".legend-name").count()) > 0);
+    await walk.until("a line a host, and no percentile left", async () => {
+      const names = await page.locator(".legend-name").allTextContents();
+      return names.length > 0 && !names.some((name) => /^p\d+$/.test(name.trim()));
+    });
     await page.locator(".legend-name").first().click();
     await walk.until(
       "it is shown alone",

@@ -10,6 +10,7 @@ import { amend, parameter, place } from "../../app/location";
 import { pageStatus, setTitle } from "../../app/page-status";
 import { zone } from "../../app/preferences";
 import { share, TopBar } from "../../app/top-bar";
+import type { ChartData } from "../../chart/chart-data";
 import { ChartLegend } from "../../chart/chart-legend";
 import { LineChart } from "../../chart/line-chart";
 import { QueryBox } from "../../query/query-box";
@@ -180,31 +181,39 @@ function Charts({
           </button>
         </p>
       )}
-      {charts.map(({ plan, data, exemplars }, index) => (
-        <section key={plan.title} class="chart-section">
-          <h3 class="chart-title">{plan.title}</h3>
-          {data.lines.length === 0 ? (
-            <p class="chart-empty muted">No values in this time range.</p>
-          ) : (
-            <>
-              <LineChart
-                label={`${state.expression.value || state.metricName.value}, ${plan.title}`}
-                data={data}
-                range={state.drawnRange.value}
-                unit={plan.unit}
-                zone={zone.value}
-                solo={solo}
-                exemplars={exemplars}
-                height={index === 0 ? 240 : 130}
-                onZoom={setAbsoluteRange}
-              />
-              <ChartLegend data={data} unit={plan.unit} solo={solo} onSolo={onSolo} />
-            </>
-          )}
-        </section>
-      ))}
+      {charts.map(({ plan, data, exemplars }, index) => {
+        const alone = amongLines(data, solo);
+        return (
+          <section key={plan.title} class="chart-section">
+            <h3 class="chart-title">{plan.title}</h3>
+            {data.lines.length === 0 ? (
+              <p class="chart-empty muted">No values in this time range.</p>
+            ) : (
+              <>
+                <LineChart
+                  label={`${state.expression.value || state.metricName.value}, ${plan.title}`}
+                  data={data}
+                  range={state.drawnRange.value}
+                  unit={plan.unit}
+                  zone={zone.value}
+                  solo={alone}
+                  exemplars={exemplars}
+                  height={index === 0 ? 240 : 130}
+                  onZoom={setAbsoluteRange}
+                />
+                <ChartLegend data={data} unit={plan.unit} solo={alone} onSolo={onSolo} />
+              </>
+            )}
+          </section>
+        );
+      })}
     </div>
   );
+}
+
+/** The names that this chart has lines for: a chart without any of the chosen lines shows all of its own. */
+function amongLines(data: ChartData, solo: ReadonlySet<string>): ReadonlySet<string> {
+  return new Set(data.lines.flatMap(({ name }) => (solo.has(name) ? [name] : [])));
 }
 
 /** The stretch at the end that holds all values, when most of the range holds none: as on a server just started. */
