@@ -240,8 +240,13 @@ fn read_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -
             Ok(Expectation { expected }) => Answer::Gap { expected },
             Err(_) => Answer::Failed { reason: reason() },
         },
-        413 => Answer::Poison { reason: reason() },
-        400 | 422 if said().is_some() => Answer::Poison { reason: reason() },
+        400 | 413 | 422 if said().is_some() => Answer::Poison { reason: reason() },
+        413 => Answer::Failed {
+            reason: format!(
+                "{}, but not from a Taffrail server: raise the body limit of the proxy before it",
+                status.as_u16()
+            ),
+        },
         401 | 403 => Answer::Unauthorized { reason: reason() },
         429 | 503 | 507 => Answer::Busy { reason: reason(), retry_after },
         _ => Answer::Failed { reason: reason() },
@@ -295,7 +300,12 @@ mod tests {
         check(204, r#"{"acked_through":7,"duplicate":false}"#, |a| matches!(a, Answer::Failed { .. }));
         check(409, r#"{"expected":3}"#, |a| *a == Answer::Gap { expected: 3 });
         check(409, "conflict", |a| matches!(a, Answer::Failed { .. }));
-        check(413, "too large", |a| matches!(a, Answer::Poison { .. }));
+        check(413, r#"{"error":{"message":"too large"}}"#, |a| matches!(a, Answer::Poison { .. }));
+        check(
+            413,
+            "<html>too large</html>",
+            |a| matches!(a, Answer::Failed { reason } if reason.contains("body limit of the proxy")),
+        );
         check(400, r#"{"error":{"message":"bad"}}"#, |a| matches!(a, Answer::Poison { .. }));
         check(400, "nginx", |a| matches!(a, Answer::Failed { .. }));
         check(401, "", |a| matches!(a, Answer::Unauthorized { .. }));
