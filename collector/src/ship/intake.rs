@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::spool::Commit;
 use super::{CHANNEL_BATCHES, Shared};
 use crate::delivery::{Delivery, Outcome, Receipt, Refusal, RefusalReason};
 use crate::file_system::FileSystem;
@@ -70,16 +71,15 @@ fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
             Err(refusal) => receipt.answer(Outcome::Refused(refusal)),
         }
     }
-    let outcome = match spool.commit() {
-        Ok(()) => Outcome::Stored { acked_through: None },
-        Err(refusal) => {
-            tracing::error!(%refusal, "batches could not be spooled; their sources try again");
-            Outcome::Refused(refusal)
-        }
-    };
+    let Commit { stored, refusal } = spool.commit();
     shared.status.spool(spool.disk_bytes(), spool.end() - spool.acked_frames());
     drop(spool);
-    appended.into_iter().for_each(|receipt: Receipt| receipt.answer(outcome.clone()));
+    let lost = appended.split_off(stored);
+    appended.into_iter().for_each(|receipt: Receipt| receipt.answer(Outcome::Stored { acked_through: None }));
+    if let Some(refusal) = refusal {
+        tracing::error!(%refusal, batches = lost.len(), "batches could not be spooled; their sources try again");
+        lost.into_iter().for_each(|receipt| receipt.answer(Outcome::Refused(refusal.clone())));
+    }
 }
 
 type Encoded = (Result<(Vec<u8>, Vec<crate::model::Checkpoint>), Refusal>, Receipt);

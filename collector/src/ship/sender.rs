@@ -74,18 +74,19 @@ pub(super) async fn heed<F: FileSystem>(
 ) -> Result<Spool<F>, StartError> {
     let status = status.clone();
     let heeding = tokio::task::spawn_blocking(move || {
+        let unsaved = |error: std::io::Error| StartError {
+            setting: "collector.state_dir",
+            message: format!("cannot write state.json: {error}"),
+        };
         let acked = view.streams.iter().find(|(epoch, ..)| *epoch == spool.epoch()).map(|(.., acked)| *acked);
         if acked.is_some_and(|acked| acked >= spool.next_seq()) {
             tracing::error!(
                 "the server has more of this agent's stream than the agent: was collector.state_dir restored?"
             );
             status.epoch_opened();
-            spool.yield_to_server(view.checkpoints).map_err(|error| StartError {
-                setting: "collector.state_dir",
-                message: format!("cannot write state.json: {error}"),
-            })?;
+            spool.yield_to_server(view.checkpoints).map_err(unsaved)?;
         } else if spool.next_seq() == 0 {
-            spool.learn_checkpoints(view.checkpoints);
+            spool.learn_checkpoints(view.checkpoints).map_err(unsaved)?;
         }
         Ok(spool)
     });
@@ -192,7 +193,7 @@ impl<F: FileSystem> Sender<F> {
                 }
                 Answer::Poison { reason } => {
                     self.quarantine(&frame, &reason).await?;
-                    let left_out = with_spool(&self.shared, move |spool| spool.leave_out(rows)).await;
+                    let left_out = with_spool(&self.shared, move |spool| spool.leave_out(rows, next)).await;
                     warn_unsaved(left_out);
                     self.acked(next).await;
                     return Some(next);

@@ -48,6 +48,16 @@ pub(super) struct SpooledFrame {
     pub(super) bytes: Bytes,
 }
 
+/// What became of the frames that were put since the last commit.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// So many of them, the first ones, are durable.
+    pub(super) stored: usize,
+    /// Why the others are not.
+    pub(super) refusal: Option<Refusal>,
+}
+
 struct Appended {
     frame: SpooledFrame,
     rows: u64,
@@ -116,11 +126,12 @@ impl<F: FileSystem> Spool<F> {
         &self.state.checkpoints
     }
 
-    /// Checkpoints that only the server knew.
-    pub(super) fn learn_checkpoints(&mut self, from_server: Vec<Checkpoint>) {
+    /// Checkpoints that only the server knew. Durable when this returns: once rows are spooled, the server is not asked again.
+    pub(super) fn learn_checkpoints(&mut self, from_server: Vec<Checkpoint>) -> io::Result<()> {
         for Checkpoint { key, value } in from_server {
             self.state.checkpoints.entry(key).or_insert(value);
         }
+        self.save()
     }
 
     /// The first frame that no server has taken yet.
@@ -165,12 +176,13 @@ impl<F: FileSystem> Spool<F> {
         Ok(())
     }
 
-    /// Makes the appended frames durable, or loses all of them.
-    pub(super) fn commit(&mut self) -> Result<(), Refusal> {
-        if let Err(error) = self.journal.sync() {
-            self.pending.clear();
-            return Err(refusal(&error));
-        }
+    /// Makes the appended frames durable. When that fails, those that went to the disk with a closed segment stay; the others
+    /// are lost, and their numbers and rows are given again.
+    pub(super) fn commit(&mut self) -> Commit {
+        let refusal = self.journal.sync().err().map(|error| refusal(&error));
+        let durable = self.journal.synced_seq();
+        self.pending.retain(|appended| appended.frame.number < durable);
+        let stored = self.pending.len();
         for Appended { frame, rows, checkpoints } in self.pending.drain(..) {
             self.state.next_row += rows;
             self.state.spooled_frames = frame.number + 1;
@@ -183,7 +195,7 @@ impl<F: FileSystem> Spool<F> {
         {
             self.recent_bytes -= oldest.bytes.len();
         }
-        Ok(())
+        Commit { stored, refusal }
     }
 
     /// The frame of this number, if it is still in memory.
@@ -235,9 +247,11 @@ impl<F: FileSystem> Spool<F> {
         self.state.acked_frames = self.state.acked_frames.min(number);
     }
 
-    /// Leaves rows out of the stream, which goes on without a hole behind them. Durable when this returns.
-    pub(super) fn leave_out(&mut self, rows: u64) -> io::Result<()> {
+    /// Leaves the rows of the frame before `next` out of the stream, which goes on without a hole behind them. Durable when
+    /// this returns, and in one step: a restart must neither send that frame again nor leave it out twice.
+    pub(super) fn leave_out(&mut self, rows: u64, next: u64) -> io::Result<()> {
         self.state.epoch_base += rows;
+        self.state.acked_frames = next;
         self.save()
     }
 

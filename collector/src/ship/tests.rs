@@ -327,8 +327,8 @@ async fn a_server_that_forgot_more_than_the_spool_holds_starts_a_new_epoch() {
         ShipConfig { spool_bytes_max: 512 << 10, ..ShipConfig::new(vec![server.url()], directory.path().into()) };
     let agent = Agent::start_with(config).await;
     for _ in 0..20 {
-        let noise: String = (0..32 << 10).map(|_| char::from(b' ' + (random_byte() % 64))).collect();
-        let outcome = agent.shipping.outlet.deliver(Batch { logs: vec![line(noise)], ..Batch::local() }).await;
+        let logs = vec![line(noise(32 << 10))];
+        let outcome = agent.shipping.outlet.deliver(Batch { logs, ..Batch::local() }).await;
         assert_eq!(outcome, Outcome::Stored { acked_through: None });
         agent.sent().await;
     }
@@ -342,8 +342,9 @@ async fn a_server_that_forgot_more_than_the_spool_holds_starts_a_new_epoch() {
     agent.stop().await;
 }
 
-fn random_byte() -> u8 {
-    crate::random::random_bits() as u8
+/// Text that does not get much smaller.
+fn noise(bytes: usize) -> String {
+    (0..bytes).map(|_| char::from(b' ' + (crate::random::random_bits() % 64) as u8)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -496,7 +497,8 @@ fn committed_frames_survive_the_loss_of_power() {
                 let mut bytes = Vec::new();
                 frame::encode(&batch(n % 3 + 1), &mut bytes).unwrap();
                 let _ = spool.put(bytes, Vec::new());
-                if n % 2 == 0 && spool.commit().is_ok() {
+                if n % 2 == 0 {
+                    let _ = spool.commit();
                     for number in committed.len() as u64..spool.end() {
                         let frame = spool.recent(number).unwrap();
                         committed.push((number, frame::peek(&frame.bytes).unwrap().place.unwrap().first_seq));
@@ -507,4 +509,63 @@ fn committed_frames_survive_the_loss_of_power() {
         }
         assert!(committed.windows(2).all(|pair| pair[0].1 < pair[1].1), "seed {seed}: {committed:?}");
     }
+}
+
+fn encoded(logs: Vec<LogRecord>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::encode(&Batch { logs, ..Batch::local() }, &mut bytes).unwrap();
+    bytes
+}
+
+fn simulated_spool(disk: &SimulatedFileSystem) -> Spool<SimulatedFileSystem> {
+    // Segments of 64 KiB.
+    let config = ShipConfig { spool_bytes_max: 512 << 10, ..ShipConfig::new(Vec::new(), "/agent".into()) };
+    Spool::open(disk.clone(), &config).unwrap()
+}
+
+#[test]
+fn a_frame_that_was_left_out_is_left_out_once_whenever_the_agent_is_killed() {
+    let disk = SimulatedFileSystem::new(1);
+    let mut spool = simulated_spool(&disk);
+    for n in 1..4 {
+        spool.put(encoded(batch(n).logs), Vec::new()).unwrap();
+    }
+    assert_eq!(spool.commit().stored, 3);
+    spool.acked(1).unwrap();
+    spool.leave_out(2, 2).unwrap();
+    drop(spool);
+    disk.lose_power();
+    let spool = simulated_spool(&disk);
+    assert_eq!(spool.acked_frames(), 2, "neither the stored frame nor the one left out is sent again");
+    assert_eq!(spool.place(3).unwrap().first_seq, 1, "the third frame goes on where the first ended");
+}
+
+#[test]
+fn frames_that_went_to_disk_with_a_closed_segment_stay_when_the_rest_is_lost() {
+    let disk = SimulatedFileSystem::new(1);
+    let mut spool = simulated_spool(&disk);
+    let position = |n: &str| vec![Checkpoint { key: "file".to_owned(), value: n.as_bytes().to_vec() }];
+    spool.put(encoded(vec![line(noise(128 << 10))]), position("0")).unwrap();
+    spool.put(encoded(batch(1).logs), position("1")).unwrap();
+    disk.fail_syncs(1);
+    let commit = spool.commit();
+    assert_eq!(commit.stored, 1);
+    assert_eq!(commit.refusal.unwrap().reason, RefusalReason::WriteFailed);
+    assert_eq!((spool.end(), spool.next_seq()), (1, 1));
+    assert_eq!(spool.checkpoints()["file"], b"0");
+    spool.put(encoded(batch(1).logs), position("1")).unwrap();
+    let commit = spool.commit();
+    assert!(commit.stored == 1 && commit.refusal.is_none(), "{commit:?}");
+    let again = spool.recent(1).expect("the number of the lost frame is given again");
+    assert_eq!(frame::peek(&again.bytes).unwrap().place.unwrap().first_seq, 1);
+}
+
+#[test]
+fn checkpoints_that_the_server_knew_survive_the_loss_of_power() {
+    let disk = SimulatedFileSystem::new(1);
+    let mut spool = simulated_spool(&disk);
+    spool.learn_checkpoints(vec![Checkpoint { key: "file".to_owned(), value: b"9".to_vec() }]).unwrap();
+    drop(spool);
+    disk.lose_power();
+    assert_eq!(simulated_spool(&disk).checkpoints()["file"], b"9");
 }
