@@ -93,6 +93,10 @@ impl Feeder {
             }
             if self.deliver(held.portion).await.is_err() {
                 // What comes later must not be stored either: its checkpoints would vouch for what was not.
+                portions.close();
+                while let Some(portion) = portions.recv().await {
+                    self.count_undelivered(portion.logs.len(), "queued behind a batch that was not stored");
+                }
                 return;
             }
         }
@@ -113,7 +117,8 @@ impl Feeder {
                     pieces.extend(halves.map(in_halves).into_iter().flatten());
                 }
                 Outcome::Refused(refusal) if refusal.retry_after.is_some() => {
-                    self.tally.problem("undelivered_at_stop", size as u64, refusal.message.as_bytes());
+                    let waiting: usize = pieces.iter().map(|piece| piece.logs.len()).sum();
+                    self.count_undelivered(size + waiting, &refusal.message);
                     return Err(Ended);
                 }
                 Outcome::Refused(refusal) => {
@@ -128,6 +133,12 @@ impl Feeder {
         }
         self.tally.took(records - lost, bytes);
         Ok(())
+    }
+
+    fn count_undelivered(&self, records: usize, why: &str) {
+        if records > 0 {
+            self.tally.problem("undelivered_at_stop", records as u64, why.as_bytes());
+        }
     }
 }
 
@@ -174,7 +185,7 @@ mod tests {
     use crate::delivery::{self, Delivery};
     use crate::enrich::{Enricher, ReceivedLine};
     use crate::model::Timestamp;
-    use crate::source::Tallies;
+    use crate::source::{STOP_GRACE, Tallies};
 
     fn context() -> (SourceContext, Receiver<Delivery>) {
         let (outlet, receiver) = delivery::channel(1);
@@ -281,15 +292,47 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_giving_up_at_stop_nothing_later_is_delivered() {
+    async fn after_giving_up_at_stop_nothing_later_is_delivered_and_all_that_waits_is_counted() {
+        for reason in [RefusalReason::Overloaded, RefusalReason::ShuttingDown] {
+            let (context, mut receiver) = context();
+            let (feed, task) = start(&context, context.tallies.of("test", ""));
+            feed.send(portion(0..1000)).await.unwrap();
+            let mut delivery = receiver.recv().await.unwrap();
+            feed.send(portion(1000..2000)).await.unwrap();
+            feed.send(portion(2000..2500)).await.unwrap();
+            let stopped = tokio::time::Instant::now();
+            context.stop.cancel();
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                assert_eq!(numbers(&delivery.batch), (0..1000).collect::<Vec<_>>());
+                delivery.receipt.answer(refusal(reason, Some(Duration::from_secs(1))));
+                let Ok(Some(next)) = tokio::time::timeout(Duration::from_secs(1), receiver.recv()).await else { break };
+                delivery = next;
+            }
+            task.await.unwrap();
+            // The clock is the test's own.
+            let at_once = reason == RefusalReason::ShuttingDown;
+            assert_eq!(tries == 1, at_once, "{tries}");
+            assert!(stopped.elapsed() <= STOP_GRACE + Duration::from_secs(2));
+            assert_eq!(feed.send(portion(2500..2600)).await, Err(Ended));
+            assert_eq!(problems(&context.tallies), [("undelivered_at_stop", 2500)]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_passes_costs_nothing_at_the_stop() {
         let (context, mut receiver) = context();
         let (feed, task) = start(&context, context.tallies.of("test", ""));
-        feed.send(portion(0..1000)).await.unwrap();
+        feed.send(portion(0..10)).await.unwrap();
+        drop(feed);
         context.stop.cancel();
         let delivery = receiver.recv().await.unwrap();
-        delivery.receipt.answer(refusal(RefusalReason::Overloaded, Some(Duration::from_secs(1))));
+        delivery.receipt.answer(refusal(RefusalReason::Overloaded, Some(Duration::from_secs(30))));
+        let delivery = receiver.recv().await.unwrap();
+        assert_eq!(numbers(&delivery.batch), (0..10).collect::<Vec<_>>());
+        delivery.receipt.answer(STORED);
         task.await.unwrap();
-        assert_eq!(feed.send(portion(1000..2000)).await, Err(Ended));
-        assert_eq!(problems(&context.tallies), [("undelivered_at_stop", 1000)]);
+        assert_eq!(problems(&context.tallies), []);
     }
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::{Outcome, Outlet};
+use crate::delivery::{Outcome, Outlet, RefusalReason};
 use crate::enrich::Enricher;
 use crate::model::{Batch, Resource};
 
@@ -34,6 +34,13 @@ pub mod syslog;
 mod tally;
 
 pub use tally::{ProblemSnapshot, Tallies, Tally, TallySnapshot};
+
+/// How long a batch is still tried after the stop when the taker refuses it for a while. A service manager that waits the usual
+/// 10 s or more before it kills leaves the taker the rest.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// After the stop the next try waits no longer, whatever the taker asks for.
+const STOP_RETRY_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// What a source needs from the process it runs in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,16 +80,26 @@ pub struct StartError {
     pub message: String,
 }
 
-/// Delivers a batch, waiting and trying again while the taker says that waiting can help; gives up once `stop` is
-/// cancelled and the taker still refuses. Returns the last outcome.
+/// Delivers a batch, waiting and trying again while the taker says that waiting can help. Once `stop` is
+/// cancelled it goes on for [`STOP_GRACE`], and gives up at once when the taker is stopping too. Returns the last outcome.
 pub async fn deliver_patiently(outlet: &Outlet, batch: Batch, stop: &CancellationToken) -> Outcome {
+    let mut gives_up_at = None;
     loop {
         let outcome = outlet.deliver(batch.clone()).await;
         let Outcome::Refused(refusal) = &outcome else { return outcome };
         let Some(wait) = refusal.retry_after else { return outcome };
-        tokio::select! {
-            () = tokio::time::sleep(wait.clamp(Duration::from_millis(50), Duration::from_secs(30))) => {}
-            () = stop.cancelled() => return outcome,
+        let wait = wait.clamp(Duration::from_millis(50), Duration::from_secs(30));
+        if gives_up_at.is_none() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => continue,
+            }
         }
+        let now = tokio::time::Instant::now();
+        if refusal.reason == RefusalReason::ShuttingDown || now >= *gives_up_at.get_or_insert(now + STOP_GRACE) {
+            return outcome;
+        }
+        tokio::time::sleep(wait.min(STOP_RETRY_WAIT_MAX)).await;
     }
 }

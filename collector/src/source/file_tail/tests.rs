@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{FileId, Place};
 use super::*;
-use crate::delivery::{self, Outcome, Refusal, RefusalReason};
+use crate::delivery::{self, Outcome, Refusal};
 use crate::enrich::Enricher;
 use crate::model::{LogRecord, Resource};
 use crate::source::{Running, SourceContext, Tallies};
@@ -60,10 +60,7 @@ impl Rig {
             while let Some(delivery) = deliveries.recv().await {
                 let mut store = store.lock();
                 if store.refuses {
-                    let message = "refusing".to_owned();
-                    let retry_after = Some(Duration::from_millis(50));
-                    let refusal = Refusal { reason: RefusalReason::Overloaded, message, retry_after };
-                    delivery.receipt.answer(Outcome::Refused(refusal));
+                    delivery.receipt.answer(Outcome::Refused(Refusal::shutting_down()));
                     continue;
                 }
                 store.logs.extend(delivery.batch.logs);

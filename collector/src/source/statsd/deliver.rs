@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Intake, Ready};
-use crate::delivery::{Outcome, Outlet};
+use crate::delivery::{Outcome, Outlet, RefusalReason};
 use crate::model::{Batch, Timestamp};
 use crate::source::kernel_drops::KernelDrops;
 use crate::source::{Tally, deliver_patiently};
@@ -69,14 +69,37 @@ pub async fn run(
 }
 
 async fn deliver(mut waiting: mpsc::Receiver<Batch>, outlet: Outlet, tally: Arc<Tally>, stop: CancellationToken) {
+    let mut gave_up = false;
     while let Some(batch) = waiting.recv().await {
-        let refused = match deliver_patiently(&outlet, batch.clone(), &stop).await {
-            Outcome::Refused(refusal) => refusal,
-            Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Gap { .. } => continue,
-        };
-        tracing::warn!(reason = refused.reason.name(), "a StatsD window was not stored: {refused}");
-        count_lost(&tally, refused.reason.name(), &batch);
+        let mut pieces = vec![batch];
+        while let Some(piece) = pieces.pop() {
+            if gave_up {
+                // Each further try would cost the stop its grace once more.
+                count_lost(&tally, "undelivered_at_stop", &piece);
+                continue;
+            }
+            let refused = match deliver_patiently(&outlet, piece.clone(), &stop).await {
+                Outcome::Refused(refusal) => refusal,
+                Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Gap { .. } => continue,
+            };
+            if refused.reason == RefusalReason::BatchTooLarge && piece.len() > 1 {
+                pieces.extend(in_halves(piece));
+                continue;
+            }
+            gave_up = refused.retry_after.is_some();
+            let reason = if gave_up { "undelivered_at_stop" } else { refused.reason.name() };
+            tracing::warn!(reason, "a StatsD window was not stored: {refused}");
+            count_lost(&tally, reason, &piece);
+        }
     }
+}
+
+/// The two halves of a batch, the second first; one of them may hold the odd record or sample alone.
+fn in_halves(mut batch: Batch) -> [Batch; 2] {
+    // Rounded so that a batch of one record and one sample falls apart too.
+    let logs = batch.logs.split_off(batch.logs.len() / 2);
+    let samples = batch.samples.split_off(batch.samples.len().div_ceil(2));
+    [Batch { logs, samples, ..Batch::local() }, batch]
 }
 
 fn batches_of(ready: Ready) -> Vec<Batch> {

@@ -23,6 +23,9 @@ pub const SAMPLE_RATE_MIN: f64 = 1e-9;
 /// The greatest magnitude of a value. Sums of any number of them, each times 1 ÷ [`SAMPLE_RATE_MIN`], stay finite.
 pub const VALUE_MAX: f64 = 1e280;
 
+/// The longest name with its tags, in bytes. Every series is kept by them while it lives; real ones are a tenth of it.
+pub const KEY_BYTES_MAX: usize = 4 << 10;
+
 /// A metric's line, as it claims to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric<'a> {
@@ -93,6 +96,8 @@ pub enum Malformed {
     FutureTimestamp,
     /// Two `|#` fields: which one identifies the series cannot be told.
     RepeatedTags,
+    /// Name and tags of more than [`KEY_BYTES_MAX`].
+    KeyTooLong,
     /// A tag called `__name__`.
     ReservedTag,
     /// Control characters in a metric's line.
@@ -118,6 +123,7 @@ impl Malformed {
             Malformed::BadTimestamp => "bad_timestamp",
             Malformed::FutureTimestamp => "future_timestamp",
             Malformed::RepeatedTags => "repeated_tags",
+            Malformed::KeyTooLong => "key_too_long",
             Malformed::ReservedTag => "reserved_tag",
             Malformed::ControlCharacter => "control_character",
             Malformed::InvalidUtf8 => "invalid_utf8",
@@ -178,12 +184,16 @@ pub fn parse(line: &str) -> Result<Metric<'_>, Malformed> {
         more.push(segment);
         rest = after;
     }
+    let spelled_tags = fields.tags.unwrap_or("");
+    if colon + spelled_tags.len() > KEY_BYTES_MAX {
+        return Err(Malformed::KeyTooLong);
+    }
     Ok(Metric {
         name,
         spelled_name: &line[..colon],
         name_tags,
         name_tag_separator,
-        spelled_tags: fields.tags.unwrap_or(""),
+        spelled_tags,
         timestamp: fields.timestamp,
         first,
         more,

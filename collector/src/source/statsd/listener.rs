@@ -195,14 +195,15 @@ pub async fn serve_tcp(
     }
 }
 
-/// Hands on the lines of one connection until it ends or `stop`; its last line needs no line end.
+/// Hands on the lines of one connection until it ends or `stop`. Its last line needs no line end when the sender has closed it;
+/// a line that a stop or a reset cuts off may have lost its end, and is counted instead.
 async fn read_connection(mut stream: TcpStream, lines: &mpsc::Sender<Bytes>, tally: &Tally, stop: &CancellationToken) {
     let mut held = BytesMut::with_capacity(8 * 1024);
     let mut skipping = false;
     loop {
         let read = tokio::select! {
-            read = stream.read_buf(&mut held) => read,
-            () = stop.cancelled() => Ok(0),
+            read = stream.read_buf(&mut held) => read.ok(),
+            () = stop.cancelled() => None,
         };
         if skipping {
             match memchr(b'\n', &held) {
@@ -213,14 +214,19 @@ async fn read_connection(mut stream: TcpStream, lines: &mpsc::Sender<Bytes>, tal
                 None => held.clear(),
             }
         }
-        let ended = !matches!(read, Ok(bytes) if bytes > 0);
-        let whole = if ended { Some(held.len()) } else { memrchr(b'\n', &held).map(|end| end + 1) };
+        let whole = match read {
+            Some(0) => Some(held.len()),
+            _ => memrchr(b'\n', &held).map(|end| end + 1),
+        };
         if let Some(whole) = whole.filter(|&whole| whole > 0)
             && lines.send(held.split_to(whole).freeze()).await.is_err()
         {
             return;
         }
-        if ended {
+        if read.is_none_or(|bytes| bytes == 0) {
+            if !held.is_empty() {
+                tally.problem("unfinished_line", 1, &held);
+            }
             return;
         }
         if held.len() > LINE_BYTES_MAX {

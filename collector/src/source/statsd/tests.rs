@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::delivery::{self, Outcome};
+use crate::delivery::{self, Delivery, Outcome, Refusal, RefusalReason};
 use crate::model::{Batch, Resource, SampleValue};
 use crate::source::Tallies;
 
@@ -94,6 +94,49 @@ async fn a_line_that_never_ends_over_tcp_costs_only_itself() {
     assert_eq!(server.sums_after(2).await, [(r#"a{host="h"}"#.to_owned(), 3.0)]);
     let problems: Vec<_> = tallies.snapshot().into_iter().flat_map(|tally| tally.problems).collect();
     assert_eq!(problems.iter().map(|p| (p.reason, p.count)).collect::<Vec<_>>(), [("line_too_long", 1)]);
+}
+
+#[tokio::test]
+async fn a_line_that_the_stop_cuts_off_is_not_taken_for_whole() {
+    let server = serve(local());
+    let tallies = Arc::clone(&server.tallies);
+    let mut tcp = TcpStream::connect(server.running.address.unwrap()).unwrap();
+    tcp.write_all(b"a:1|c\na:10|c").unwrap();
+    assert_eq!(server.sums_after(1).await, [(r#"a{host="h"}"#.to_owned(), 1.0)]);
+    let problems: Vec<_> = tallies.snapshot().into_iter().flat_map(|tally| tally.problems).collect();
+    assert_eq!(problems.iter().map(|p| (p.reason, p.count)).collect::<Vec<_>>(), [("unfinished_line", 1)]);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_goes_in_pieces() {
+    let (outlet, mut deliveries) = delivery::channel(4);
+    let context = SourceContext {
+        outlet,
+        tallies: Arc::default(),
+        enricher: Default::default(),
+        resource: Arc::default(),
+        checkpoints: Arc::default(),
+        stop: CancellationToken::new(),
+    };
+    let (stop, tallies) = (context.stop.clone(), Arc::clone(&context.tallies));
+    let running = start(local(), context).unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.send_to(b"a:1|c\nb:1|c\nc:1|c\nd:1|c\ne:1|c", running.address.unwrap()).unwrap();
+    stop.cancel();
+    let mut stored = 0;
+    while let Some(Delivery { batch, receipt }) = deliveries.recv().await {
+        if batch.len() > 1 {
+            let message = "one at a time".to_owned();
+            let refusal = Refusal { reason: RefusalReason::BatchTooLarge, message, retry_after: None };
+            receipt.answer(Outcome::Refused(refusal));
+        } else {
+            stored += batch.len();
+            receipt.answer(Outcome::Stored { acked_through: None });
+        }
+    }
+    running.task.await.unwrap();
+    assert_eq!(stored, 5);
+    assert!(tallies.snapshot().iter().all(|tally| tally.problems.is_empty()));
 }
 
 #[tokio::test]

@@ -40,6 +40,14 @@ fn every_type_is_read() {
 }
 
 #[test]
+fn a_name_with_its_tags_has_a_longest() {
+    let of_tags = |bytes: usize| shown(&format!("name:1|c|#{}", "t".repeat(bytes)));
+    assert!(of_tags(KEY_BYTES_MAX - 4).starts_with("name{t"));
+    assert_eq!(of_tags(KEY_BYTES_MAX - 3), "key_too_long");
+    check(&format!("{}:1|c", "n".repeat(KEY_BYTES_MAX + 1)), "key_too_long");
+}
+
+#[test]
 fn an_unknown_type_is_no_counter() {
     check("a:320|kv", "unknown_type");
     check("a:320|hh", "unknown_type");
