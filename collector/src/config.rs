@@ -12,10 +12,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::enrich;
+use crate::ship::config::DEFAULT_SPOOL_BYTES_MAX;
 use crate::source::{file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog};
 
 /// `[collector]`: what runs on every host, the server's own included.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The name this host's records and series carry as `host`. Absent: the host name of the operating system. Set it where
@@ -28,6 +29,9 @@ pub struct Config {
     pub to: Vec<String>,
     /// The file that holds the token an agent shows to the servers: one line, readable by the agent only.
     pub token_file: Option<PathBuf>,
+    /// Bytes of batches that an agent keeps on disk while no server takes them. While it is full, files are not read further
+    /// (nothing is lost) and sockets drop what comes (counted). Raise it to bridge longer outages, lower it on small disks.
+    pub spool_bytes_max: u64,
     /// Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What
     /// `[[collector.files]]` names is read all the same.
     pub no_host: bool,
@@ -47,6 +51,27 @@ pub struct Config {
     pub stdin: stdin::Config,
     /// `[collector.host_metrics]`: processor, memory, disks, network and processes of this host.
     pub host_metrics: host_metrics::Config,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            host: None,
+            state_dir: None,
+            to: Vec::new(),
+            token_file: None,
+            spool_bytes_max: DEFAULT_SPOOL_BYTES_MAX,
+            no_host: false,
+            files: Vec::new(),
+            journald: journald::Config::default(),
+            lines: enrich::Config::default(),
+            statsd: statsd::Config::default(),
+            syslog: syslog::Config::default(),
+            json_lines: json_lines::Config::default(),
+            stdin: stdin::Config::default(),
+            host_metrics: host_metrics::Config::default(),
+        }
+    }
 }
 
 /// Where a source listens: an address with its port (`127.0.0.1:8125`, `[::1]:8125`; port 0 takes a free one), or `off`.

@@ -27,11 +27,8 @@ impl Agent {
         if config.to.is_empty() {
             bail!("collector.to: no server to deliver to; name one with --to http://host:6464 or in the settings file");
         }
-        let state_dir = config.state_dir.clone().unwrap_or_else(default_state_dir);
-        let ship_config =
-            ShipConfig { token_file: config.token_file.clone(), ..ShipConfig::new(config.to.clone(), state_dir) };
         let stop_shipping = CancellationToken::new();
-        let shipping = ship::start(ship_config, stop_shipping.clone()).await?;
+        let shipping = ship::start(ship_config(config), stop_shipping.clone()).await?;
         let stop_sources = CancellationToken::new();
         let context = SourceContext {
             outlet: shipping.outlet.clone(),
@@ -72,7 +69,32 @@ impl Agent {
     }
 }
 
+/// What `[collector]` says to the sender.
+fn ship_config(config: &Config) -> ShipConfig {
+    ShipConfig {
+        to: config.to.clone(),
+        token_file: config.token_file.clone(),
+        state_dir: config.state_dir.clone().unwrap_or_else(default_state_dir),
+        spool_bytes_max: config.spool_bytes_max,
+    }
+}
+
 /// Beside the server's, so that both can run on one host.
 fn default_state_dir() -> PathBuf {
     crate::config::sections::default_directory("taffrail-agent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sender_is_told_what_the_section_says() {
+        let to = vec!["http://a:1".to_owned()];
+        let section = Config { to: to.clone(), state_dir: Some("/s".into()), ..Config::default() };
+        let usual = ShipConfig::new(to, "/s".into());
+        assert_eq!(ship_config(&section), usual);
+        let changed = Config { token_file: Some("/t".into()), spool_bytes_max: 7, ..section };
+        assert_eq!(ship_config(&changed), ShipConfig { token_file: Some("/t".into()), spool_bytes_max: 7, ..usual });
+    }
 }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes the spool may hold when nothing else is said: 1 GiB.
+pub const DEFAULT_SPOOL_BYTES_MAX: u64 = 1 << 30;
+
 /// The sender's settings, part of `[collector]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +28,7 @@ pub struct ShipConfig {
 impl ShipConfig {
     /// The default settings for these servers and this directory.
     pub fn new(to: Vec<String>, state_dir: PathBuf) -> ShipConfig {
-        ShipConfig { to, token_file: None, state_dir, spool_bytes_max: default_spool_bytes_max() }
+        ShipConfig { to, token_file: None, state_dir, spool_bytes_max: DEFAULT_SPOOL_BYTES_MAX }
     }
 
     /// Bytes of a spool's segment: small enough that little is read to find a place in it and that room is given back soon,
@@ -36,7 +39,7 @@ impl ShipConfig {
 }
 
 fn default_spool_bytes_max() -> u64 {
-    1 << 30
+    DEFAULT_SPOOL_BYTES_MAX
 }
 
 #[cfg(test)]

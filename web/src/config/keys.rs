@@ -94,6 +94,11 @@ const KEYS: &[Key] = &[
     key("collector.to", "The servers that an agent delivers to, tried in this order.").flag("--to"),
     key("collector.token_file", "The file with the token that an agent shows to the servers: one line."),
     key(
+        "collector.spool_bytes_max",
+        "Bytes that an agent keeps on disk while no server takes them. While it is full, files are not read further and \
+         sockets drop what comes (counted). Raise it to bridge longer outages, lower it on small disks.",
+    ),
+    key(
         "collector.no_host",
         "Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What \
          [[collector.files]] names is read all the same.",
