@@ -20,6 +20,9 @@ pub const ALERT_NAME: &str = "alertname";
 /// Values kept for the page when a rule compares many series with a number.
 pub const CURRENT_MAX: usize = 100;
 
+/// How long after a restart data may take to come back: as far as instant queries look back.
+const DATA_BACK: Duration = Duration::from_secs(5 * 60);
+
 /// What evaluations need besides rules and moment.
 pub struct Environment<'a> {
     /// Where series come from.
@@ -100,7 +103,8 @@ struct Evaluation<'a> {
 
 impl Evaluation<'_> {
     fn record(&self) -> Result<Outcome, String> {
-        let (found, current) = self.values()?;
+        let (mut found, current) = self.values()?;
+        found.retain(|sample| self.holds(sample));
         if self.limit > 0 && found.len() > self.limit {
             return Err(format!("{} series, more than the group's limit of {}", found.len(), self.limit));
         }
@@ -131,7 +135,7 @@ impl Evaluation<'_> {
         let (values, current) = self.values()?;
         let mut seen = HashSet::new();
         let mut found = Vec::with_capacity(values.len());
-        for sample in &values {
+        for sample in values.iter().filter(|sample| self.holds(sample)) {
             let one = self.found(sample, annotations);
             if !seen.insert(one.labels.clone()) {
                 return Err("two results have the same labels once the alert's are put on them: let its labels differ"
@@ -139,6 +143,7 @@ impl Evaluation<'_> {
             }
             found.push(one);
         }
+        self.judge_restored(alerts, &seen, &values, hold);
         let transitions = advance(alerts, found, hold, keep_firing, self.time);
         let alive = alerts.iter().filter(|alert| alert.state != AlertState::Resolved).count();
         if self.limit > 0 && alive > self.limit {
@@ -149,6 +154,29 @@ impl Evaluation<'_> {
             ));
         }
         Ok(Outcome { samples: samples(alerts, self.query_time), transitions, ..current })
+    }
+
+    /// Lets alerts from before a restart end that were not found. Data may not be back yet, so an alert whose series is not
+    /// there stays for `for` or [`DATA_BACK`], whichever is longer. One whose series has a value that does not pass the
+    /// comparison ends at once; an expression without one cannot tell the two apart, and waits.
+    fn judge_restored(&self, alerts: &mut [Alert], seen: &HashSet<Labels>, values: &[InstantValue], hold: Duration) {
+        for alert in alerts.iter_mut().filter(|alert| !seen.contains(&alert.labels)) {
+            let late = |restored| self.time.saturating_since(restored) >= hold.max(DATA_BACK);
+            if alert.restored_at.is_some_and(late) || values.iter().any(|value| self.is_of(alert, value)) {
+                alert.restored_at = None;
+            }
+        }
+    }
+
+    /// Whether the alert is about this series; labels that the rule sets hide those of the series.
+    fn is_of(&self, alert: &Alert, value: &InstantValue) -> bool {
+        let hidden = |name: &str| name == NAME_LABEL || name == ALERT_NAME || self.rule.labels.contains_key(name);
+        let mut own = value.labels.iter().filter(|(name, _)| !hidden(name));
+        own.all(|(name, value)| alert.labels.get(name).is_some_and(|known| known == value))
+    }
+
+    fn holds(&self, sample: &InstantValue) -> bool {
+        self.rule.comparison.as_ref().is_none_or(|comparison| comparison.holds(sample.value))
     }
 
     fn found(&self, sample: &InstantValue, annotations: &BTreeMap<String, Template>) -> Found {
@@ -175,22 +203,16 @@ impl Evaluation<'_> {
         Found { labels, annotations: expand(annotations), value: sample.value }
     }
 
-    /// The results of the rule's expression, and an outcome that holds the values to show.
+    /// The left side of the rule's comparison, or what its expression gives without one, and an outcome that holds the values to show.
     fn values(&self) -> Result<(Vec<InstantValue>, Outcome), String> {
-        let (expression, comparison) = match &self.rule.comparison {
-            Some(comparison) => (&comparison.expression, Some(comparison)),
-            None => (&self.rule.expr, None),
-        };
+        let expression = self.rule.comparison.as_ref().map_or(&self.rule.expr, |comparison| &comparison.expression);
         let scan = (self.environment.scan)();
         let evaluated =
             promql::instant(expression, self.query_time, self.source, &scan).map_err(|error| error.to_string())?;
-        let mut values = vector(evaluated.value)?;
+        let values = vector(evaluated.value)?;
         let current = values.iter().take(CURRENT_MAX);
         let current = current.map(|value| CurrentValue { labels: value.labels.clone(), value: value.value }).collect();
         let outcome = Outcome { current, current_total: values.len(), ..Outcome::default() };
-        if let Some(comparison) = comparison {
-            values.retain(|value| comparison.holds(value.value));
-        }
         Ok((values, outcome))
     }
 }
@@ -329,6 +351,39 @@ mod tests {
         assert_eq!(alerts[0][0].state, AlertState::Firing);
         evaluate_with(&mut alerts, rules, &[], 120);
         assert_eq!(alerts[0][0].state, AlertState::Resolved);
+    }
+
+    #[test]
+    fn what_was_restored_ends_only_once_its_data_is_back_or_overdue() {
+        use AlertState::{Firing, Pending, Resolved};
+        // The rule's expression, the alert's state before the restart at 100; then each step: second, the value of `x`, and
+        // the state and `active_at` expected after it.
+        type Step = (i64, Option<f64>, Option<(AlertState, i64)>);
+        let check = |expression: &str, before: AlertState, steps: &[Step]| {
+            let rules = format!("  rules:\n  - {{ alert: A, expr: {expression}, for: 10m, labels: {{ i: b }} }}\n");
+            let mut alerts = Vec::new();
+            evaluate_with(&mut alerts, &rules, &[("x", &[("i", "a"), ("j", "1")], 9.0)], 0);
+            alerts[0][0].state = before;
+            alerts[0][0].restored_at = Some(at(100));
+            for (second, value, expected) in steps {
+                let other: Given<'_> = ("x", &[("i", "a"), ("j", "2")], 0.0);
+                let own = value.map(|value| ("x", &[("i", "a"), ("j", "1")][..], value));
+                let series: Vec<Given<'_>> = own.into_iter().chain([other]).collect();
+                evaluate_with(&mut alerts, &rules, &series, *second);
+                let found = alerts[0].first().map(|alert| (alert.state, alert.active_at));
+                let expected = expected.map(|(state, active)| (state, at(active)));
+                assert_eq!(found, expected, "{expression} {before:?} at {second}");
+            }
+        };
+        check("x > 1", Firing, &[(110, None, Some((Firing, 0))), (699, None, Some((Firing, 0)))]);
+        check("x > 1", Firing, &[(110, None, Some((Firing, 0))), (700, None, Some((Resolved, 0)))]);
+        check("x > 1", Firing, &[(110, None, Some((Firing, 0))), (120, Some(0.5), Some((Resolved, 0)))]);
+        check("x > 1", Firing, &[(110, Some(2.0), Some((Firing, 0))), (120, None, Some((Resolved, 0)))]);
+        check("x > 1 and x > 2", Firing, &[(110, Some(0.5), Some((Firing, 0))), (700, Some(0.5), Some((Resolved, 0)))]);
+        check("x > 1", Pending, &[(110, Some(0.5), None)]);
+        // It fires when it has held for ten minutes in all, 100 before the restart.
+        check("x > 1", Pending, &[(650, None, Some((Pending, 0))), (660, Some(2.0), Some((Pending, 560)))]);
+        check("x > 1", Pending, &[(110, Some(2.0), Some((Pending, 10))), (610, Some(2.0), Some((Firing, 10)))]);
     }
 
     #[test]

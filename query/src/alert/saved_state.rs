@@ -4,9 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
+use taffrail_collector::model::Timestamp;
 
 use super::rule::Group;
-use super::state::Alert;
+use super::state::{Alert, AlertState};
 
 /// Where the document is kept; the server keeps it in its catalog. Both methods may block.
 pub trait StateStore: Send + Sync {
@@ -19,6 +20,9 @@ pub trait StateStore: Send + Sync {
 /// The alerts of all rules.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
+    /// Nanoseconds since the epoch: when it was written down.
+    #[serde(default)]
+    saved_at: Option<i64>,
     groups: Vec<SavedGroup>,
 }
 
@@ -41,9 +45,25 @@ impl SavedState {
         serde_json::from_str(document).map_err(|error| format!("the saved alert state cannot be read: {error}"))
     }
 
-    /// The document.
-    pub fn to_document(&self) -> String {
-        serde_json::to_string(self).expect("strings, numbers and lists are always JSON")
+    /// The document, written at `now`.
+    pub fn to_document(mut self, now: Timestamp) -> String {
+        self.saved_at = Some(now.unix_nanos());
+        serde_json::to_string(&self).expect("strings, numbers and lists are always JSON")
+    }
+
+    /// The state as a server goes on with it that starts at `now`: nobody looked meanwhile, so the time away does not count
+    /// towards the `for` of pending alerts (as in Prometheus), and alerts that are alive wait to be seen again.
+    pub fn restored(mut self, now: Timestamp) -> SavedState {
+        let away =
+            self.saved_at.map(|saved| now.saturating_since(Timestamp::from_unix_nanos(saved))).unwrap_or_default();
+        let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
+        for alert in rules.flat_map(|rule| &mut rule.alerts).filter(|alert| alert.state != AlertState::Resolved) {
+            alert.restored_at = Some(now);
+            if alert.state == AlertState::Pending {
+                alert.active_at = alert.active_at.saturating_add(away);
+            }
+        }
+        self
     }
 
     /// Notes the alerts of a group's rules.
@@ -65,5 +85,33 @@ impl SavedState {
         }
         let mut next = |name: &str| by_name.get_mut(name).and_then(VecDeque::pop_front);
         group.rules.iter().map(|rule| next(&rule.name).map(|saved| saved.alerts.clone()).unwrap_or_default()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::rule::parse_rules;
+    use crate::alert::state::{Found, Labels, advance};
+    use std::time::Duration;
+
+    #[test]
+    fn the_time_away_does_not_count_towards_the_for_of_a_pending_alert() {
+        let at = Timestamp::from_unix_seconds;
+        let group = parse_rules("r.yml", "groups:\n- name: g\n  rules: [{ alert: A, expr: x }]\n").unwrap().remove(0);
+        let check = |hold: u64, expected: i64| {
+            let found = Found { labels: Labels::new(), annotations: Labels::new(), value: 1.0 };
+            let mut alerts = Vec::new();
+            advance(&mut alerts, vec![found], Duration::from_secs(hold), Duration::ZERO, at(100));
+            let mut state = SavedState::default();
+            state.add(&group, &[alerts]);
+            let document = state.to_document(at(130));
+            let restored = SavedState::from_document(&document).unwrap().restored(at(1_000)).alerts_of(&group);
+            let alert = &restored[0][0];
+            assert_eq!((alert.active_at, alert.restored_at), (at(expected), Some(at(1_000))), "for {hold}");
+        };
+        check(60, 970);
+        // It fires already.
+        check(0, 100);
     }
 }

@@ -8,12 +8,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use taffrail_collector::delivery::{Outcome as Delivered, Outlet};
 use taffrail_collector::model::{Batch, Sample, Timestamp};
-use taffrail_collector::source::deliver_patiently;
 use taffrail_ingest::Scan;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,6 +27,13 @@ use super::snapshot::{GroupSnapshot, NamedAlert};
 use super::state::Alert;
 use super::status::{Status, ended};
 use crate::promql::SeriesSource;
+
+/// The longest that storing results may take: alerts must go on while the store takes nothing. A group waits its interval
+/// for it, but not less than a second, which writing to a slow disk may need.
+const STORE_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// How often the state is saved while an alert is pending and nothing changes: a crash costs its `for` at most so much.
+const SAVE_PENDING: Duration = Duration::from_secs(60);
 
 /// How often the files are looked at for changes.
 const POLL: Duration = Duration::from_secs(2);
@@ -100,22 +106,22 @@ impl Manager {
                 SavedState::default()
             })
         });
-        let loaded = Loaded { patterns: config.rules.clone(), ..Loaded::default() };
+        let saved = saved.restored(Timestamp::now());
+        let patterns = config.rules.clone();
         let (changes, _) = watch::channel(0);
         let manager = Manager {
-            inner: Arc::new(Inner { config, source, outlet, store, loaded: Mutex::new(loaded), changes, stop }),
+            inner: Arc::new(Inner { config, source, outlet, store, loaded: Mutex::default(), changes, stop }),
         };
-        manager.inner.replace(files, groups, &saved);
+        manager.inner.replace(patterns, files, groups, &saved);
         tokio::spawn(watch_files(manager.inner.clone()));
         Ok(manager)
     }
 
-    /// Reads the files again, named by these patterns from now on. With a problem in any of them everything stays as it was.
-    /// Blocks while it reads. Gives the number of groups.
+    /// Reads the files again, named by these patterns from now on. With a problem in any of them everything stays as it was,
+    /// the patterns included. Blocks while it reads. Gives the number of groups.
     pub fn reload(&self, patterns: Vec<String>) -> Result<usize, Vec<Problem>> {
-        self.inner.loaded.lock().patterns = patterns.clone();
         let read = RuleFiles::read(&patterns).and_then(|files| files.parse().map(|groups| (files, groups)));
-        self.inner.take(read)
+        self.inner.take(patterns, read)
     }
 
     /// All groups in the order of their files.
@@ -153,12 +159,16 @@ impl Manager {
 }
 
 impl Inner {
-    fn take(self: &Arc<Self>, read: Result<(RuleFiles, Vec<Group>), Vec<Problem>>) -> Result<usize, Vec<Problem>> {
+    fn take(
+        self: &Arc<Self>,
+        patterns: Vec<String>,
+        read: Result<(RuleFiles, Vec<Group>), Vec<Problem>>,
+    ) -> Result<usize, Vec<Problem>> {
         match read {
             Ok((files, groups)) => {
                 let count = groups.len();
                 let current = self.current_state();
-                self.replace(files, groups, &current);
+                self.replace(patterns, files, groups, &current);
                 info!("alert rules: {count} groups are at work");
                 Ok(count)
             }
@@ -176,7 +186,7 @@ impl Inner {
     }
 
     /// Puts these groups to work; those that did not change go on undisturbed, others take their alerts from `state`.
-    fn replace(self: &Arc<Self>, files: RuleFiles, groups: Vec<Group>, state: &SavedState) {
+    fn replace(self: &Arc<Self>, patterns: Vec<String>, files: RuleFiles, groups: Vec<Group>, state: &SavedState) {
         let mut loaded = self.loaded.lock();
         let mut before: Vec<Running> = std::mem::take(&mut loaded.groups);
         for group in groups {
@@ -197,12 +207,14 @@ impl Inner {
                 None => orphans.extend(stored),
             }
         }
+        loaded.patterns = patterns;
         loaded.files = files;
         loaded.problems.clear();
         drop(loaded);
-        let (outlet, stop) = (self.outlet.clone(), self.stop.clone());
+        let outlet = self.outlet.clone();
         tokio::spawn(async move {
-            if let Err(reason) = deliver(&outlet, ended(orphans, Timestamp::now()).collect(), &stop).await {
+            let ends = ended(orphans, Timestamp::now()).collect();
+            if let Err(reason) = deliver(&outlet, ends, STORE_PATIENCE.1).await {
                 warn!("series of rules that are gone could not be ended: {reason}");
             }
         });
@@ -241,8 +253,10 @@ impl Inner {
 async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Status>>, stop: CancellationToken) {
     let interval = group.interval.unwrap_or(inner.config.interval);
     let mut before: Option<Timestamp> = None;
+    let mut saved: Option<Instant> = None;
     loop {
         let now = Timestamp::now();
+        before = believable(before, now, interval);
         let due = next_due(&group, interval, before.map_or(now, |before| now.max(before)));
         if let Some(before) = before {
             let passed = due.saturating_since(before).as_nanos() / interval.as_nanos().max(1);
@@ -253,37 +267,52 @@ async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Statu
             () = tokio::time::sleep(due.saturating_since(now)) => {}
             () = stop.cancelled() => return,
         }
+        let save_anyway = saved.is_none_or(|saved| saved.elapsed() >= SAVE_PENDING);
         let evaluation = tokio::task::spawn_blocking({
             let (inner, group, status) = (inner.clone(), group.clone(), status.clone());
             move || {
                 let mut alerts = status.lock().all_alerts();
                 let outcomes = inner.evaluate(&group, &mut alerts, due);
                 let (samples, changed) = status.lock().finish(&group, alerts, outcomes, due);
-                if changed {
-                    inner.store.save(&inner.current_state().to_document());
+                let save = changed || save_anyway && status.lock().pending();
+                if save {
+                    inner.store.save(&inner.current_state().to_document(Timestamp::now()));
                 }
-                samples
+                (samples, save)
             }
         });
-        let Ok(samples) = evaluation.await else {
+        let Ok((samples, save)) = evaluation.await else {
             // The panic was logged; the group's alerts are as they were, and its next evaluation may go better.
             status.lock().fail("the evaluation ended unexpectedly; see the server's log");
             continue;
         };
+        if save {
+            saved = Some(Instant::now());
+        }
         inner.changes.send_modify(|count| *count += 1);
-        if let Err(reason) = deliver(&inner.outlet, samples, &stop).await {
+        let patience = interval.clamp(STORE_PATIENCE.0, STORE_PATIENCE.1);
+        if let Err(reason) = deliver(&inner.outlet, samples, patience).await {
             status.lock().fail(&format!("the results could not be stored: {reason}"));
         }
     }
 }
 
-async fn deliver(outlet: &Outlet, samples: Vec<Sample>, stop: &CancellationToken) -> Result<(), String> {
+/// The moment of the last evaluation, unless the wall clock was set back since: then waiting for it to pass again would stop
+/// the group for as long.
+fn believable(before: Option<Timestamp>, now: Timestamp, interval: Duration) -> Option<Timestamp> {
+    before.filter(|before| *before <= now.saturating_add(interval))
+}
+
+/// Offers the samples once. What is refused is lost and said in the rules' health: the next evaluation brings newer ones, and
+/// waiting for a full disk would mean that nobody hears of it.
+async fn deliver(outlet: &Outlet, samples: Vec<Sample>, patience: Duration) -> Result<(), String> {
     if samples.is_empty() {
         return Ok(());
     }
-    match deliver_patiently(outlet, Batch { samples, ..Batch::local() }, stop).await {
-        Delivered::Refused(refusal) => Err(refusal.message),
-        Delivered::Stored { .. } | Delivered::Duplicate { .. } | Delivered::Gap { .. } => Ok(()),
+    match tokio::time::timeout(patience, outlet.deliver(Batch { samples, ..Batch::local() })).await {
+        Ok(Delivered::Refused(refusal)) => Err(refusal.message),
+        Ok(Delivered::Stored { .. } | Delivered::Duplicate { .. } | Delivered::Gap { .. }) => Ok(()),
+        Err(_) => Err(format!("the store gave no answer within {patience:?}")),
     }
 }
 
@@ -336,6 +365,9 @@ fn look_again(inner: &Arc<Inner>) {
     let read = RuleFiles::read(&patterns);
     if let Ok(files) = &read {
         let mut loaded = inner.loaded.lock();
+        if loaded.patterns != patterns {
+            return;
+        }
         if loaded.files.same_texts(files) {
             loaded.files = files.clone();
             loaded.problems.clear();
@@ -343,7 +375,7 @@ fn look_again(inner: &Arc<Inner>) {
         }
     }
     // What is wrong is kept for `problems`, and logged once.
-    let _ = inner.take(read.and_then(|files| files.parse().map(|groups| (files, groups))));
+    let _ = inner.take(patterns, read.and_then(|files| files.parse().map(|groups| (files, groups))));
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Groups at work: a rules file on disk, the real engine, a store's end of the outlet that answers.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use taffrail_collector::delivery::{self, Outcome};
@@ -158,14 +157,85 @@ async fn a_changed_file_is_taken_up_and_a_bad_one_changes_nothing() {
     wait_until("the end of what is recorded no more", || world.stored.lock().iter().any(|line| line == end)).await;
     assert_eq!(states(&manager), [(AlertState::Firing, since)]);
 
+    // A reload that is refused leaves the watching of the files before it alone.
+    assert!(manager.reload(vec!["/nowhere/rules.yml".to_owned()]).is_err());
+    std::fs::write(&world.file, format!("{changed}  - {{ record: z, expr: x }}\n")).unwrap();
+    wait_until("the file's next change", || manager.snapshot()[0].rules.len() == 2).await;
+
     let pattern = vec![world.file.with_file_name("*.none").display().to_string()];
     assert_eq!(manager.reload(pattern), Ok(0));
     assert_eq!(manager.snapshot().len(), 0);
     let end = r#"ALERTS_FOR_STATE{alertname="High", i="a"} ends"#;
     wait_until("the end of the group's series", || world.stored.lock().iter().any(|line| line == end)).await;
-    assert!(manager.reload(vec!["/nowhere/rules.yml".to_owned()]).is_err());
     stop.cancel();
     manager.stopped().await;
+}
+
+#[tokio::test]
+async fn groups_go_on_while_the_store_takes_nothing_and_say_so() {
+    let refused = Outcome::Refused(delivery::Refusal {
+        reason: delivery::RefusalReason::DiskFull,
+        message: "the disk is full".to_owned(),
+        retry_after: Some(Duration::from_secs(5)),
+    });
+    for (answer, message) in [(Some(refused), "the disk is full"), (None, "the store gave no answer within 1s")] {
+        let mut world = World::new(RULES);
+        let (outlet, mut batches) = delivery::channel(1);
+        world.outlet = outlet;
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(delivery) = batches.recv().await {
+                match &answer {
+                    Some(outcome) => delivery.receipt.answer(outcome.clone()),
+                    None => unanswered.push(delivery),
+                }
+            }
+        });
+        *world.knob.0.lock() = Some(3.0);
+        let stop = CancellationToken::new();
+        let manager = world.start(&stop);
+        wait_until("firing", || states(&manager).first().is_some_and(|(state, _)| *state == AlertState::Firing)).await;
+        let error = || manager.snapshot()[0].rules[1].last_error.clone().unwrap_or_default();
+        wait_until("the rule says why", || error().ends_with(message)).await;
+        *world.knob.0.lock() = None;
+        wait_until("resolved", || states(&manager)[0].0 == AlertState::Resolved).await;
+        stop.cancel();
+        manager.stopped().await;
+    }
+}
+
+#[tokio::test]
+async fn a_restored_alert_waits_for_its_data() {
+    let world = World::new(RULES);
+    let stop = CancellationToken::new();
+    let manager = world.start(&stop);
+    *world.knob.0.lock() = Some(3.0);
+    wait_until("firing", || states(&manager).first().is_some_and(|(state, _)| *state == AlertState::Firing)).await;
+    let firing = states(&manager);
+    stop.cancel();
+    manager.stopped().await;
+
+    *world.knob.0.lock() = None;
+    let stop = CancellationToken::new();
+    let manager = world.start(&stop);
+    wait_until("evaluations", || manager.snapshot()[0].iterations > 2).await;
+    assert_eq!(states(&manager), firing, "no data is no answer");
+    *world.knob.0.lock() = Some(0.25);
+    wait_until("resolved", || states(&manager)[0].0 == AlertState::Resolved).await;
+    stop.cancel();
+    manager.stopped().await;
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_stop_a_group() {
+    let at = Timestamp::from_unix_seconds;
+    let check = |before: Option<i64>, expected: Option<i64>| {
+        assert_eq!(believable(before.map(at), at(1_000), Duration::from_secs(60)), expected.map(at), "{before:?}");
+    };
+    check(None, None);
+    check(Some(990), Some(990));
+    check(Some(1_060), Some(1_060));
+    check(Some(1_061), None);
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub struct Alert {
     /// Since when it fires only because of `keep_firing_for`.
     #[serde(with = "optional_moment")]
     pub kept_since: Option<Timestamp>,
+    /// When this server started, of an alert from before that its rule has not judged since: until then it stays as it is.
+    #[serde(skip)]
+    pub restored_at: Option<Timestamp>,
     /// The last value that the expression gave.
     #[serde(with = "number")]
     pub value: f64,
@@ -89,6 +92,7 @@ pub fn advance(
                 holds_again(alert, again, now);
                 true
             }
+            None if alert.restored_at.is_some() => true,
             None => holds_no_more(alert, keep_firing, now),
         };
         if !stays && before == AlertState::Pending {
@@ -105,7 +109,8 @@ pub fn advance(
         alerts.push(begun(found, now));
     }
     for alert in alerts.iter_mut() {
-        if alert.state == AlertState::Pending && now.saturating_since(alert.active_at) >= hold {
+        let judged = alert.restored_at.is_none();
+        if judged && alert.state == AlertState::Pending && now.saturating_since(alert.active_at) >= hold {
             alert.state = AlertState::Firing;
             alert.fired_at = Some(now);
             transitions.retain(|transition| transition.labels != alert.labels);
@@ -149,6 +154,7 @@ fn begun(found: Found, now: Timestamp) -> Alert {
         fired_at: None,
         resolved_at: None,
         kept_since: None,
+        restored_at: None,
         value: found.value,
     }
 }
@@ -157,6 +163,10 @@ fn holds_again(alert: &mut Alert, found: Found, now: Timestamp) {
     if alert.state == AlertState::Resolved {
         *alert = begun(found, now);
         return;
+    }
+    // While data was not back after a restart, nobody knew whether the expression held.
+    if let (Some(restored), AlertState::Pending) = (alert.restored_at.take(), alert.state) {
+        alert.active_at = alert.active_at.saturating_add(now.saturating_since(restored));
     }
     alert.value = found.value;
     alert.annotations = found.annotations;

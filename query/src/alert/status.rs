@@ -9,7 +9,7 @@ use taffrail_collector::model::{LabelSet, Sample, Timestamp};
 use super::evaluate::{CurrentValue, Outcome};
 use super::rule::{Action, Group};
 use super::snapshot::{AlertingSnapshot, GroupSnapshot, NamedAlert, RuleSnapshot};
-use super::state::{Alert, reading};
+use super::state::{Alert, AlertState, reading};
 use crate::promql::STALE;
 
 /// A group's results so far.
@@ -84,6 +84,11 @@ impl Status {
 
     pub(super) fn all_alerts(&self) -> Vec<Vec<Alert>> {
         self.rules.iter().map(|rule| rule.alerts.clone()).collect()
+    }
+
+    /// Whether the `for` of an alert runs.
+    pub(super) fn pending(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.alerts).any(|alert| alert.state == AlertState::Pending)
     }
 
     /// Notes what went wrong with the group as a whole.

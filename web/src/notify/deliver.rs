@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taffrail_collector::delivery::Outcome;
 use taffrail_collector::model::{Batch, Timestamp};
-use taffrail_collector::source::deliver_patiently;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Due, GroupKey, Ledgers};
@@ -25,6 +25,9 @@ const PAUSE_REFUSED: Duration = Duration::from_secs(300);
 
 /// The longest sleep, in case the wall clock was set.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// How long the log record of a notification may take to be stored: a full disk must not keep people from being told.
+const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who is told, and everything that telling needs.
 pub(super) struct Receiver {
@@ -135,7 +138,13 @@ impl Receiver {
             tracing::warn!("alerts: {origin} could not be told of {}: {error}; trying again", due.key.alert);
         }
         let logs = vec![record(due, &origin, error, &self.surroundings.resource, now)];
-        deliver_patiently(&self.surroundings.outlet, Batch { logs, ..Batch::local() }, &self.stop).await;
+        let stored = self.surroundings.outlet.deliver(Batch { logs, ..Batch::local() });
+        let reason = match tokio::time::timeout(RECORD_PATIENCE, stored).await {
+            Ok(Outcome::Refused(refusal)) => refusal.message,
+            Ok(Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Gap { .. }) => return,
+            Err(_) => format!("the store gave no answer within {RECORD_PATIENCE:?}"),
+        };
+        tracing::warn!("alerts: the notification of {} is not kept as a log record: {reason}", due.key.alert);
     }
 
     /// Until the next reminder or the end of a pause.

@@ -58,7 +58,7 @@ pub struct Notice {
     pub expr: String,
     /// The last value, as text (JSON has no infinity).
     pub value: String,
-    /// Nanoseconds since the epoch: since when the expression has held.
+    /// Nanoseconds since the epoch: when it began to fire; while that is not known, since when the expression has held.
     pub starts_at: i64,
     /// Nanoseconds since the epoch: when it was resolved.
     pub ends_at: Option<i64>,
@@ -184,7 +184,7 @@ fn notice(alert: &NamedAlert) -> Notice {
         annotations: alert.alert.annotations.clone(),
         expr: alert.expr.clone(),
         value: alert.alert.value.to_string(),
-        starts_at: alert.alert.active_at.unix_nanos(),
+        starts_at: alert.alert.fired_at.unwrap_or(alert.alert.active_at).unix_nanos(),
         ends_at: alert.alert.resolved_at.map(Timestamp::unix_nanos),
     }
 }
@@ -212,6 +212,7 @@ mod tests {
             fired_at: None,
             resolved_at: resolved,
             kept_since: None,
+            restored_at: None,
             value: 1.0,
         };
         NamedAlert { file: "r.yml".into(), group: "g".into(), rule: "Down".into(), expr: "up == 0".into(), alert }
@@ -246,6 +247,16 @@ mod tests {
         assert_eq!(tell(&mut ledger, &[], 160), ["Resolved:  / a"]);
         assert_eq!(tell(&mut ledger, &[], 1_000), nothing);
         assert_eq!(ledger, Ledger::default());
+    }
+
+    #[test]
+    fn the_start_is_when_it_began_to_fire() {
+        let start = |fired_at: Option<i64>| {
+            let mut alert = alert("a", AlertState::Firing, 10);
+            alert.alert.fired_at = fired_at.map(Timestamp::from_unix_seconds);
+            Ledger::default().due(&[alert], Timestamp::from_unix_seconds(60), REPEAT)[0].firing[0].starts_at
+        };
+        assert_eq!((start(Some(40)), start(None)), (40_000_000_000, 10_000_000_000));
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn alert(state: AlertState) -> NamedAlert {
         fired_at: Some(since),
         resolved_at: (state == AlertState::Resolved).then_some(since),
         kept_since: None,
+        restored_at: None,
         value: 0.75,
     };
     NamedAlert { file: "r.yml".into(), group: "g".into(), rule: "Slow".into(), expr: "slow > 0.5".into(), alert }
@@ -186,6 +187,37 @@ async fn a_receiver_that_fails_is_tried_again_and_its_failure_written_down_once(
     assert_eq!(attribute(&world.recorded().await, "alert.delivery"), "delivered");
     stop.cancel();
     notifier.stopped().await;
+}
+
+#[tokio::test]
+async fn people_are_told_while_the_store_takes_nothing() {
+    let refused = Outcome::Refused(delivery::Refusal {
+        reason: delivery::RefusalReason::DiskFull,
+        message: "the disk is full".to_owned(),
+        retry_after: Some(Duration::from_secs(5)),
+    });
+    for answer in [Some(refused), None] {
+        let mut world = World::new().await;
+        let (outlet, mut batches) = delivery::channel(1);
+        world.outlet = outlet;
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(delivery) = batches.recv().await {
+                match &answer {
+                    Some(outcome) => delivery.receipt.answer(outcome.clone()),
+                    None => unanswered.push(delivery),
+                }
+            }
+        });
+        let stop = CancellationToken::new();
+        let notifier = world.start(vec![world.url.clone()], &stop);
+        world.set(vec![alert(AlertState::Firing)]);
+        assert_eq!(world.posted().await["status"], "firing");
+        world.set(vec![alert(AlertState::Resolved)]);
+        assert_eq!(world.posted().await["status"], "resolved");
+        stop.cancel();
+        notifier.stopped().await;
+    }
 }
 
 #[tokio::test]
