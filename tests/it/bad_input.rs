@@ -114,3 +114,20 @@ fn syslog_keeps_the_connection_after_garbage() {
     .unwrap();
     server.wait_for_records("\"after the garbage\"", 1);
 }
+
+#[test]
+fn a_full_disk_is_answered_507_with_the_setting_and_questions_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, config) = (directory.path().join("data"), directory.path().join("taffrail.toml"));
+    let server = Server::start(&data);
+    assert_eq!(server.post("/api/v1/logs", br#"{"message":"before the disk was full"}"#).0, 200);
+    assert_eq!(server.stop(), Some(0));
+    // No disk has that much room left beside the data: to the server it is full.
+    std::fs::write(&config, "[store]\ndisk_reserve_bytes = \"1000TB\"\n").unwrap();
+    let server = Server::start_with(&data, &["--config", config.to_str().unwrap()]);
+    let (status, answer) = server.post("/api/v1/logs", br#"{"message":"one too many"}"#);
+    assert_eq!(status, 507, "{answer}");
+    assert!(answer.to_string().contains("disk_reserve_bytes"), "{answer}");
+    assert_eq!(server.search("\"before the disk\"").len(), 1);
+    assert!(server.search("\"one too many\"").is_empty());
+}

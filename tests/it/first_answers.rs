@@ -1,7 +1,9 @@
 //! A line and a metric in through each door, and out through HTTP and the command line.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -137,4 +139,38 @@ fn the_command_line_asks_the_same_questions() {
     let (code, _, stderr) = run(&["query", "level:(", "--since", "1h"]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("level:("), "the question is shown with the place: {stderr}");
+}
+
+#[test]
+fn tail_follows_what_matches() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("data"));
+    let mut tail = taffrail()
+        .args(["tail", "service:web", "--json", "--server", &server.url("")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("run taffrail tail");
+    let mut lines = BufReader::new(tail.stdout.take().expect("stdout is piped")).lines();
+    let url = server.url("/api/v1/logs");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let sender = std::thread::spawn(move || {
+        // Sent again and again, because nobody can see from outside when the tail has begun.
+        while stopped.recv_timeout(Duration::from_millis(100)).is_err() {
+            let body = concat!(
+                r#"{"service":"db","message":"not asked for"}"#,
+                "\n",
+                r#"{"service":"web","message":"followed"}"#
+            );
+            crate::server::agent().post(&url).send(body.as_bytes()).expect("post two lines");
+        }
+    });
+    for _ in 0..2 {
+        let line = lines.next().expect("a line").expect("text");
+        let record: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(record["message"], "followed", "{line}");
+    }
+    stop.send(()).expect("the sender still runs");
+    sender.join().expect("the sender");
+    tail.kill().expect("stop the tail");
+    tail.wait().expect("wait for the tail");
 }

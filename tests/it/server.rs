@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// How long anything that should happen soon may take on a busy machine.
@@ -139,9 +140,14 @@ impl Server {
     }
 
     /// Asks it to stop with SIGTERM and returns its exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    pub fn stop(self) -> Option<i32> {
+        self.stop_by(Signal::TERM)
+    }
+
+    /// Asks it to stop with a signal and returns its exit code.
+    pub fn stop_by(mut self, signal: Signal) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("send SIGTERM");
+        rustix::process::kill_process(pid, signal).expect("send the signal");
         let deadline = Instant::now() + SOON;
         while Instant::now() < deadline {
             if let Some(status) = self.process.try_wait().expect("wait for the server") {

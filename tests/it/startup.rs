@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::server::{Server, taffrail};
+use rustix::process::Signal;
+
+use crate::server::{Server, taffrail, wait_for};
 
 fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let output = taffrail().args(arguments).output().expect("run taffrail");
@@ -87,4 +89,33 @@ fn binding_to_the_world_needs_a_word() {
 #[test]
 fn usage_errors_exit_with_two() {
     assert_eq!(fails(&["serve", "--no-such-flag"]).0, Some(2));
+}
+
+#[test]
+fn ctrl_c_drains_and_exits_zero() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let server = Server::start(&data);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(b"<13>still on its way", server.syslog).unwrap();
+    socket.send_to(b"last.window:4|c", server.statsd).unwrap();
+    wait_for("both to be taken", || {
+        let (_, ingest) = server.get("/api/v1/ingest");
+        let sources = ingest["sources"].as_array()?.clone();
+        let taken = |kind: &str| sources.iter().any(|s| s["kind"] == kind && s["records"].as_u64() > Some(0));
+        (taken("syslog") && taken("statsd")).then_some(())
+    });
+    assert_eq!(server.stop_by(Signal::INT), Some(0));
+    let server = Server::start(&data);
+    assert_eq!(server.search("\"still on its way\"").len(), 1);
+    let value = wait_for("the window that was open", || server.promql(r#"{"last.window"}"#).first().map(|(_, v)| *v));
+    assert_eq!(value, 4.0);
+}
+
+#[test]
+fn a_bare_start_shows_this_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_command(taffrail().arg("serve"), &directory.path().join("data"), &[]);
+    wait_for("the load of this host", || server.promql(r#"{"host.load", over="1m"}"#).first().map(|_| ()));
+    assert_eq!(server.stop(), Some(0));
 }
