@@ -32,9 +32,10 @@ bench: need-rust ## print the tables of benches/ (ROWS=500000 sets the size)
 	cargo build --release
 	cargo bench --bench whole_system
 
-lint: need-rust ## formatting, clippy, licences and sources of dependencies, TypeScript
+lint: need-rust ## formatting, clippy, fuzz targets that compile, licences and sources of dependencies, TypeScript
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 	cargo deny --log-level error --offline check bans licenses sources
 	cd web/ui && npm run --silent check
 
