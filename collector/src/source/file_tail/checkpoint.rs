@@ -37,6 +37,14 @@ pub(super) struct FileId {
     pub(super) inode: u64,
 }
 
+/// What changes when a file does, or when its inode is another file's: change time and length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChangeMark {
+    seconds: i64,
+    nanoseconds: i64,
+    length: u64,
+}
+
 /// The hash of a file's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {
@@ -65,6 +73,12 @@ impl FileId {
     pub(super) fn from_key(key: &str) -> Option<FileId> {
         let (device, inode) = key.strip_prefix(KEY_PREFIX)?.split_once(':')?;
         Some(FileId { device: device.parse().ok()?, inode: inode.parse().ok()? })
+    }
+}
+
+impl ChangeMark {
+    pub(super) fn of(metadata: &Metadata) -> ChangeMark {
+        ChangeMark { seconds: metadata.ctime(), nanoseconds: metadata.ctime_nsec(), length: metadata.len() }
     }
 }
 
@@ -98,6 +112,17 @@ impl Prefix {
 }
 
 impl Place {
+    /// Whether the file can be the one whose place this is.
+    pub(super) fn fits(&self, file: &File, metadata: &Metadata) -> bool {
+        self.offset <= metadata.len() && self.prefix.is_of(file).unwrap_or(false)
+    }
+
+    /// Whether the file is the one that was known as `known`, though its device bears another number now: the kernel may
+    /// number devices anew at every boot. A rotated log often begins like its successor, so the inode must be the same.
+    pub(super) fn fits_renumbered(&self, known: FileId, file: &File, metadata: &Metadata) -> bool {
+        known.inode == metadata.ino() && self.prefix.length > 0 && self.fits(file, metadata)
+    }
+
     pub(super) fn checkpoint(&self, id: FileId) -> Checkpoint {
         let path = self.path.as_os_str().as_bytes();
         let mut value = Vec::with_capacity(FIXED_BYTES + path.len());

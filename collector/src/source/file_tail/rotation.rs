@@ -4,22 +4,44 @@
 //! file finds those that are not open: after a restart the one that a checkpoint speaks of, and files that came and were
 //! rotated away between two polls.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::checkpoint::FileId;
+use super::checkpoint::{FileId, Place};
 
 /// Kernels stamp files by a clock that ticks every few milliseconds.
 const CLOCK_TICK: Duration = Duration::from_millis(50);
 
-/// The file of this identity in the directory of `path`, under whatever name.
-pub(super) fn find_renamed(path: &Path, id: FileId) -> Option<PathBuf> {
-    let entries = fs::read_dir(path.parent()?).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && FileId::of(&metadata) == id))
+/// Where a file is that is not where it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// In the same directory, under this name.
+    Renamed(PathBuf),
+    /// No longer in its directory.
+    Gone,
+    /// Its directory cannot be read, or lies on another device: its own may not be mounted just now.
+    Unknown,
+}
+
+/// Looks for the file that was known as `id` in the directory of its `place`, under whatever name.
+pub(super) fn find_renamed(place: &Place, id: FileId) -> Whereabouts {
+    let Some(directory) = place.path.parent() else { return Whereabouts::Unknown };
+    let (Ok(entries), Ok(metadata)) = (fs::read_dir(directory), fs::metadata(directory)) else {
+        return Whereabouts::Unknown;
+    };
+    let is_it = |path: &PathBuf| {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+        let found = FileId::of(&metadata);
+        let may_be = metadata.is_file() && found.inode == id.inode;
+        may_be && (found == id || File::open(path).is_ok_and(|file| place.fits_renumbered(id, &file, &metadata)))
+    };
+    match entries.flatten().map(|entry| entry.path()).find(is_it) {
+        Some(path) => Whereabouts::Renamed(path),
+        None if metadata.dev() == id.device => Whereabouts::Gone,
+        None => Whereabouts::Unknown,
+    }
 }
 
 /// Whether files were made, renamed or removed beside `path` since then.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{FileId, Place, Prefix, forgotten};
+use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::config::{Config, StartAt};
 use super::patterns::Patterns;
-use super::rotation;
+use super::rotation::{self, Whereabouts};
 use super::tracked_file::{BinaryFile, TrackedFile, check_text};
 use crate::enrich::{Enricher, ReceivedLine};
 use crate::model::{LogRecord, Resource, Timestamp, Value};
@@ -62,7 +62,7 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         groups: prepared,
         files: HashMap::new(),
         known,
-        binary: HashSet::new(),
+        binary: HashMap::new(),
         last_look: None,
         buffer: vec![0; TURN_BYTES],
         stop: context.stop.clone(),
@@ -110,7 +110,8 @@ struct Tailer {
     files: HashMap<FileId, TrackedFile>,
     /// Places of earlier runs whose files have not been met yet.
     known: HashMap<FileId, Place>,
-    binary: HashSet<FileId>,
+    /// Files found to be no text, as they were then: once changed they are looked at again, for inodes are used again.
+    binary: HashMap<FileId, ChangeMark>,
     last_look: Option<SystemTime>,
     interval: Duration,
     buffer: Vec<u8>,
@@ -147,14 +148,21 @@ impl Tailer {
     fn look(&mut self) -> Result<(), Ended> {
         let look_started = SystemTime::now();
         let mut found: HashMap<FileId, Vec<(PathBuf, usize)>> = HashMap::new();
+        let mut still_binary = HashSet::new();
         for (index, group) in self.groups.iter().enumerate() {
             group.patterns.walk(&mut |path, metadata| {
-                found.entry(FileId::of(&metadata)).or_default().push((path, index));
+                let id = FileId::of(&metadata);
+                if self.binary.get(&id) == Some(&ChangeMark::of(&metadata)) {
+                    still_binary.insert(id);
+                } else {
+                    found.entry(id).or_default().push((path, index));
+                }
             });
         }
+        self.binary.retain(|id, _| still_binary.contains(id));
         let mut departures = self.notice_departures(&found);
         for (id, places) in found {
-            if self.files.contains_key(&id) || self.binary.contains(&id) {
+            if self.files.contains_key(&id) {
                 continue;
             }
             let (path, group) = &places[0];
@@ -202,7 +210,7 @@ impl Tailer {
     fn track_successors(&mut self, departure: &Departure) -> Result<(), Ended> {
         for (path, metadata) in rotation::rotated_since(&departure.path, departure.since) {
             let id = FileId::of(&metadata);
-            let is_known = self.files.contains_key(&id) || self.binary.contains(&id);
+            let is_known = self.files.contains_key(&id) || self.binary.get(&id) == Some(&ChangeMark::of(&metadata));
             if is_known || self.groups[departure.group].patterns.excludes(&path) {
                 continue;
             }
@@ -217,17 +225,23 @@ impl Tailer {
     /// At the start: files of earlier runs that no pattern finds were renamed meanwhile, or are gone.
     fn find_known_files(&mut self) -> Result<(), Ended> {
         let mut departures = Vec::new();
-        let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.path.clone())).collect();
-        for (id, shown) in unmet {
-            let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&shown)) else {
+        let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.clone())).collect();
+        for (id, place) in unmet {
+            let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&place.path)) else {
                 // Its group is no longer configured; it may come back.
                 continue;
             };
-            let Some(path) = rotation::find_renamed(&shown, id) else {
-                self.known.remove(&id);
-                self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
-                continue;
+            let path = match rotation::find_renamed(&place, id) {
+                Whereabouts::Renamed(path) => path,
+                // It may come back with its directory.
+                Whereabouts::Unknown => continue,
+                Whereabouts::Gone => {
+                    self.known.remove(&id);
+                    self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
+                    continue;
+                }
             };
+            let shown = place.path;
             if let Some(file) = self.track(&path, &shown, group)? {
                 file.gone_since = Some(Instant::now());
                 let since = file.metadata().and_then(|metadata| metadata.modified());
@@ -258,19 +272,25 @@ impl Tailer {
         if self.files.contains_key(&id) {
             return Ok(None);
         }
-        let known = self.known.remove(&id);
-        let is_known = known.is_some();
+        // Under its own identity, or under the one that its device gave it before a reboot.
+        let known_id = if self.known.contains_key(&id) {
+            Some(id)
+        } else {
+            let fits = |(known, place): &(&FileId, &Place)| {
+                place.path == shown && place.fits_renumbered(**known, &file, &metadata)
+            };
+            self.known.iter().find(fits).map(|(known, _)| *known)
+        };
+        let known = known_id.and_then(|known| self.known.remove(&known));
         let (offset, prefix) = match known {
-            Some(place) if place.offset <= metadata.len() && place.prefix.is_of(&file).unwrap_or(false) => {
-                (place.offset, place.prefix)
-            }
+            Some(place) if place.fits(&file, &metadata) => (place.offset, place.prefix),
             Some(_) => {
                 group.complain(path, "replaced_file", "another file took its place while we were away");
                 (0, Prefix::EMPTY)
             }
             None if let Err(BinaryFile) = check_text(&file) => {
                 group.complain(path, "binary_file", "its first block holds a NUL byte; exclude it to say so");
-                self.binary.insert(id);
+                self.binary.insert(id, ChangeMark::of(&metadata));
                 return Ok(None);
             }
             None if self.last_look.is_none() && group.begins_at_end(&metadata) => {
@@ -283,8 +303,10 @@ impl Tailer {
         let checkpoint = place.checkpoint(id);
         let resource = group.resource_of(shown);
         let file = TrackedFile::new(file, id, place, group_index, resource, group.config.line_bytes_max);
-        if offset > 0 && !is_known {
-            self.send(group_index, Portion { checkpoints: vec![checkpoint], ..Portion::default() })?;
+        let former = known_id.filter(|known| *known != id);
+        if offset > 0 && (known_id.is_none() || former.is_some()) {
+            let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).collect();
+            self.send(group_index, Portion { checkpoints, ..Portion::default() })?;
         }
         Ok(Some(self.files.entry(id).or_insert(file)))
     }

@@ -269,3 +269,78 @@ async fn what_was_read_but_not_stored_is_read_again() {
     rig.stop().await;
     assert_eq!(rig.bodies(), ["1", "2"]);
 }
+
+/// Makes the store remember its only file as one on another device.
+fn renumber_device(rig: &Rig, name: &str) -> FileId {
+    let id = FileId::of(&fs::metadata(rig.path(name)).unwrap());
+    let former = FileId { device: id.device + 1, ..id };
+    let mut store = rig.store.lock();
+    let place = store.checkpoints.remove(&id.key()).unwrap();
+    store.checkpoints.insert(former.key(), place);
+    former
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_a_reboot_renumbered_costs_no_place() {
+    for rotated in [false, true] {
+        let mut rig = Rig::new(Config::default());
+        rig.append("a.log", "1\n2\n");
+        rig.start();
+        rig.wait_for(2).await;
+        rig.stop().await;
+        let former = renumber_device(&rig, "a.log");
+        rig.append("a.log", "3\n");
+        if rotated {
+            fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+            // Begins as the rotated one does, and is another.
+            rig.append("a.log", "1\n2\n");
+        }
+        rig.start();
+        rig.wait_for(if rotated { 5 } else { 3 }).await;
+        rig.stop().await;
+        let mut bodies = rig.bodies();
+        bodies.sort();
+        assert_eq!(bodies.join(" "), if rotated { "1 1 2 2 3" } else { "1 2 3" });
+        assert!(!rig.store.lock().checkpoints.contains_key(&former.key()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_outlives_the_absence_of_its_directory_and_not_that_of_its_file() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", "1\n");
+    rig.append("b.log", "2\n");
+    rig.start();
+    rig.wait_for(2).await;
+    rig.stop().await;
+    let away = rig.directory.path().with_extension("away");
+    fs::rename(rig.directory.path(), &away).unwrap();
+    rig.start();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.stop().await;
+    assert_eq!(rig.store.lock().checkpoints.len(), 2);
+    fs::rename(&away, rig.directory.path()).unwrap();
+    fs::remove_file(rig.path("b.log")).unwrap();
+    rig.append("a.log", "3\n");
+    rig.start();
+    rig.wait_for(3).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies()[2], "3");
+    assert_eq!(rig.store.lock().checkpoints.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_under_an_inode_that_was_binary_is_read() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", b"\x7fELF\0\0");
+    rig.start();
+    while rig.problems().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Written in place, so that it is the same inode for certain.
+    fs::write(rig.path("a.log"), "text\n").unwrap();
+    rig.wait_for(1).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["text"]);
+    assert_eq!(rig.problems(), [("binary_file", 1)]);
+}
