@@ -1,23 +1,24 @@
-//! The records of a split, whole: frames of [`BLOCK_ROWS`] records each, newest record first.
+//! The records of a split, whole: blocks of [`BLOCK_ROWS`] records each, newest record first.
 //!
 //! ```text
-//! frame 0 │ frame 1 │ … │ frame n−1      each a batch without a place (collector::frame: own CRCs, own limits)
-//! offset 0 │ … │ offset n−1              u64 LE each: where the frame starts
-//! rows u64 │ frames u64 │ CRC32C u32     LE; the CRC covers the offsets and the two counts
+//! block 0 │ block 1 │ … │ block n−1      each one frame, a batch without a place (collector::frame: own CRCs, own limits),
+//!                                        or several back to back where its records are too large for one
+//! offset 0 │ … │ offset n−1              u64 LE each: where the block starts
+//! rows u64 │ blocks u64 │ CRC32C u32     LE; the CRC covers the offsets and the two counts
 //! magic "TAFREC1\n"
 //! ```
 //!
-//! A frame is read whole to get one record; a scan reads each frame once.
+//! A block is read whole to get one record; a scan reads each block once.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use taffrail_collector::frame;
+use taffrail_collector::frame::{self, EncodeError};
 use taffrail_collector::model::{Batch, LogRecord};
 
-/// Records in a frame. More compress better, fewer are quicker to read one by one; at 512 a frame decodes in well under a
+/// Records in a block. More compress better, fewer are quicker to read one by one; at 512 a block decodes in well under a
 /// millisecond.
 pub const BLOCK_ROWS: u32 = 512;
 
@@ -28,16 +29,14 @@ const TRAILER: usize = 8 + 8 + 4 + MAGIC.len();
 pub fn write(path: &Path, mut rows: impl Iterator<Item = LogRecord>) -> io::Result<u64> {
     let mut file = BufWriter::new(File::create_new(path)?);
     let (mut offsets, mut at, mut count, mut bytes) = (Vec::new(), 0u64, 0u64, Vec::new());
-    let mut batch = Batch::local();
     loop {
-        batch.logs.clear();
-        batch.logs.extend(rows.by_ref().take(BLOCK_ROWS as usize));
-        if batch.logs.is_empty() {
+        let records: Vec<LogRecord> = rows.by_ref().take(BLOCK_ROWS as usize).collect();
+        if records.is_empty() {
             break;
         }
-        count += batch.logs.len() as u64;
+        count += records.len() as u64;
         bytes.clear();
-        frame::encode(&batch, &mut bytes).map_err(io::Error::other)?;
+        encode_block(records, &mut bytes).map_err(io::Error::other)?;
         file.write_all(&bytes)?;
         offsets.push(at);
         at += bytes.len() as u64;
@@ -52,11 +51,27 @@ pub fn write(path: &Path, mut rows: impl Iterator<Item = LogRecord>) -> io::Resu
     Ok(at + index.len() as u64)
 }
 
+/// Appends the records as one frame, or in halves where a frame's limits are too narrow for them. A record alone fits: it
+/// came here through a frame of the journal.
+fn encode_block(records: Vec<LogRecord>, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = bytes.len();
+    let mut batch = Batch { logs: records, ..Batch::local() };
+    match frame::encode(&batch, bytes) {
+        Err(_) if batch.logs.len() > 1 => {
+            bytes.truncate(start);
+            let older = batch.logs.split_off(batch.logs.len() / 2);
+            encode_block(batch.logs, bytes)?;
+            encode_block(older, bytes)
+        }
+        result => result,
+    }
+}
+
 /// The open file.
 #[derive(Debug)]
 pub struct RecordFile {
     file: File,
-    /// Where each frame starts, and where the last one ends.
+    /// Where each block starts, and where the last one ends.
     offsets: Vec<u64>,
     rows: u64,
 }
@@ -73,9 +88,9 @@ impl RecordFile {
             return Err(damaged("its end is not that of a record file"));
         }
         let number = |at: usize| u64::from_le_bytes(trailer[at..at + 8].try_into().expect("eight bytes"));
-        let (rows, frames) = (number(0), number(8));
-        let index_bytes = frames.checked_mul(8).filter(|&bytes| bytes <= trailer_at);
-        let index_at = trailer_at - index_bytes.ok_or_else(|| damaged("it counts more frames than it can hold"))?;
+        let (rows, blocks) = (number(0), number(8));
+        let index_bytes = blocks.checked_mul(8).filter(|&bytes| bytes <= trailer_at);
+        let index_at = trailer_at - index_bytes.ok_or_else(|| damaged("it counts more blocks than it can hold"))?;
         let mut index = vec![0; (trailer_at - index_at) as usize];
         file.read_exact_at(&mut index, index_at)?;
         let expected = u32::from_le_bytes(trailer[16..20].try_into().expect("four bytes"));
@@ -85,7 +100,7 @@ impl RecordFile {
         let (offsets, _) = index.as_chunks::<8>();
         let mut offsets: Vec<u64> = offsets.iter().map(|offset| u64::from_le_bytes(*offset)).collect();
         offsets.push(index_at);
-        if !offsets.is_sorted() || rows.div_ceil(u64::from(BLOCK_ROWS)) != frames {
+        if !offsets.is_sorted() || rows.div_ceil(u64::from(BLOCK_ROWS)) != blocks {
             return Err(damaged("its index contradicts itself"));
         }
         Ok(RecordFile { file, offsets, rows })
@@ -96,18 +111,23 @@ impl RecordFile {
         self.rows
     }
 
-    /// The records of one frame, and the bytes they took on disk.
+    /// The records of one block, and the bytes they took on disk.
     pub fn block(&self, block: u32) -> io::Result<(Vec<LogRecord>, u64)> {
         let at = block as usize;
         let (start, end) = (self.offsets[at], self.offsets[at + 1]);
         let mut bytes = vec![0; (end - start) as usize];
         self.file.read_exact_at(&mut bytes, start)?;
-        let (batch, _) = frame::decode(&bytes).map_err(|error| damaged(&format!("frame {block}: {error}")))?;
-        let expected = (self.rows - u64::from(block) * u64::from(BLOCK_ROWS)).min(u64::from(BLOCK_ROWS));
-        if batch.logs.len() as u64 != expected {
-            return Err(damaged(&format!("frame {block} holds {} records, not {expected}", batch.logs.len())));
+        let (mut records, mut rest) = (Vec::new(), bytes.as_slice());
+        while !rest.is_empty() {
+            let (batch, length) = frame::decode(rest).map_err(|error| damaged(&format!("block {block}: {error}")))?;
+            records.extend(batch.logs);
+            rest = &rest[length..];
         }
-        Ok((batch.logs, end - start))
+        let expected = (self.rows - u64::from(block) * u64::from(BLOCK_ROWS)).min(u64::from(BLOCK_ROWS));
+        if records.len() as u64 != expected {
+            return Err(damaged(&format!("block {block} holds {} records, not {expected}", records.len())));
+        }
+        Ok((records, end - start))
     }
 }
 
@@ -119,6 +139,17 @@ fn damaged(message: &str) -> io::Error {
 mod tests {
     use super::*;
     use crate::log_store::test_records::record_at;
+
+    #[test]
+    fn records_too_large_for_one_frame_share_a_block() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("records");
+        let large = |second| LogRecord { body: format!("{second} {}", "x".repeat(1 << 20)), ..record_at(second) };
+        let records: Vec<LogRecord> = (0..100).map(large).collect();
+        write(&path, records.iter().cloned()).expect("written");
+        let (read, _) = RecordFile::open(&path).expect("opens").block(0).expect("reads");
+        assert!(read == records, "{} records came back", read.len());
+    }
 
     #[test]
     fn records_come_back_and_damage_is_noticed() {
