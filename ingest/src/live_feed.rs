@@ -96,7 +96,8 @@ impl LiveFeed {
                 ring.from_seq = gone.first_seq() + gone.records().len() as u64;
             }
         }
-        self.newest.send_replace(end);
+        // What the journal's replay pushes may end before the number that the store goes on with.
+        self.newest.send_modify(|newest| *newest = end.max(*newest));
     }
 
     /// No record will come any more: readers end after the last.
@@ -202,6 +203,15 @@ mod tests {
         assert!(matches!(slow.next().await, Some(Event::Gap { from_seq: 5, to_seq }) if to_seq == 4 + rows));
         assert_eq!(take(&mut slow, 2).await, [5 + rows, 6 + rows]);
         assert!(matches!(before_start.next().await, Some(Event::Gap { from_seq: 2, .. })));
+    }
+
+    #[tokio::test]
+    async fn a_reader_from_now_is_told_of_no_gap_after_a_replay() {
+        let feed = LiveFeed::new(10);
+        push(&feed, 5, 3);
+        let mut reader = feed.subscribe(None);
+        push(&feed, 10, 1);
+        assert_eq!(take(&mut reader, 1).await, [10]);
     }
 
     #[tokio::test]
