@@ -4,7 +4,7 @@
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
 //!
 //! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` (exactly once),
-//! `write_ahead` (the journal's writer), `sealer`, `retention`, `startup` (files, replay), [`catalog`], [`live_feed`], then
+//! `write_ahead` (the journal's writer), `sealer`, `retention`, `startup` (files, replay), `set_aside`, [`catalog`], [`live_feed`], then
 //! the two stores; [`scan`] is the budget that questions bring along.
 
 mod admission;
@@ -19,6 +19,7 @@ mod retention;
 pub mod scan;
 mod sealer;
 pub mod series_store;
+mod set_aside;
 mod startup;
 mod stream_marks;
 mod write_ahead;

@@ -507,6 +507,42 @@ async fn unfinished_splits_are_removed_and_missing_ones_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_or_older_catalog_costs_no_sealed_part() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let names = |below: &str| {
+        let entries = std::fs::read_dir(directory.path().join(below)).into_iter().flatten();
+        entries.map(|entry| entry.expect("an entry").file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let catalog = directory.path().join("catalog.sqlite");
+    let older = directory.path().join("older.sqlite");
+    for stream in 0..2 {
+        let ingest = open(&config);
+        ingest.outlet().deliver(stream_batch(stream, 0, 5, 5)).await;
+        ingest.seal().await.expect("sealed");
+        drop(ingest);
+        if stream == 0 {
+            std::fs::copy(&catalog, &older).expect("copied");
+        }
+    }
+    let (splits, blocks) = (names("splits"), names("blocks"));
+    assert_eq!((splits.len(), blocks.len()), (2, 2));
+
+    std::fs::remove_file(&catalog).expect("lost");
+    let error = Ingest::open(config.clone(), &mut |_, _| {}).err().expect("refused").to_string();
+    assert!(error.contains("catalog.sqlite is missing"), "{error}");
+    assert_eq!((names("splits"), names("blocks")), (splits.clone(), blocks.clone()));
+
+    // With the journal, the older catalog's rows are replayed; without it the parts are all there is.
+    std::fs::copy(&older, &catalog).expect("restored");
+    std::fs::remove_dir_all(directory.path().join("journal")).expect("lost");
+    let ingest = open(&config);
+    assert_eq!(all_records(&ingest).len(), 5);
+    assert_eq!((names("splits").len(), names("blocks").len()), (1, 1));
+    assert_eq!((names("set-aside/splits").len(), names("set-aside/blocks").len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_directory_is_opened_by_one_store() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = config(directory.path());

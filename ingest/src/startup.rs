@@ -6,6 +6,7 @@
 //!          journal/         segments: what is not sealed yet
 //!          splits/<name>/   log records
 //!          blocks/          metric windows
+//!          set-aside/       parts that an older catalog does not list
 //! ```
 
 use std::collections::HashSet;
@@ -19,7 +20,7 @@ use std::sync::mpsc::sync_channel;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use taffrail_collector::delivery;
-use taffrail_collector::file_system::FileSystem;
+use taffrail_collector::file_system::{FileSystem, RealFileSystem};
 use taffrail_collector::frame;
 use taffrail_collector::journal::{JournalConfig, JournalError, JournalReader, JournalWriter};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ use crate::pipeline::{Ingest, IngestConfig, OpenError, Replayed, Threads, encode
 use crate::retention::Retention;
 use crate::sealer::Sealer;
 use crate::series_store::SeriesStore;
+use crate::set_aside::{BLOCKS, SPLITS, catalog_is_lost, set_aside};
 use crate::stream_marks::{StreamMarks, Verdict, trim};
 use crate::write_ahead::{SealTriggers, Shared, Unsealed, Writer};
 
@@ -51,15 +53,20 @@ pub fn open<F: FileSystem>(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Ingest, OpenError> {
     let data_dir = &config.data_dir;
-    fs::create_dir_all(data_dir).map_err(|error| cannot_use(data_dir, &error))?;
+    RealFileSystem.create_directories(data_dir).map_err(|error| cannot_use(data_dir, &error))?;
     let lock = lock(data_dir)?;
-    let catalog = Catalog::open(&data_dir.join("catalog.sqlite")).map_err(|error| cannot_use(data_dir, &error))?;
+    let catalog_file = data_dir.join("catalog.sqlite");
+    if catalog_is_lost(data_dir, &catalog_file).map_err(|error| cannot_use(data_dir, &error))? {
+        return Err(OpenError(format!(
+            "data_dir = {}: catalog.sqlite is missing or empty, but {SPLITS}/ or {BLOCKS}/ hold data that only it can bring back; \
+             restore it from a backup, or give taffrail another data_dir to start empty",
+            data_dir.display()
+        )));
+    }
+    let catalog = Catalog::open(&catalog_file).map_err(|error| cannot_use(data_dir, &error))?;
     let listed = |error| cannot_use(data_dir, &error);
     let splits = catalog.splits().map_err(listed)?;
-    let splits_directory = data_dir.join("splits");
-    clean_splits(&splits_directory, &splits).map_err(|error| cannot_use(&splits_directory, &error))?;
     let blocks = catalog.blocks().map_err(listed)?;
-    let series = SeriesStore::open(&data_dir.join("blocks"), blocks).map_err(|error| cannot_use(data_dir, &error))?;
     let sealed_through = catalog.sealed_through().map_err(listed)?;
     let marks = StreamMarks::new(catalog.stream_marks().map_err(listed)?, catalog.checkpoints().map_err(listed)?);
 
@@ -67,6 +74,16 @@ pub fn open<F: FileSystem>(
     let journal_config = JournalConfig { directory: journal_directory.clone(), segment_bytes_max: SEGMENT_BYTES };
     let journal = JournalWriter::open(file_system.clone(), journal_config, sealed_through)
         .map_err(|error| cannot_use(&journal_directory, &error))?;
+
+    let continues = journal.first_seq() <= sealed_through && sealed_through < journal.next_seq();
+    let split_names = splits.iter().map(|split| split.name.as_str()).collect();
+    let block_names = blocks.iter().map(|block| block.name.as_str()).collect();
+    set_aside(data_dir, SPLITS, &split_names, continues)
+        .and_then(|()| set_aside(data_dir, BLOCKS, &block_names, continues))
+        .map_err(|error| cannot_use(data_dir, &error))?;
+    let splits_directory = data_dir.join(SPLITS);
+    clean_splits(&splits_directory, &splits).map_err(|error| cannot_use(&splits_directory, &error))?;
+    let series = SeriesStore::open(&data_dir.join(BLOCKS), blocks).map_err(|error| cannot_use(data_dir, &error))?;
 
     let limits = Limits {
         memory_bytes_max: config.memory_bytes_max,

@@ -128,6 +128,11 @@ impl<F: FileSystem> JournalWriter<F> {
         Ok(writer)
     }
 
+    /// Where the oldest segment starts: no row below is in the journal. [`Self::next_seq`] when there is none.
+    pub fn first_seq(&self) -> u64 {
+        self.segments.first().map_or(self.next_seq, |segment| segment.first_seq)
+    }
+
     /// The sequence number of the next record's first row.
     pub fn next_seq(&self) -> u64 {
         self.next_seq

@@ -23,7 +23,8 @@ use super::{BLOCKS_OF_A_PARTITION_MAX, BlockInfo, PARTITION_LENGTH, SeriesStore,
 /// A counter that was silent for longer starts again from zero, which PromQL reads as the reset of a restarted process.
 const TOTALS_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
 
-const BLOCK_SUFFIX: &str = ".series";
+/// How the file names of finished blocks end.
+pub const BLOCK_SUFFIX: &str = ".series";
 
 /// Files that are written, but not yet in the view: see [`SeriesStore::prepare_seal`]. Dropping it removes them again.
 #[derive(Debug)]

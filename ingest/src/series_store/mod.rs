@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
 use taffrail_collector::model::{Distribution, Exemplar, LabelSet, Sample, SampleKind, Timestamp, TraceId};
 use thiserror::Error;
 
+pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
 pub use points::RunningTotal;
