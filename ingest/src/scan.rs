@@ -95,6 +95,11 @@ impl Scan {
         }
     }
 
+    /// How much longer it may take; none when that has no limit.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Announces parts (splits, blocks) that will be looked at.
     pub fn plan_parts(&self, parts: u64) {
         self.parts.fetch_add(parts, Relaxed);

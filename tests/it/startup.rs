@@ -80,10 +80,23 @@ fn a_second_server_over_the_same_directory_is_refused() {
 fn binding_to_the_world_needs_a_word() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
-    let (code, message) =
-        fails(&["serve", "--data-dir", data, "--http", "0.0.0.0:0", "--statsd", "off", "--syslog", "off", "--no-host"]);
-    assert_ne!(code, Some(0));
-    assert!(message.contains("--insecure"), "{message}");
+    let check = |arguments: &[&str], setting: &str| {
+        let (code, message) = fails(arguments);
+        assert_eq!(code, Some(78), "{arguments:?}: {message}");
+        assert!(message.contains(setting) && message.contains("--insecure"), "{arguments:?}: {message}");
+    };
+    for (http, statsd, syslog, setting) in [
+        ("0.0.0.0:0", "off", "off", "server.http"),
+        ("127.0.0.1:0", "0.0.0.0:0", "off", "collector.statsd.address"),
+        ("127.0.0.1:0", "off", "[::]:0", "collector.syslog.address"),
+    ] {
+        check(
+            &["serve", "--data-dir", data, "--http", http, "--statsd", statsd, "--syslog", syslog, "--no-host"],
+            setting,
+        );
+    }
+    let agent = ["collect", "--to", "http://127.0.0.1:1", "--state-dir", data, "--no-host"];
+    check(&[&agent[..], &["--statsd", "0.0.0.0:0", "--syslog", "off"]].concat(), "collector.statsd.address");
 }
 
 #[test]

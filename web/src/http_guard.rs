@@ -1,10 +1,11 @@
 //! What stands before every request: who may ask, how long a body may take, and what browsers are told about answers.
 //!
-//! - On loopback, a page of a foreign site could reach us by a name of its own that it points to 127.0.0.1 (DNS rebinding):
-//!   only names we know are answered.
+//! - A page of a foreign site could reach us by a name of its own that it points to our address (DNS rebinding): only
+//!   names we know are answered, unless other machines reach us and no name is set.
 //! - State-changing requests that a browser sends for a foreign site are refused (`Sec-Fetch-Site`, `Origin`).
 //! - Pages may load nothing from elsewhere, run no inline code, and stand in no frame: stored text is hostile.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,13 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Answers to every name: a server that other machines reach by whatever they call it.
-    pub fn of_any_name() -> Guard {
-        Guard { names: Arc::new(None) }
+    /// What a server at this address answers to: one that other machines reach, without names of its own, to every name,
+    /// since they may call it whatever they like; any other as [`Guard::new`] says.
+    pub fn of_listener(address: SocketAddr, names: &[String]) -> Guard {
+        if names.is_empty() && !address.ip().is_loopback() {
+            return Guard { names: Arc::new(None) };
+        }
+        Guard::new(names)
     }
 
     /// Answers to addresses, `localhost` and these names; `*` among them answers to every name.
@@ -114,6 +119,20 @@ mod tests {
     use axum::body::Body;
     use axum::routing::get;
     use tower::ServiceExt;
+
+    #[test]
+    fn only_without_names_does_a_reachable_server_answer_to_any() {
+        let check = |address: &str, names: &[&str], host: &str, expected: bool| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let guard = Guard::of_listener(address.parse().unwrap(), &names);
+            assert_eq!(guard.answers_to(host), expected, "{address} {names:?} {host}");
+        };
+        check("127.0.0.1:6464", &[], "evil.example", false);
+        check("0.0.0.0:6464", &[], "any.example", true);
+        check("0.0.0.0:6464", &["logs.example"], "logs.example:6464", true);
+        check("0.0.0.0:6464", &["logs.example"], "evil.example", false);
+        check("0.0.0.0:6464", &["*"], "any.example", true);
+    }
 
     fn guarded(names: &[&str]) -> Router {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

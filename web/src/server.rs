@@ -93,8 +93,7 @@ impl Server {
             alerts,
             reload,
         });
-        let of_this_machine = settings.server.http.ip().is_loopback();
-        let guard = if of_this_machine { Guard::new(&settings.server.host_names) } else { Guard::of_any_name() };
+        let guard = Guard::of_listener(settings.server.http, &settings.server.host_names);
         let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context, &ingest), guard);
         let http = http_server::serve(listener, router);
         Ok(Server { app, http, sources, alerting, stop_sources })

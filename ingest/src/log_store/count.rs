@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use taffrail_collector::model::{LogRecord, Timestamp};
 
-use super::facet::{Work, visit_split_values, works};
+use super::facet::{VALUES_COUNTED_MAX, Work, visit_split_values, works};
 use super::field::Field;
 use super::matching::CompiledFilter;
 use super::prune::resolve;
@@ -31,12 +31,16 @@ pub fn count_by_interval(
         by: by.map(Field::named),
         values: HashMap::new(),
         names: Vec::new(),
+        values_counted_max: VALUES_COUNTED_MAX,
         cells: HashMap::new(),
         total: 0,
     };
     let ending = Ending::of(works(snapshot, filter, range, scan, &mut counter))?;
     Ok(counter.finish(values_max, ending))
 }
+
+/// Stands for the number of a value that came when enough were counted.
+const NO_NUMBER: u32 = u32::MAX;
 
 struct Counter {
     width: Duration,
@@ -45,6 +49,7 @@ struct Counter {
     values: HashMap<String, u32>,
     /// Values by number.
     names: Vec<String>,
+    values_counted_max: usize,
     cells: HashMap<(Timestamp, u32), u64>,
     total: u64,
 }
@@ -110,6 +115,7 @@ impl Counter {
     fn number(&mut self, value: &str) -> u32 {
         match self.values.get(value) {
             Some(&number) => number,
+            None if self.names.len() >= self.values_counted_max => NO_NUMBER,
             None => {
                 let number = self.names.len() as u32;
                 self.names.push(value.to_owned());
@@ -122,7 +128,9 @@ impl Counter {
     fn finish(self, values_max: usize, ending: Ending) -> IntervalCounts {
         let mut totals: Vec<(u64, u32)> = (0..self.names.len() as u32).map(|number| (0, number)).collect();
         for ((_, number), count) in &self.cells {
-            totals[*number as usize].0 += count;
+            if let Some(total) = totals.get_mut(*number as usize) {
+                total.0 += count;
+            }
         }
         totals.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| self.names[a.1 as usize].cmp(&self.names[b.1 as usize])));
         let mut shown = vec![OTHER; self.names.len()];
@@ -131,7 +139,8 @@ impl Counter {
         }
         let mut buckets: BTreeMap<Timestamp, HashMap<&str, u64>> = BTreeMap::new();
         for ((bucket, number), count) in &self.cells {
-            *buckets.entry(*bucket).or_default().entry(shown[*number as usize]).or_default() += count;
+            let value = shown.get(*number as usize).copied().unwrap_or(OTHER);
+            *buckets.entry(*bucket).or_default().entry(value).or_default() += count;
         }
         let buckets = buckets
             .into_iter()
@@ -146,4 +155,28 @@ pub fn commonest_first(counts: impl Iterator<Item = (String, u64)>) -> Vec<(Stri
     let mut counts: Vec<(String, u64)> = counts.collect();
     counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_beyond_the_most_are_counted_together() {
+        let mut counter = Counter {
+            width: Duration::from_secs(1),
+            by: Some(Field::named("user")),
+            values: HashMap::new(),
+            names: Vec::new(),
+            values_counted_max: 2,
+            cells: HashMap::new(),
+            total: 5,
+        };
+        for value in ["a", "b", "c", "d", "b"] {
+            counter.add(Timestamp::from_unix_seconds(7), value, 1);
+        }
+        let counts = counter.finish(10, Ending { stopped: None });
+        let expected = [(OTHER, 2), ("b", 2), ("a", 1)].map(|(value, count)| (value.to_owned(), count));
+        assert_eq!(counts.buckets, [(Timestamp::from_unix_seconds(7), expected.to_vec())]);
+    }
 }

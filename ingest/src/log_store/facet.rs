@@ -21,6 +21,10 @@ use crate::scan::{Scan, TimeRange};
 /// Rows of a chunk between two looks at the scan's budget.
 const ROWS_PER_TOUCH: usize = 1000;
 
+/// Distinct values that are told apart while a field is counted; the records of further ones are counted together. A field
+/// with so many (an id, a message) has no commonest values worth the memory of finding them.
+pub const VALUES_COUNTED_MAX: usize = 100_000;
+
 /// Something counted over matching records: one by one in memory, by split on disk.
 pub trait Work {
     /// Counts a matching record.
@@ -137,36 +141,52 @@ pub fn field_names(
     range: TimeRange,
     scan: &Scan,
 ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
-    let mut work = NameWork(HashMap::new());
+    let mut work = NameWork(ValueCounts::new(VALUES_COUNTED_MAX));
     let ending = Ending::of(works(snapshot, filter, range, scan, &mut work))?;
-    Ok((commonest_first(work.0.into_iter()), ending))
+    Ok((commonest_first(work.0.counts.into_iter()), ending))
 }
 
 struct FacetWork(Vec<FieldCounts>);
 
 struct FieldCounts {
     field: Field,
-    counts: HashMap<String, u64>,
+    counts: ValueCounts,
     missing: u64,
+}
+
+/// Counts by value, of `values_max` values at most.
+struct ValueCounts {
+    counts: HashMap<String, u64>,
+    /// Counted for values that found no place.
+    other: u64,
+    values_max: usize,
 }
 
 impl FieldCounts {
     fn new(field: Field) -> FieldCounts {
-        FieldCounts { field, counts: HashMap::new(), missing: 0 }
+        FieldCounts { field, counts: ValueCounts::new(VALUES_COUNTED_MAX), missing: 0 }
     }
 
     fn finish(self, limit: usize) -> Facet {
-        let mut values = commonest_first(self.counts.into_iter());
-        let other = values.split_off(limit.min(values.len())).iter().map(|(_, count)| count).sum();
+        let mut values = commonest_first(self.counts.counts.into_iter());
+        let rest: u64 = values.split_off(limit.min(values.len())).iter().map(|(_, count)| count).sum();
+        let other = self.counts.other + rest;
         Facet { field: self.field.name().to_owned(), values, other, missing: self.missing }
     }
 }
 
-fn add(counts: &mut HashMap<String, u64>, value: &str, count: u64) {
-    match counts.get_mut(value) {
-        Some(total) => *total += count,
-        None => {
-            counts.insert(value.to_owned(), count);
+impl ValueCounts {
+    fn new(values_max: usize) -> ValueCounts {
+        ValueCounts { counts: HashMap::new(), other: 0, values_max }
+    }
+
+    fn add(&mut self, value: &str, count: u64) {
+        if let Some(total) = self.counts.get_mut(value) {
+            *total += count;
+        } else if self.counts.len() < self.values_max {
+            self.counts.insert(value.to_owned(), count);
+        } else {
+            self.other += count;
         }
     }
 }
@@ -177,7 +197,7 @@ impl Work for FacetWork {
             let mut there = false;
             field.visit_values(record, &mut |value| {
                 there = true;
-                add(counts, &value, 1);
+                counts.add(&value, 1);
             });
             *missing += u64::from(!there);
         }
@@ -194,7 +214,7 @@ impl Work for FacetWork {
         let matching = resolve(&reader, filter, reader.rows_in(range), scan)?;
         for FieldCounts { field, counts, missing } in &mut self.0 {
             visit_split_values(&reader, field, &matching, scan, &mut |value, rows| match value {
-                Some(value) => add(counts, value, rows.count() as u64),
+                Some(value) => counts.add(value, rows.count() as u64),
                 None => *missing += rows.count() as u64,
             })?;
         }
@@ -202,11 +222,11 @@ impl Work for FacetWork {
     }
 }
 
-struct NameWork(HashMap<String, u64>);
+struct NameWork(ValueCounts);
 
 impl Work for NameWork {
     fn record(&mut self, record: &LogRecord) {
-        field::visit_names(record, &mut |name| add(&mut self.0, name, 1));
+        field::visit_names(record, &mut |name| self.0.add(name, 1));
     }
 
     fn split(
@@ -226,7 +246,7 @@ impl Work for NameWork {
             }
             let count = rows.bits()?.count_common(&matching);
             if count > 0 {
-                add(&mut self.0, name, count);
+                self.0.add(name, count);
             }
             Ok(())
         })?;
@@ -235,7 +255,7 @@ impl Work for NameWork {
         for row in long.iter() {
             field::visit_names(cursor.record(row)?, &mut |name| {
                 if name.len() > NAME_BYTES_MAX {
-                    add(&mut self.0, name, 1);
+                    self.0.add(name, 1);
                 }
             });
         }
@@ -260,5 +280,20 @@ fn visit_long_values(field: &Field, record: &LogRecord, visit: &mut dyn FnMut(&s
             });
         }
         other => other.visit_values(record, &mut |value| text(&value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_beyond_the_most_are_counted_together() {
+        let mut counts = FieldCounts { field: Field::named("user"), counts: ValueCounts::new(2), missing: 0 };
+        for value in ["a", "b", "c", "b", "d", "a", "b"] {
+            counts.counts.add(value, 1);
+        }
+        let facet = counts.finish(1);
+        assert_eq!((facet.values, facet.other), (vec![("b".to_owned(), 3)], 4));
     }
 }

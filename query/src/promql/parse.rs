@@ -87,32 +87,50 @@ fn anchored(pattern: &str, parsed: &Regex) -> LabelRegex {
     LabelRegex(Arc::new(move |value| regex.is_match(value)))
 }
 
-/// Characters outside strings that can nest or chain expressions.
+/// What can nest or chain expressions: brackets, operators and the operators that are words, outside strings, comments and
+/// names.
 fn operators(query: &str) -> usize {
-    let mut quote = None;
-    let mut escaped = false;
+    const WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
+    let mut rest = query;
     let mut count = 0;
-    for byte in query.bytes() {
-        match quote {
-            Some(open) => {
-                if escaped {
-                    escaped = false;
-                } else if byte == b'\\' && open != b'`' {
-                    escaped = true;
-                } else if byte == open {
-                    quote = None;
-                }
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' | '\'' | '`' => string_length(rest, first),
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            'a'..='z' | 'A'..='Z' | '_' | ':' => {
+                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+                let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+                count += usize::from(WORDS.iter().any(|word| rest[..length].eq_ignore_ascii_case(word)));
+                length
             }
-            None => match byte {
-                b'"' | b'\'' | b'`' => quote = Some(byte),
-                b'(' | b'[' | b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'<' | b'>' => count += 1,
-                _ => {}
-            },
+            '(' | '[' | '+' | '-' | '*' | '/' | '%' | '^' | '<' | '>' => {
+                count += 1;
+                1
+            }
+            _ if rest.starts_with("==") || rest.starts_with("!=") => {
+                count += 1;
+                2
+            }
+            other => other.len_utf8(),
+        };
+        rest = &rest[length..];
+    }
+    count
+}
+
+/// Bytes of the string at the start of the text, its quotes included; all of the text when it is not closed.
+fn string_length(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, character) in text.char_indices().skip(1) {
+        if escaped {
+            escaped = false;
+        } else if character == '\\' && quote != '`' {
+            escaped = true;
+        } else if character == quote {
+            return at + 1;
         }
     }
-    // Operators that are words, and the double ones: each needs two operands, so they cannot outnumber the words.
-    let words = ["and", "or", "unless", "atan2", "==", "!="];
-    count + words.iter().map(|word| query.matches(word).count()).sum::<usize>()
+    text.len()
 }
 
 /// Where the word `name` first stands in the text, as `line:column`, both from 1 (for annotations).
@@ -144,6 +162,17 @@ mod tests {
         {
             assert!(matches!(parse(query), Err(PromqlError::Invalid(_))), "{query:.40}");
         }
+    }
+
+    #[test]
+    fn only_operators_count_as_operators() {
+        let check = |query: &str, expected| assert_eq!(operators(query), expected, "{query}");
+        check(r#"{a="or and (", b='\'or', c=`\`, d!="or"} or x"#, 2);
+        check("floor_order + random:sandbox", 1);
+        check("a AND b Or c unless d atan2 e == 1or 2", 6);
+        check("x # or \"\n or y (", 2);
+        let long = format!("{{a=~\"{}\"}}", vec!["error"; 2 * OPERATORS_MAX].join("|"));
+        assert!(parse(&long).is_ok());
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::reload::Reload;
 use crate::ui_assets;
 
 pub mod admin;
+pub mod document;
 pub mod health;
 pub mod ingest_status;
 pub mod logs;

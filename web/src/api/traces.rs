@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use taffrail_collector::model::TraceId;
 use taffrail_query::trace::{self, Partial, Trace};
 
 use super::App;
+use super::document::Document;
 use super::prometheus::notation::labels;
 use super::question::stop_words;
 use super::record_json::RecordJson;
@@ -21,17 +22,19 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/api/v1/traces/{id}", get(answer))
 }
 
-async fn answer(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn answer(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Document, ApiError> {
     // Some tools write a trace id as a UUID.
     let trace_id = TraceId::from_hex(&id.replace('-', ""))
         .ok_or_else(|| ApiError::bad_request(format!("`{id}` is not a trace id: 1 to 32 hexadecimal digits")))?;
     let (logs, series) = (app.ingest.logs().clone(), app.ingest.series().clone());
-    let work = move |scan: &taffrail_ingest::Scan| trace::trace(&logs, &series, trace_id, scan).map_err(ApiError::from);
-    let (trace, _) = app.questions.ask(work).await?;
-    if trace.span.is_none() && trace.partial.is_none() {
-        return Err(ApiError::not_found(format!("nothing is known of trace {trace_id}")));
-    }
-    Ok(Json(trace_json(&trace)))
+    let work = move |scan: &taffrail_ingest::Scan| {
+        let trace = trace::trace(&logs, &series, trace_id, scan)?;
+        if trace.span.is_none() && trace.partial.is_none() {
+            return Err(ApiError::not_found(format!("nothing is known of trace {trace_id}")));
+        }
+        Ok(Document::of(&trace_json(&trace)))
+    };
+    Ok(app.questions.ask(work).await?.0)
 }
 
 fn trace_json(trace: &Trace) -> Value {

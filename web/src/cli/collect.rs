@@ -30,6 +30,9 @@ pub struct CollectArguments {
     /// Where syslog is taken, or `off` [env: TAFFRAIL_SYSLOG] [default: 127.0.0.1:5514]
     #[arg(long, value_name = "ADDRESS|off")]
     syslog: Option<String>,
+    /// Allow addresses that other machines can reach, although there is neither TLS nor a token
+    #[arg(long)]
+    insecure: bool,
     /// Do not collect this host's own logs and metrics beyond what the settings file names
     #[arg(long)]
     no_host: bool,
@@ -38,8 +41,8 @@ pub struct CollectArguments {
 /// Opens, collects, waits, stops.
 pub fn run(arguments: CollectArguments) -> Outcome {
     start_logging();
-    let CollectArguments { to, state_dir, config, statsd, syslog, no_host } = arguments;
-    let flags = SettingsFlags { config, statsd, syslog, no_host, ..SettingsFlags::default() };
+    let CollectArguments { to, state_dir, config, statsd, syslog, insecure, no_host } = arguments;
+    let flags = SettingsFlags { config, statsd, syslog, insecure, no_host, ..SettingsFlags::default() };
     let mut overrides = flags.overrides();
     if !to.is_empty() {
         let value = Value::Array(to.into_iter().map(Value::String).collect());

@@ -3,6 +3,8 @@
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use taffrail_collector::model::Timestamp;
+use taffrail_query::time_range;
 
 use super::client::{BadQuestion, Client};
 use super::terminal::{Format, harmless, print_line, print_remark, record_line};
@@ -67,17 +69,14 @@ pub fn run(arguments: QueryArguments) -> Outcome {
 
 async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
     let format = Format::choose(arguments.json);
-    // Pages of one question share one time range, so its ends are fixed before the first.
-    let from = arguments.from.clone().or_else(|| arguments.since.as_ref().map(|span| format!("now-{span}")));
-    let to = arguments.to.clone();
+    let (from, to) = fixed_range(arguments, Timestamp::now())?;
     let progress = progress_bar();
     let mut left = arguments.limit;
     let mut cursor = String::new();
     while left > 0 {
         let limit = left.min(PAGE_ROWS).to_string();
         let mut parameters = vec![("q", arguments.question.as_str()), ("limit", &limit), ("order", &arguments.order)];
-        parameters.extend(from.as_deref().map(|from| ("from", from)));
-        parameters.extend(to.as_deref().map(|to| ("to", to)));
+        parameters.extend([("from", from.as_str()), ("to", to.as_str())]);
         if !cursor.is_empty() {
             parameters.push(("cursor", &cursor));
         }
@@ -112,11 +111,25 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
     Ok(())
 }
 
+/// The ends of the range as moments: a relative time would move between the pages of one question, and lose records.
+fn fixed_range(arguments: &QueryArguments, now: Timestamp) -> anyhow::Result<(String, String)> {
+    let from = arguments.from.clone().or_else(|| arguments.since.as_ref().map(|span| format!("now-{span}")));
+    let range = time_range::parse_range(from.as_deref(), arguments.to.as_deref(), now).map_err(anyhow::Error::msg)?;
+    // With its fraction written out, a Unix time is one of seconds whatever its size.
+    let seconds = |moment: Timestamp| {
+        let nanos = i128::from(moment.unix_nanos());
+        let sign = if nanos < 0 { "-" } else { "" };
+        let (whole, fraction) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
+        format!("{sign}{whole}.{fraction:09}")
+    };
+    Ok((seconds(range.start), seconds(range.end)))
+}
+
 async fn evaluate(client: &Client, arguments: &QueryArguments, expression: &str) -> Outcome {
     let format = Format::choose(arguments.json);
-    let now = taffrail_collector::model::Timestamp::now();
-    let moment = |text: &str| taffrail_query::time_range::parse_moment(text, now).map_err(anyhow::Error::msg);
-    let seconds = |moment: taffrail_collector::model::Timestamp| moment.unix_seconds().to_string();
+    let now = Timestamp::now();
+    let moment = |text: &str| time_range::parse_moment(text, now).map_err(anyhow::Error::msg);
+    let seconds = |moment: Timestamp| moment.unix_seconds().to_string();
     let to = arguments.to.as_deref().map_or(Ok(now), moment)?;
     let from = arguments.from.clone().or_else(|| arguments.since.as_ref().map(|span| format!("now-{span}")));
     let answer = match from.as_deref().map(moment).transpose()? {
@@ -158,7 +171,7 @@ fn print_series(series: &Value, format: Format) -> std::io::Result<()> {
     }
     for point in series["values"].as_array().into_iter().flatten() {
         let milliseconds = (point[0].as_f64().unwrap_or(0.0) * 1000.0).round() as i64;
-        let time = taffrail_collector::model::Timestamp::from_unix_millis(milliseconds);
+        let time = Timestamp::from_unix_millis(milliseconds);
         print_line(&format!("{time}\t{}\t{name}", point[1].as_str().unwrap_or_default()))?;
     }
     Ok(())
@@ -184,6 +197,30 @@ fn progress_bar() -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        query: QueryArguments,
+    }
+
+    #[test]
+    fn a_range_stays_where_it_is_from_page_to_page() {
+        let check = |line: &[&str], start: i64, end: i64| {
+            let arguments = Line::parse_from([&["query"], line].concat()).query;
+            let now = Timestamp::from_unix_nanos(1_732_172_400_123_456_789);
+            let (from, to) = fixed_range(&arguments, now).unwrap();
+            let later = now.saturating_add(std::time::Duration::from_secs(60));
+            let range = time_range::parse_range(Some(&from), Some(&to), later).unwrap();
+            assert_eq!((range.start.unix_nanos(), range.end.unix_nanos()), (start, end), "{line:?}: {from} {to}");
+        };
+        let now = 1_732_172_400_123_456_789;
+        check(&[], now - 3_600_000_000_000, now);
+        check(&["--since", "15m"], now - 900_000_000_000, now);
+        check(&["--from", "now-2h", "--to", "now-1h"], now - 7_200_000_000_000, now - 3_600_000_000_000);
+        check(&["--from", "1970-01-01T00:00:01.5Z"], 1_500_000_000, now);
+    }
 
     #[test]
     fn a_bad_question_is_shown_with_its_place() {

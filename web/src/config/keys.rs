@@ -58,9 +58,9 @@ const KEYS: &[Key] = &[
     .flag("--insecure"),
     key(
         "server.host_names",
-        "Names, besides localhost and plain addresses, by which this server may be called while it listens on this machine \
-         only; others are refused, so that no foreign page can reach it through a name of its own. Name here what a proxy \
-         before it passes on; `[\"*\"]` allows every name.",
+        "Names, besides localhost and plain addresses, by which this server may be called; others are refused, so that no \
+         foreign page can reach it through a name of its own. Name here what a proxy before it passes on; `[\"*\"]` allows \
+         every name, and so does an empty list where other machines can reach server.http.",
     ),
     key("store.retention_age", "Data older than this is removed; \"none\" keeps it for ever."),
     key(

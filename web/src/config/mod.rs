@@ -129,6 +129,8 @@ mod tests {
         };
         check("[query]\nconcurrency_max = 0\n", "query.concurrency_max");
         check("[server]\nhttp = \"0.0.0.0:6464\"\n", "--insecure");
+        check("[collector.statsd]\naddress = \"0.0.0.0:8125\"\n", "collector.statsd.address");
+        check("[collector.syslog]\naddress = \"[::]:5514\"\n", "collector.syslog.address");
         check("[alerts]\nwebhooks = [\"example.org\"]\n", "alerts.webhooks");
     }
 

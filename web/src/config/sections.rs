@@ -137,15 +137,22 @@ impl File {
     /// Checks what no single value can show to be wrong.
     pub fn check(self) -> Result<Settings, Mistake> {
         let File { server, store, query, alerts, collector } = self;
-        if !server.http.0.ip().is_loopback() && !server.insecure {
-            return Err(Mistake::of_setting(
-                "server.http",
-                format!(
-                    "{} can be reached from other machines, and this version has neither tokens nor TLS for its own server; \
-                     put a proxy with both before 127.0.0.1, or allow it with --insecure (server.insecure = true)",
-                    server.http.0
-                ),
-            ));
+        let addresses = [
+            ("server.http", Some(server.http.0)),
+            ("collector.statsd.address", collector.statsd.address.address()),
+            ("collector.syslog.address", collector.syslog.address.address()),
+        ];
+        for (key, address) in addresses {
+            if let Some(address) = address.filter(|address| !address.ip().is_loopback() && !server.insecure) {
+                return Err(Mistake::of_setting(
+                    key,
+                    format!(
+                        "{address} can be reached from other machines, and this version has neither tokens nor TLS there; \
+                         listen on 127.0.0.1 (HTTP behind a proxy that has both), or allow it with --insecure \
+                         (server.insecure = true)"
+                    ),
+                ));
+            }
         }
         for (key, zero) in [
             ("query.concurrency_max", query.concurrency_max == 0),

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -15,13 +14,18 @@ use serde_json::{Value, json};
 use taffrail_ingest::log_store::{Ending, LogStore, Order, RecordId, Search};
 use taffrail_ingest::{Scan, StopReason};
 use taffrail_query::log_search;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{
+    self,
+    error::{SendTimeoutError, TrySendError},
+};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::api::App;
+use crate::api::document::Document;
 use crate::api::ndjson;
 use crate::api::parameters::Parameters;
-use crate::api::question::{CancelOnDrop, Turn, progress, summary};
+use crate::api::question::{CancelOnDrop, Turn, progress, stop_words, summary};
 use crate::api::record_json::{RecordJson, record_id_text};
 use crate::api_error::ApiError;
 
@@ -34,6 +38,9 @@ const LINES_WAITING_MAX: usize = 256;
 /// Bytes of waiting lines that are sent as one chunk.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// Bytes of records in an answer of one piece; what is beyond is had by its cursor.
+const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+
 /// Answers `q`, `from`, `to`, `limit`, `cursor`, `order`.
 pub async fn search(
     State(app): State<Arc<App>>,
@@ -43,50 +50,44 @@ pub async fn search(
     let search = read_search(&parameters, app.questions.settings().limit_max)?;
     if accepts_one_document(&headers) {
         let logs = app.ingest.logs().clone();
-        let work = move |scan: &Scan| {
-            let mut records = Vec::new();
-            let result = run(&logs, &search, scan, &mut |record| {
-                records.push(serde_json::to_value(record).expect("a record has text keys"));
-                ControlFlow::Continue(())
-            })?;
-            Ok::<_, ApiError>((records, result))
-        };
-        let ((records, found), scan) = app.questions.ask(work).await?;
-        return Ok(Json(json!({ "records": records, "summary": found.summary(&scan) })).into_response());
+        let work = move |scan: &Scan| document(&logs, &search, scan, DOCUMENT_BYTES_MAX);
+        return Ok(app.questions.ask(work).await?.0.into_response());
     }
 
     let Turn { scan, guard, permit } = app.questions.turn().await?;
     let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
+    // The last line has its place from the start: it waits for no reader.
+    let last_place = lines.clone().try_reserve_owned().expect("the channel is empty and open");
     let logs = app.ingest.logs().clone();
     let worker_scan = scan.clone();
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let found = run(&logs, &search, &worker_scan, &mut |record| {
-            // Only a reader that went away closes the channel.
-            match lines.blocking_send(ndjson::line(&json!({ "record": record }))) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
+            send(&lines, ndjson::line(&json!({ "record": record })), &worker_scan).map_err(stop_words)
         });
         let last = match found {
             Ok(found) => json!({ "summary": found.summary(&worker_scan) }),
             Err(error) => error.body(),
         };
-        let _ = lines.blocking_send(ndjson::line(&last));
+        last_place.send(ndjson::line(&last));
     });
     Ok(ndjson::stream(with_progress(waiting, scan, guard)))
 }
 
+/// Takes a record, or says why it takes no more.
+type Taker<'a> = dyn FnMut(RecordJson<'_>) -> Result<(), &'static str> + 'a;
+
 /// What a search found besides the records themselves.
 struct Found {
     rows: u64,
-    stopped: Option<StopReason>,
+    partial: Option<&'static str>,
     next_cursor: Option<RecordId>,
 }
 
 impl Found {
     fn summary(&self, scan: &Scan) -> Value {
-        let mut summary = summary(scan, self.stopped);
+        let mut summary = summary(scan, None);
+        summary["partial"] = self.partial.map_or(Value::Bool(false), Value::from);
         summary["rows"] = self.rows.into();
         summary["next_cursor"] = self.next_cursor.map_or(Value::Null, |id| record_id_text(id).into());
         summary
@@ -110,21 +111,62 @@ fn read_search(parameters: &Parameters, limit_max: usize) -> Result<Search, ApiE
     })
 }
 
-fn run(
-    logs: &LogStore,
-    search: &Search,
-    scan: &Scan,
-    emit: &mut dyn FnMut(RecordJson<'_>) -> ControlFlow<()>,
-) -> Result<Found, ApiError> {
+fn run(logs: &LogStore, search: &Search, scan: &Scan, take: &mut Taker<'_>) -> Result<Found, ApiError> {
     let mut rows = 0;
-    let mut last = None;
-    let Ending { stopped } = logs.search(search, scan, &mut |stored| {
-        rows += 1;
-        last = Some(stored.id);
-        emit(RecordJson::from(&stored))
+    let mut last = search.after;
+    let mut refused = None;
+    let Ending { stopped } = logs.search(search, scan, &mut |stored| match take(RecordJson::from(&stored)) {
+        Ok(()) => {
+            rows += 1;
+            last = Some(stored.id);
+            ControlFlow::Continue(())
+        }
+        Err(why) => {
+            refused = Some(why);
+            ControlFlow::Break(())
+        }
     })?;
-    let more = rows == search.limit as u64 || stopped.is_some();
-    Ok(Found { rows, stopped, next_cursor: last.filter(|_| more) })
+    let partial = refused.or(stopped.map(stop_words));
+    let more = rows == search.limit as u64 || partial.is_some();
+    Ok(Found { rows, partial, next_cursor: last.filter(|_| more) })
+}
+
+/// All records in one piece, as many as stay below `bytes_max`; the first one is taken whatever its size.
+fn document(logs: &LogStore, search: &Search, scan: &Scan, bytes_max: usize) -> Result<Document, ApiError> {
+    let mut json = br#"{"records":["#.to_vec();
+    let empty = json.len();
+    let found = run(logs, search, scan, &mut |record| {
+        let whole = json.len();
+        if whole > empty {
+            json.push(b',');
+        }
+        serde_json::to_writer(&mut json, &record).expect("a record has text keys");
+        if whole > empty && json.len() > bytes_max {
+            json.truncate(whole);
+            return Err("out of bytes");
+        }
+        Ok(())
+    })?;
+    json.extend_from_slice(br#"],"summary":"#);
+    serde_json::to_writer(&mut json, &found.summary(scan)).expect("a summary has text keys");
+    json.push(b'}');
+    Ok(Document::written(json))
+}
+
+/// Sends a line from a blocking thread, and waits for a slow reader as long as the question may take: no reader keeps a turn
+/// for ever.
+fn send(lines: &mpsc::Sender<Bytes>, line: Bytes, scan: &Scan) -> Result<(), StopReason> {
+    let line = match lines.try_send(line) {
+        Ok(()) => return Ok(()),
+        // Only a reader that went away closes the channel.
+        Err(TrySendError::Closed(_)) => return Err(StopReason::Cancelled),
+        Err(TrySendError::Full(line)) => line,
+    };
+    let left = scan.time_left().unwrap_or(Duration::MAX);
+    Handle::current().block_on(lines.send_timeout(line, left)).map_err(|error| match error {
+        SendTimeoutError::Closed(_) => StopReason::Cancelled,
+        SendTimeoutError::Timeout(_) => StopReason::OutOfTime,
+    })
 }
 
 fn accepts_one_document(headers: &HeaderMap) -> bool {
@@ -216,6 +258,39 @@ mod tests {
             }
             assert_eq!(seen, expected, "{order}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_document_ends_where_its_bytes_do_and_its_cursor_goes_on() {
+        let world = World::shop().await;
+        let pairs = [("from", "2024-11-21T07:00:00Z"), ("to", "2024-11-21T08:00:00Z")];
+        let parameters = Parameters::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+        let mut search = read_search(&parameters, 100).unwrap();
+        let mut pages = Vec::new();
+        loop {
+            let document = document(world.app.ingest.logs(), &search, &Scan::unlimited(), 600).unwrap();
+            let answer: Value = serde_json::from_slice(document.bytes()).unwrap();
+            let rows = answer["records"].as_array().unwrap().len();
+            assert_eq!(answer["summary"]["rows"], rows);
+            pages.push(rows);
+            let Some(next) = answer["summary"]["next_cursor"].as_str() else { break };
+            assert_eq!(answer["summary"]["partial"], "out of bytes");
+            search.after = crate::api::record_json::parse_record_id(next);
+        }
+        assert!(pages.len() > 1, "{pages:?}");
+        assert_eq!(pages.iter().sum::<usize>(), 10, "{pages:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_is_waited_for_until_the_deadline() {
+        let (lines, waiting) = mpsc::channel(1);
+        let scan = Scan::new(Some(Duration::from_millis(20)), u64::MAX);
+        let sender = tokio::task::spawn_blocking(move || {
+            let line = || Bytes::from_static(b"{}\n");
+            (send(&lines, line(), &scan), send(&lines, line(), &scan))
+        });
+        assert_eq!(sender.await.unwrap(), (Ok(()), Err(StopReason::OutOfTime)));
+        drop(waiting);
     }
 
     #[tokio::test]

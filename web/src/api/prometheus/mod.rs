@@ -16,6 +16,7 @@ use taffrail_ingest::series_store::SeriesStoreError;
 use taffrail_query::promql::PromqlError;
 
 use super::App;
+use super::document::Document;
 use super::parameters::Parameters;
 use crate::api_error::ApiError;
 
@@ -60,15 +61,22 @@ impl Success {
     }
 }
 
-impl IntoResponse for Success {
-    fn into_response(self) -> Response {
+impl Success {
+    /// The answer written out, for those that may be large.
+    pub fn document(self) -> Document {
         let mut envelope = json!({ "status": "success", "data": self.data });
         for (name, remarks) in [("warnings", self.warnings), ("infos", self.infos)] {
             if !remarks.is_empty() {
                 envelope[name] = remarks.into();
             }
         }
-        Json(envelope).into_response()
+        Document::of(&envelope)
+    }
+}
+
+impl IntoResponse for Success {
+    fn into_response(self) -> Response {
+        self.document().into_response()
     }
 }
 

@@ -6,23 +6,32 @@ use std::time::Duration;
 use axum::extract::State;
 use serde_json::{Value, json};
 use taffrail_collector::model::Timestamp;
+use taffrail_ingest::Scan;
 use taffrail_query::promql::{self, Answer, Evaluated, Series};
 
 use super::notation::{labels, point, read_moment, read_span, required_moment};
 use super::{Failure, Success};
 use crate::api::App;
+use crate::api::document::Document;
 use crate::api::parameters::Parameters;
 
 /// As in Prometheus: enough for a week by the minute, and no screen has more columns.
 const POINTS_MAX: u128 = 11_000;
 
 /// Answers `query` and `time`.
-pub async fn instant(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
+pub async fn instant(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Document, Failure> {
     let query = read_query(&parameters)?;
     let time = read_moment(&parameters, "time")?.unwrap_or_else(Timestamp::now);
     let source = promql::StoreSource::new(app.ingest.series().clone());
-    let work = move |scan: &taffrail_ingest::Scan| promql::instant(&query, time, &source, scan).map_err(Failure::from);
-    let (Evaluated { value, warnings, infos }, _) = app.questions.ask(work).await?;
+    let work = move |scan: &Scan| {
+        let evaluated = promql::instant(&query, time, &source, scan)?;
+        Ok::<_, Failure>(instant_answer(time, evaluated).document())
+    };
+    Ok(app.questions.ask(work).await?.0)
+}
+
+fn instant_answer(time: Timestamp, evaluated: Evaluated<Answer>) -> Success {
+    let Evaluated { value, warnings, infos } = evaluated;
     let at = time.unix_millis();
     let (kind, result) = match value {
         Answer::Scalar(value) => ("scalar", point(at, value)),
@@ -34,11 +43,11 @@ pub async fn instant(State(app): State<Arc<App>>, parameters: Parameters) -> Res
         }
         Answer::Matrix(series) => ("matrix", matrix(&series)),
     };
-    Ok(Success::new(json!({ "resultType": kind, "result": result })).with_remarks(warnings, infos))
+    Success::new(json!({ "resultType": kind, "result": result })).with_remarks(warnings, infos)
 }
 
 /// Answers `query`, `start`, `end`, `step`.
-pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
+pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Document, Failure> {
     let query = read_query(&parameters)?;
     let start = required_moment(&parameters, "start")?;
     let end = required_moment(&parameters, "end")?;
@@ -46,12 +55,12 @@ pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
         .ok_or_else(|| Failure::bad_data("invalid parameter \"step\": it is missing"))?;
     check_range(start, end, step)?;
     let source = promql::StoreSource::new(app.ingest.series().clone());
-    let work = move |scan: &taffrail_ingest::Scan| {
-        promql::range(&query, start, end, step, &source, scan).map_err(Failure::from)
+    let work = move |scan: &Scan| {
+        let Evaluated { value, warnings, infos } = promql::range(&query, start, end, step, &source, scan)?;
+        let data = json!({ "resultType": "matrix", "result": matrix(&value) });
+        Ok::<_, Failure>(Success::new(data).with_remarks(warnings, infos).document())
     };
-    let (Evaluated { value, warnings, infos }, _) = app.questions.ask(work).await?;
-    let data = json!({ "resultType": "matrix", "result": matrix(&value) });
-    Ok(Success::new(data).with_remarks(warnings, infos))
+    Ok(app.questions.ask(work).await?.0)
 }
 
 /// Answers `query`: the same query, laid out.
