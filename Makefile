@@ -56,7 +56,7 @@ need-rust:
 
 need-node:
 	@command -v npm >/dev/null && printf '20.19\n%s\n' "$$(node --version | tr -d v)" | sort -VC || \
-		{ echo "missing: Node.js 20.19 or newer with npm; install it, then run this again (a bare 'cargo run --release' works without the browser pages)" >&2; exit 1; }
+		{ echo "missing: Node.js 20.19 or newer with npm; install it, then run this again ('cargo run --release -- --data-dir data' works without the browser pages)" >&2; exit 1; }
 
 clean: ## remove what was built (not the data)
 	rm -rf target web/ui/dist web/ui/node_modules
