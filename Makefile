@@ -23,7 +23,7 @@ demo: need-rust ui ## the same beside a small simulated shop, so that every page
 
 test: need-rust need-node ## install what the tests need and run them all
 	bash tests/prepare.sh
-	$(MAKE) --no-print-directory lint ui
+	$(MAKE) --no-print-directory ui lint
 	cd web/ui && npm test
 	cargo test --workspace
 	@echo "all tests passed"
@@ -32,7 +32,7 @@ bench: need-rust ## print the tables of benches/ (ROWS=500000 sets the size)
 	cargo build --release
 	cargo bench --bench whole_system
 
-lint: need-rust ## formatting, clippy, fuzz targets that compile, licences and sources of dependencies, TypeScript
+lint: need-rust need-node web/ui/node_modules/.installed ## formatting, clippy, fuzz targets that compile, licences and sources of dependencies, TypeScript
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
