@@ -39,6 +39,13 @@ fn write_with_rotations(file: &Path, lines: u64, random: &mut Random) {
     println!("{lines} lines, {rotations} rotations");
 }
 
+/// Writes a first line and waits until it is stored: what was rotated away before a tailer first looked is nothing it could
+/// have known of.
+fn begin(file: &Path, server: &Server) {
+    std::fs::write(file, "rotating line first\n").unwrap();
+    server.wait_for_records("\"rotating line first\"", 1);
+}
+
 fn each_once(server: &Server, lines: u64) {
     let found = wait_for("every line", || {
         let mut counts = BTreeMap::new();
@@ -63,6 +70,7 @@ fn the_server_reads_a_rotating_file_exactly_once() {
     let (config, file) = (directory.path().join("taffrail.toml"), directory.path().join("app.log"));
     std::fs::write(&config, format!("[[collector.files]]\ninclude = [{file:?}]\nstart_at = \"beginning\"\n")).unwrap();
     let server = Server::start_with(&directory.path().join("data"), &["--config", config.to_str().unwrap()]);
+    begin(&file, &server);
     write_with_rotations(&file, 2_000, &mut random);
     each_once(&server, 2_000);
 }
@@ -92,6 +100,7 @@ fn an_agent_ships_a_rotating_file_exactly_once_through_kills_of_both_sides() {
         Ended(child)
     };
     let mut agent = start_agent();
+    begin(&file, &server);
     let writer = {
         let file = file.clone();
         let mut random = Random::from_environment("writer");
