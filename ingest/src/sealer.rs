@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::catalog::{Catalog, CatalogError, Seal};
 use crate::log_store::LogStore;
 use crate::log_store::head::Head;
-use crate::log_store::split_writer::write_split;
+use crate::log_store::split_writer::{newest_first, write_split};
 use crate::pipeline::SealReport;
 use crate::retention::Retention;
 use crate::series_store::{SeriesStore, SeriesStoreError};
@@ -109,7 +109,8 @@ impl Sealer {
     }
 
     fn seal(&self, job: &SealJob) -> Result<SealReport, SealError> {
-        let split = write_split(self.logs.splits_directory(), &job.head.snapshot(), &self.abandon)?;
+        let head = job.head.snapshot();
+        let split = write_split(self.logs.splits_directory(), 0, &mut newest_first(&head), &self.abandon)?;
         let blocks = self.series.write_frozen()?;
         self.catalog.record_seal(&Seal {
             splits: split.as_slice(),

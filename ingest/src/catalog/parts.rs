@@ -79,7 +79,7 @@ impl Catalog {
 
     /// The splits that count.
     pub fn splits(&self) -> Result<Vec<SplitMeta>, CatalogError> {
-        let sql = "SELECT name, rows, bytes, oldest_time, oldest_seq, newest_time, newest_seq, seq_first, seq_last
+        let sql = "SELECT name, rows, bytes, oldest_time, oldest_seq, newest_time, newest_seq, seq_first, seq_last, generation
                    FROM splits WHERE tenant = ?1 ORDER BY newest_time, newest_seq";
         self.list(sql, |row| {
             Ok(SplitMeta {
@@ -90,6 +90,7 @@ impl Catalog {
                 newest: RecordId { time: Timestamp::from_unix_nanos(row.get(5)?), seq: unsigned(row, 6)? },
                 seq_first: unsigned(row, 7)?,
                 seq_last: unsigned(row, 8)?,
+                generation: row.get(9)?,
             })
         })
     }
@@ -141,7 +142,7 @@ impl Catalog {
 }
 
 fn insert_split(transaction: &Transaction<'_>, split: &SplitMeta) -> Result<(), CatalogError> {
-    transaction.prepare_cached("INSERT INTO splits VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
+    transaction.prepare_cached("INSERT INTO splits VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?.execute(
         params![
             TENANT,
             split.name,
@@ -152,7 +153,8 @@ fn insert_split(transaction: &Transaction<'_>, split: &SplitMeta) -> Result<(), 
             split.newest.time.unix_nanos(),
             split.newest.seq.cast_signed(),
             split.seq_first.cast_signed(),
-            split.seq_last.cast_signed()
+            split.seq_last.cast_signed(),
+            split.generation
         ],
     )?;
     Ok(())
@@ -207,6 +209,7 @@ mod tests {
             newest: place(i64::MAX, u64::MAX),
             seq_first: seq,
             seq_last: u64::MAX,
+            generation: 2,
         };
         let block = |name: &str, order| BlockInfo {
             name: name.to_owned(),

@@ -7,7 +7,8 @@ use super::CatalogError;
 
 /// Numbers of 64 bits without sign (sequence numbers, epochs) are kept as the same bits with sign, as SQLite has no others;
 /// times are nanoseconds since the epoch.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE splits (
         tenant      TEXT NOT NULL,
         name        TEXT NOT NULL,
@@ -60,7 +61,11 @@ const MIGRATIONS: [&str; 1] = ["
         value       INTEGER NOT NULL
     ) WITHOUT ROWID;
     INSERT INTO meta (name, value) VALUES ('sealed_through', 0);
-"];
+",
+    "
+    ALTER TABLE splits ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 const NEWEST: u32 = MIGRATIONS.len() as u32;
 

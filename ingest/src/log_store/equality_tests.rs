@@ -9,8 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use taffrail_collector::model::{LogRecord, Severity, SpanId, Timestamp, TraceId};
 
-use super::head::Chunk;
-use super::split_writer::write_split;
+use super::head::{Chunk, Head};
+use super::split_reader::SplitReader;
+use super::split_writer::{newest_first, write_split};
 use super::test_records::{name, record, text, word};
 use super::words::{fold, words};
 use super::*;
@@ -102,6 +103,13 @@ struct Built {
     _directory: tempfile::TempDir,
 }
 
+/// The head's records as a split on disk.
+fn written(store: &LogStore, head: &Head) -> Option<SplitMeta> {
+    let head = head.snapshot();
+    let never = AtomicBool::new(false);
+    write_split(store.splits_directory(), 0, &mut newest_first(&head), &never).expect("written")
+}
+
 fn build(world: World) -> Built {
     let directory = tempfile::tempdir().expect("a directory");
     let store = LogStore::new(directory.path().to_owned(), Vec::new());
@@ -119,8 +127,7 @@ fn build(world: World) -> Built {
         seq += rows + 1;
         if seal && !(at + 2 >= batches && world.seal_open) {
             let head = store.start_seal();
-            let split = write_split(store.splits_directory(), &head.snapshot(), &AtomicBool::new(false));
-            store.finish_seal(split.expect("written"));
+            store.finish_seal(written(&store, &head));
         } else if seal && store.size().sealing.rows == 0 && at + 2 == batches {
             store.start_seal();
         }
@@ -243,11 +250,10 @@ fn a_page_of_a_wide_range_opens_only_the_splits_it_needs() {
         let records = (0..10).map(|n| test_records::record_at(part * 10 + n)).collect();
         store.append(Arc::new(Chunk::new(part as u64 * 10, records).expect("records")));
         let head = store.start_seal();
-        let split = write_split(store.splits_directory(), &head.snapshot(), &AtomicBool::new(false)).expect("written");
-        store.finish_seal(split);
+        store.finish_seal(written(&store, &head));
     }
     // What is never opened is never missed.
-    for name in ["00000000000000000000-00000000000000000009", "00000000000000000010-00000000000000000019"] {
+    for name in ["00000000000000000000-00000000000000000009-0", "00000000000000000010-00000000000000000019-0"] {
         std::fs::remove_dir_all(directory.path().join(name)).expect("a split of this name");
     }
     let newest =
@@ -282,4 +288,17 @@ fn a_scan_stops_at_its_budget_and_when_nobody_waits() {
     let cancelled = Scan::unlimited();
     cancelled.cancel();
     check(&cancelled, Some(StopReason::Cancelled));
+}
+
+#[test]
+fn a_split_gives_all_its_records_newest_first() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = LogStore::new(directory.path().to_owned(), Vec::new());
+    let records: Vec<LogRecord> = (0..1500).map(test_records::record_at).collect();
+    store.append(Arc::new(Chunk::new(7, records.clone()).expect("records")));
+    let meta = written(&store, &store.start_seal()).expect("a split");
+    let split = Arc::new(SplitReader::open(&directory.path().join(&meta.name), &meta).expect("opens"));
+    let read: Vec<(RecordId, LogRecord)> = split.records().collect::<Result<_, _>>().expect("reads");
+    let expected = (7..).zip(records).map(|(seq, record)| (RecordId { time: record.timestamp, seq }, record));
+    assert_eq!(read.into_iter().rev().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }

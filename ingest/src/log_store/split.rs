@@ -28,6 +28,8 @@ pub struct SplitMeta {
     pub seq_first: u64,
     /// The greatest sequence number.
     pub seq_last: u64,
+    /// How often its rows were rewritten at most: a head makes generation 0, a merge one more than the splits it replaces.
+    pub generation: u32,
 }
 
 /// A split on disk.

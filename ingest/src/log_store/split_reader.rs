@@ -183,6 +183,12 @@ impl SplitReader {
         RecordCursor { split: self, scan, block }
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "merging, which follows, reads splits so"))]
+    /// All records with their places, newest first, one block in memory at a time; it ends with the first error.
+    pub fn records(self: &Arc<Self>) -> SplitRecords {
+        SplitRecords { split: self.clone(), row: 0, block: Vec::new().into_iter() }
+    }
+
     /// An error of this split.
     pub fn failed(&self, error: io::Error) -> LogStoreError {
         LogStoreError::Split { split: self.name.clone(), message: error.to_string() }
@@ -242,6 +248,36 @@ impl TermRows<'_> {
         let mut bits = Bits::empty(self.split.rows);
         self.add_to(&mut bits)?;
         Ok(bits)
+    }
+}
+
+/// See [`SplitReader::records`].
+pub struct SplitRecords {
+    split: Arc<SplitReader>,
+    row: u32,
+    block: std::vec::IntoIter<LogRecord>,
+}
+
+impl Iterator for SplitRecords {
+    type Item = Result<(RecordId, LogRecord), LogStoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.row >= self.split.rows {
+            return None;
+        }
+        if self.row.is_multiple_of(BLOCK_ROWS) {
+            match self.split.records.block(self.row / BLOCK_ROWS) {
+                Ok((records, _)) => self.block = records.into_iter(),
+                Err(error) => {
+                    self.row = self.split.rows;
+                    return Some(Err(self.split.failed(error)));
+                }
+            }
+        }
+        let record = self.block.next()?;
+        let id = self.split.id(self.row);
+        self.row += 1;
+        Some(Ok((id, record)))
     }
 }
 
