@@ -1,9 +1,11 @@
 //! What one question may cost, what it has cost so far, and whether it is still wanted: shared by the query that
 //! started it and the stores that work for it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use taffrail_collector::model::Timestamp;
 
 /// From `start` up to but not including `end`.
@@ -41,6 +43,7 @@ pub struct Scan {
     bytes: AtomicU64,
     parts_done: AtomicU64,
     parts: AtomicU64,
+    left_out: Mutex<BTreeSet<String>>,
 }
 
 /// Why a scan stopped before its end.
@@ -67,6 +70,7 @@ impl Scan {
             bytes: AtomicU64::new(0),
             parts_done: AtomicU64::new(0),
             parts: AtomicU64::new(0),
+            left_out: Mutex::default(),
         }
     }
 
@@ -108,6 +112,19 @@ impl Scan {
     /// Notes that a part is done with.
     pub fn finish_part(&self) {
         self.parts_done.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that the answer is without a part that it needs, because that is damaged.
+    pub fn leave_out(&self, part: &str) {
+        let mut left_out = self.left_out.lock();
+        if !left_out.contains(part) {
+            left_out.insert(part.to_owned());
+        }
+    }
+
+    /// The names of the parts that the answer is without, though it needs them.
+    pub fn left_out(&self) -> Vec<String> {
+        self.left_out.lock().iter().cloned().collect()
     }
 
     /// Rows looked at so far.

@@ -211,7 +211,7 @@ fn clean_splits(directory: &Path, listed: &[SplitMeta]) -> io::Result<()> {
         tracing::error!(
             split = name,
             directory = %directory.display(),
-            "the catalog lists a split that is missing; questions that reach into its time will fail: restore it from a backup"
+            "the catalog lists a split that is missing"
         );
     }
     sync_directory(directory)

@@ -26,7 +26,7 @@ pub fn count_by_interval(
     values_max: usize,
     scan: &Scan,
 ) -> Result<IntervalCounts, LogStoreError> {
-    let mut counter = Counter {
+    let new = || Counter {
         width: Duration::from_millis(interval_ms.max(1)),
         by: by.map(Field::named),
         values: HashMap::new(),
@@ -35,7 +35,7 @@ pub fn count_by_interval(
         cells: HashMap::new(),
         total: 0,
     };
-    let ending = Ending::of(works(snapshot, filter, range, scan, &mut counter))?;
+    let (counter, ending) = works(snapshot, filter, range, scan, new)?;
     Ok(counter.finish(values_max, ending))
 }
 

@@ -34,14 +34,32 @@ pub trait Work {
     -> Result<(), Interrupt>;
 }
 
-/// Does the work on everything in the range.
-pub fn works(
+/// Does the work on everything in the range. A split that breaks half way has been counted in part: then all is begun again
+/// without it, with `new` work.
+pub fn works<W: Work>(
+    snapshot: &Snapshot,
+    filter: &CompiledFilter,
+    range: TimeRange,
+    scan: &Scan,
+    new: impl Fn() -> W,
+) -> Result<(W, Ending), LogStoreError> {
+    loop {
+        let mut work = new();
+        let whole = attempt(snapshot, filter, range, scan, &mut work);
+        if !matches!(whole, Ok(false)) {
+            return Ok((work, Ending::of(whole.map(drop))?));
+        }
+    }
+}
+
+/// Whether the work was done; not when a split broke half way.
+fn attempt(
     snapshot: &Snapshot,
     filter: &CompiledFilter,
     range: TimeRange,
     scan: &Scan,
     work: &mut dyn Work,
-) -> Result<(), Interrupt> {
+) -> Result<bool, Interrupt> {
     let splits: Vec<_> =
         snapshot.splits.iter().filter(|split| range.overlaps(split.meta.oldest.time, split.meta.newest.time)).collect();
     scan.plan_parts(splits.len() as u64 + 1);
@@ -57,10 +75,13 @@ pub fn works(
     }
     scan.finish_part();
     for split in splits {
-        work.split(split, filter, range, scan)?;
+        let readable = split.unless_broken(scan, split.reader().map_err(Interrupt::from))?.is_some();
+        if readable && split.unless_broken(scan, work.split(split, filter, range, scan))?.is_none() {
+            return Ok(false);
+        }
         scan.finish_part();
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Takes a value (none: the field is missing) and rows that have it.
@@ -128,8 +149,8 @@ pub fn facets(
     limit: usize,
     scan: &Scan,
 ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
-    let mut work = FacetWork(fields.iter().map(|name| FieldCounts::new(Field::named(name))).collect());
-    let ending = Ending::of(works(snapshot, filter, range, scan, &mut work))?;
+    let new = || FacetWork(fields.iter().map(|name| FieldCounts::new(Field::named(name))).collect());
+    let (work, ending) = works(snapshot, filter, range, scan, new)?;
     let facets = work.0.into_iter().map(|counts| counts.finish(limit)).collect();
     Ok((facets, ending))
 }
@@ -141,8 +162,7 @@ pub fn field_names(
     range: TimeRange,
     scan: &Scan,
 ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
-    let mut work = NameWork(ValueCounts::new(VALUES_COUNTED_MAX));
-    let ending = Ending::of(works(snapshot, filter, range, scan, &mut work))?;
+    let (work, ending) = works(snapshot, filter, range, scan, || NameWork(ValueCounts::new(VALUES_COUNTED_MAX)))?;
     Ok((commonest_first(work.0.counts.into_iter()), ending))
 }
 

@@ -1,12 +1,13 @@
 //! The log store: newest records in memory, older ones in immutable splits.
 //!
 //! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means),
-//! [`field`] (fields by name); [`head`] (records in memory), `split`, `split_index`, `record_file` (records on disk),
-//! `split_writer`, `split_reader`, `bits`, `prune` (which rows of a split match); [`store`] (the one view that changes
-//! from head to split), and the answers: `search`, `count`, `facet`.
+//! [`field`] (fields by name); [`head`] (records in memory), `split`, `damage` (splits that cannot be read), `split_index`,
+//! `record_file` (records on disk), `split_writer`, `split_reader`, `bits`, `prune` (which rows of a split match); [`store`] (the
+//! one view that changes from head to split), and the answers: `search`, `count`, `facet`.
 
 mod bits;
 mod count;
+mod damage;
 mod facet;
 pub mod field;
 pub mod filter;
@@ -23,6 +24,8 @@ pub mod store;
 pub mod words;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod equality_tests;
 #[cfg(test)]
 pub(crate) mod test_records;
@@ -30,6 +33,7 @@ pub(crate) mod test_records;
 use taffrail_collector::model::{LogRecord, Timestamp};
 use thiserror::Error;
 
+pub use damage::DamagedSplit;
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
 pub use matching::{CompiledFilter, FilterError};
@@ -83,7 +87,7 @@ pub struct Search {
     pub limit: usize,
 }
 
-/// What became of a scan besides what it emitted.
+/// What became of a scan besides what it emitted. Which damaged splits the answer is without, the [`Scan`](crate::Scan) knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
     /// Why it stopped early; none when the answer is whole.
@@ -131,7 +135,7 @@ pub enum LogStoreError {
     Filter(FilterError),
 }
 
-/// Why work on an answer stopped.
+/// Why work on an answer stopped. A broken split stops only the work on itself: see [`split::Split::unless_broken`].
 #[derive(Debug)]
 pub(crate) enum Interrupt {
     /// The scan's budget, or nobody waits.
@@ -153,7 +157,7 @@ impl From<LogStoreError> for Interrupt {
 }
 
 impl Ending {
-    /// How the work ended: its budget used up is an ending, a broken split is an error.
+    /// How the work ended: its budget used up is an ending.
     pub(crate) fn of(work: Result<(), Interrupt>) -> Result<Ending, LogStoreError> {
         match work {
             Ok(()) => Ok(Ending { stopped: None }),

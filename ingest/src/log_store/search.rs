@@ -141,7 +141,12 @@ impl<'a> Merge<'a> {
             let (_, part) = self.unopened.pop().expect("looked at above");
             match part {
                 Part::Chunk(chunk) => self.open_chunk(chunk, question)?,
-                Part::Split(split) => self.open_split(split, question)?,
+                Part::Split(split) => {
+                    let opened = self.open_split(split, question);
+                    if split.unless_broken(question.scan, opened)?.is_none() {
+                        question.scan.finish_part();
+                    }
+                }
             }
         }
     }
@@ -171,7 +176,7 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    fn open_split(&mut self, split: &Split, question: &Question<'_>) -> Result<(), Interrupt> {
+    fn open_split(&mut self, split: &Arc<Split>, question: &Question<'_>) -> Result<(), Interrupt> {
         let reader = split.reader()?;
         let mut range = reader.rows_in(question.range);
         if let Some(after) = question.wanted.after {
@@ -184,14 +189,15 @@ impl<'a> Merge<'a> {
         }
         let Bounds { sure, mut possible } = bounds(&reader, question.filter, question.scan)?;
         possible.keep(range.clone());
-        self.splits.push(Some(SplitRows { reader, sure, possible, left: range, block: None }));
+        self.splits.push(Some(SplitRows { split: split.clone(), reader, sure, possible, left: range, block: None }));
         self.advance(self.splits.len() - 1, question)
     }
 
     /// Finds the next record of an open split.
     fn advance(&mut self, split: usize, question: &Question<'_>) -> Result<(), Interrupt> {
         let rows = self.splits[split].as_mut().expect("a split that gave a record was not at its end");
-        match rows.next(question)? {
+        let next = rows.next(question);
+        match rows.split.clone().unless_broken(question.scan, next)?.flatten() {
             Some(record) => self.open.push(Next { rank: question.rank(record.id), record, split }),
             None => {
                 self.splits[split] = None;
@@ -204,6 +210,7 @@ impl<'a> Merge<'a> {
 
 /// An open split's rows that still have to be looked at.
 struct SplitRows {
+    split: Arc<Split>,
     reader: Arc<SplitReader>,
     sure: Bits,
     possible: Bits,

@@ -1,4 +1,5 @@
-//! A split as the store holds it: what the catalog knows of it, opened when a question first needs it.
+//! A split as the store holds it: what the catalog knows of it, opened when a question first needs it, and set aside when it
+//! cannot be read ([`damage`](super::damage)).
 
 use std::collections::VecDeque;
 use std::fs;
@@ -8,8 +9,10 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::damage::{Damage, DamagedSplit, check_length};
 use super::split_reader::SplitReader;
-use super::{LogStoreError, RecordId};
+use super::{Interrupt, LogStoreError, RecordId};
+use crate::scan::Scan;
 
 /// What the catalog knows of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub struct Split {
     pub meta: SplitMeta,
     path: PathBuf,
     reader: Mutex<Weak<SplitReader>>,
+    damage: Mutex<Option<Damage>>,
     readers: Arc<OpenReaders>,
     doomed: AtomicBool,
 }
@@ -71,24 +75,107 @@ impl OpenReaders {
 impl Split {
     /// The split at `path`, not opened yet.
     pub fn new(path: PathBuf, meta: SplitMeta, readers: Arc<OpenReaders>) -> Split {
-        Split { meta, path, reader: Mutex::new(Weak::new()), readers, doomed: AtomicBool::new(false) }
+        Split {
+            meta,
+            path,
+            reader: Mutex::new(Weak::new()),
+            damage: Mutex::default(),
+            readers,
+            doomed: AtomicBool::new(false),
+        }
     }
 
-    /// The open split.
+    /// The open split; an error when it is damaged.
     pub fn reader(&self) -> Result<Arc<SplitReader>, LogStoreError> {
+        let mut damage = self.damage.lock();
+        if let Some(damage) = &mut *damage
+            && !damage.may_be_mended(&self.path)
+        {
+            return Err(LogStoreError::Split { split: self.meta.name.clone(), message: damage.reason().to_owned() });
+        }
         let mut reader = self.reader.lock();
-        let open = match reader.upgrade() {
+        let open = match reader.upgrade().filter(|_| damage.is_none()) {
             Some(open) => open,
-            None => Arc::new(SplitReader::open(&self.path, &self.meta)?),
+            None => match SplitReader::open(&self.path, &self.meta) {
+                Ok(open) => Arc::new(open),
+                Err(error) => {
+                    let found = Damage::new(&self.path, reason(&error), true);
+                    match &*damage {
+                        Some(earlier) => *damage = Some(found.found_before(earlier)),
+                        None => *damage = Some(self.reported(found)),
+                    }
+                    return Err(error);
+                }
+            },
         };
+        if damage.take().is_some() {
+            tracing::info!(split = self.meta.name, "a damaged split can be read again; answers have its records again");
+        }
         *reader = Arc::downgrade(&open);
         self.readers.keep(&open);
         Ok(open)
     }
 
+    /// What work on this split gave; none when the split turned out to be broken. Then it is set aside, and `scan` knows that its
+    /// answer is without it.
+    pub fn unless_broken<T>(&self, scan: &Scan, work: Result<T, Interrupt>) -> Result<Option<T>, Interrupt> {
+        match work {
+            Ok(done) => Ok(Some(done)),
+            Err(Interrupt::Broken(error @ LogStoreError::Split { .. })) => {
+                self.set_aside(reason(&error));
+                scan.leave_out(&self.meta.name);
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Sets the split aside when its files are not what the catalog says, as far as their lengths tell.
+    pub fn check_length(&self) {
+        if let Err(reason) = check_length(&self.path, &self.meta) {
+            *self.damage.lock() = Some(self.reported(Damage::new(&self.path, reason, false)));
+        }
+    }
+
+    /// What is wrong with the split, if anything was found. Looks again now and then.
+    pub fn damage(&self) -> Option<DamagedSplit> {
+        if self.damage.lock().is_some() {
+            // Whether this opens it is all that matters here.
+            let _ = self.reader();
+        }
+        self.damage.lock().as_ref().map(|damage| damage.of(&self.meta))
+    }
+
+    fn set_aside(&self, reason: String) {
+        let mut damage = self.damage.lock();
+        if damage.is_none() {
+            *damage = Some(self.reported(Damage::new(&self.path, reason, false)));
+            self.readers.forget(&self.reader.lock());
+        }
+    }
+
+    fn reported(&self, damage: Damage) -> Damage {
+        tracing::error!(
+            split = self.meta.name,
+            path = %self.path.display(),
+            rows = self.meta.rows,
+            reason = damage.reason(),
+            "a split is damaged; answers are without its records until it is restored from a backup (`taffrail doctor` says more)"
+        );
+        damage
+    }
+
     /// The split's files are removed once nobody reads them any more.
     pub fn doom(&self) {
         self.doomed.store(true, Relaxed);
+    }
+}
+
+/// What is wrong, without the split's name.
+fn reason(error: &LogStoreError) -> String {
+    match error {
+        LogStoreError::Split { message, .. } => message.clone(),
+        other => other.to_string(),
     }
 }
 

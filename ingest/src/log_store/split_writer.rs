@@ -31,6 +31,11 @@ const INDEXING_BYTES: usize = 64 << 20;
 /// Rows between two looks at whether the seal is still wanted.
 const ABANDON_CHECK_ROWS: u64 = 1024;
 
+/// What a split is called in the splits directory.
+pub fn file_name(name: &str) -> String {
+    name.to_owned()
+}
+
 /// The head's records, newest first, as [`write_split`] takes them.
 pub fn newest_first(head: &HeadSnapshot) -> impl Iterator<Item = io::Result<(RecordId, Cow<'_, LogRecord>)>> {
     let mut rows: Vec<(RecordId, &LogRecord)> = head

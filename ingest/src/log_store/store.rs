@@ -15,7 +15,7 @@ use super::facet::{facets, field_names};
 use super::head::{Chunk, Head, HeadSize, HeadSnapshot};
 use super::search::search;
 use super::split::{OpenReaders, Split, SplitMeta};
-use super::{Ending, Facet, Filter, IntervalCounts, LogStoreError, Order, Search, StoredRecord};
+use super::{DamagedSplit, Ending, Facet, Filter, IntervalCounts, LogStoreError, Order, Search, StoredRecord};
 use crate::scan::{Scan, TimeRange};
 
 /// The log store. All methods work on one consistent view (a record is never missing or seen twice while a head is handed
@@ -65,6 +65,7 @@ impl LogStore {
         let readers = Arc::new(OpenReaders::default());
         let split = |meta: SplitMeta| Split::new(splits_directory.join(&meta.name), meta, readers.clone());
         let view = View { splits: splits.into_iter().map(split).map(Arc::new).collect(), ..View::default() };
+        view.splits.iter().for_each(|split| split.check_length());
         LogStore { splits_directory, readers, view: ArcSwap::from_pointee(view), changing: Mutex::new(()) }
     }
 
@@ -152,6 +153,14 @@ impl LogStore {
             ControlFlow::Continue(())
         })?;
         Ok((records, ending))
+    }
+
+    /// The splits that answers are without, by name. Looks at their files again now and then, so it may block.
+    pub fn damaged_splits(&self) -> Vec<DamagedSplit> {
+        let view = self.view.load_full();
+        let mut damaged: Vec<_> = view.splits.iter().filter_map(|split| split.damage()).collect();
+        damaged.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        damaged
     }
 
     /// How much the store holds.

@@ -1,5 +1,6 @@
-//! `/healthz` (the process answers) and `/readyz` (it takes data and questions).
+//! `/healthz` (the process answers) and `/readyz` (it takes data and questions, and which splits it cannot read).
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,6 +9,7 @@ use axum::routing::get;
 use http::StatusCode;
 
 use super::App;
+use super::question::DAMAGED_NAMED_MAX;
 
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
@@ -18,18 +20,36 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The store is open before the port is, so only stopping makes a server unready.
-async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+/// The store is open before the port is, so only stopping makes a server unready. A damaged split does not: everything else
+/// is served.
+async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     if app.stopping.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
+    let logs = app.ingest.logs().clone();
+    let damaged = tokio::task::spawn_blocking(move || logs.damaged_splits()).await.unwrap_or_default();
+    let mut text = "ready\n".to_owned();
+    if !damaged.is_empty() {
+        let _ = writeln!(
+            text,
+            "{} of the splits below data_dir cannot be read; answers are without their records. Restore them from a backup; \
+             `taffrail doctor` says more.",
+            damaged.len()
+        );
+    }
+    for split in damaged.iter().take(DAMAGED_NAMED_MAX) {
+        let (name, rows, oldest, newest) = (&split.name, split.rows, split.oldest, split.newest);
+        let _ = writeln!(text, "split {name}: {} ({rows} records, {oldest} to {newest})", split.reason);
+    }
+    if damaged.len() > DAMAGED_NAMED_MAX {
+        let _ = writeln!(text, "and {} more", damaged.len() - DAMAGED_NAMED_MAX);
+    }
+    (StatusCode::OK, text)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::api::world::World;
+    use crate::api::world::{TRACE, World};
 
     #[tokio::test]
     async fn a_stopping_server_is_alive_and_not_ready() {
@@ -38,6 +58,48 @@ mod tests {
         world.app.stopping.cancel();
         assert_eq!(world.text("/readyz").await.0, 503);
         assert_eq!(world.text("/healthz").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_split_is_named_everywhere_and_comes_back_when_it_is_restored() {
+        let world = World::shop().await;
+        world.ask("POST", "/-/seal").await;
+        let lines = "/api/v1/logs/search?from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z";
+        let splits = world.directory.path().join("splits");
+        let name = std::fs::read_dir(&splits).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+        let name = name.trim_end_matches(".split").to_owned();
+        let moved = splits.with_extension("moved");
+        std::fs::rename(&splits, &moved).unwrap();
+
+        let found = world.lines(lines).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["summary"]["damaged_splits"], serde_json::json!([name]));
+        assert_eq!(found[0]["summary"]["partial"], "1 damaged split is left out");
+        assert!(found[0]["summary"]["next_cursor"].is_null());
+        let range = "from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z";
+        for question in ["logs/histogram", "logs/facets", "logs/fields"] {
+            let answer = world.get(&format!("/api/v1/{question}?{range}")).await;
+            assert_eq!(answer["summary"]["damaged_splits"], serde_json::json!([name]), "{question}");
+        }
+        let trace = world.get(&format!("/api/v1/traces/{TRACE}")).await;
+        assert_eq!(
+            (&trace["damaged_splits"], trace["records"].as_array().unwrap().len()),
+            (&serde_json::json!([name]), 0)
+        );
+        let (status, text) = world.text("/readyz").await;
+        assert!(status == 200 && text.starts_with("ready\n") && text.contains(&name), "{text}");
+        let metrics = world.text("/metrics").await.1;
+        assert!(metrics.contains("\ntaffrail_damaged_splits 1\n"), "{metrics}");
+        assert!(metrics.contains(&format!("\ntaffrail_damaged_split_rows{{split=\"{name}\"}} 10\n")), "{metrics}");
+        // What lies outside of its time is answered as ever.
+        let outside = world.lines("/api/v1/logs/search?from=2025-01-01T00:00:00Z&to=2025-01-02T00:00:00Z").await;
+        assert_eq!((&outside[0]["summary"]["partial"], outside.len()), (&serde_json::json!(false), 1));
+
+        std::fs::rename(&moved, &splits).unwrap();
+        while world.text("/readyz").await.1 != "ready\n" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(world.lines(lines).await.len(), 11);
     }
 
     #[tokio::test]

@@ -108,7 +108,12 @@ const OPERATIONS: &[Operation] = &[
     operation("POST", "/-/seal", "Writes what is in memory to disk now", &[]),
     operation("POST", "/-/reload", "Reads settings and rules files again", &[]),
     operation("GET", "/healthz", "Whether the process answers", &[]),
-    operation("GET", "/readyz", "Whether it takes data and questions", &[]),
+    operation(
+        "GET",
+        "/readyz",
+        "Whether it takes data and questions, and which splits are damaged, in plain text",
+        &[],
+    ),
     operation("GET", "/metrics", "Taffrail's own counters in the Prometheus text format", &[]),
     operation("GET", "/openapi.json", "This description", &[]),
 ];
@@ -124,7 +129,10 @@ fn document() -> Value {
         "info": {
             "title": "Taffrail",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Times in answers are RFC 3339 in UTC; under Prometheus' paths its own formats hold.",
+            "description": "Times in answers are RFC 3339 in UTC; under Prometheus' paths its own formats hold. \
+                The summary of an answer (of a trace: the answer itself) says whether it is whole: `partial` is false, or says in \
+                words why records may be missing; `damaged_splits` names the splits that it is without because their files are \
+                damaged (100 at most).",
         },
         "paths": paths,
     })

@@ -17,6 +17,9 @@ use crate::config::QuerySettings;
 /// How long a question waits for its turn.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// Damaged splits that are named one by one, in an answer as well as in `/readyz` and `/metrics`.
+pub const DAMAGED_NAMED_MAX: usize = 100;
+
 /// Gives questions their turn and their budget, and counts them.
 #[derive(Debug)]
 pub struct Questions {
@@ -142,13 +145,34 @@ impl Drop for CancelOnDrop {
 }
 
 /// What an answer cost and whether it is whole: the `summary` of every native answer.
-pub fn summary(scan: &Scan, stopped: Option<StopReason>) -> Value {
-    json!({
+pub fn summary(scan: &Scan, stopped: Option<&str>) -> Value {
+    let mut summary = json!({
         "scanned_rows": scan.rows(),
         "scanned_bytes": scan.bytes(),
         "elapsed_ms": elapsed_ms(scan),
-        "partial": stopped.map_or(Value::Bool(false), |reason| stop_words(reason).into()),
-    })
+    });
+    tell_whether_whole(&mut summary, scan, stopped);
+    summary
+}
+
+/// Puts into an answer whether it is whole: `partial` is false or says why not, and `damaged_splits` names the damaged splits
+/// that it is without, as many as [`DAMAGED_NAMED_MAX`].
+pub fn tell_whether_whole(answer: &mut Value, scan: &Scan, stopped: Option<&str>) {
+    let mut damaged = scan.left_out();
+    let without = match damaged.len() {
+        0 => None,
+        1 => Some("1 damaged split is left out".to_owned()),
+        count => Some(format!("{count} damaged splits are left out")),
+    };
+    let partial = match (stopped, without) {
+        (None, None) => Value::Bool(false),
+        (Some(why), None) => why.into(),
+        (None, Some(without)) => without.into(),
+        (Some(why), Some(without)) => format!("{why}; {without}").into(),
+    };
+    damaged.truncate(DAMAGED_NAMED_MAX);
+    answer["partial"] = partial;
+    answer["damaged_splits"] = damaged.into();
 }
 
 /// How far a question has come: the `progress` line of a stream.
@@ -210,8 +234,10 @@ mod tests {
     async fn the_budget_of_rows_reaches_the_scan() {
         let questions = Questions::new(QuerySettings { rows_max: 10, ..QuerySettings::default() });
         let (stopped, scan) = questions.ask::<_, ApiError, _>(|scan| Ok(scan.touch(11, 5).err())).await.unwrap();
-        let summary = summary(&scan, stopped);
-        assert_eq!(summary["partial"], "out of rows");
+        scan.leave_out("a");
+        let summary = summary(&scan, stopped.map(stop_words));
+        assert_eq!(summary["partial"], "out of rows; 1 damaged split is left out");
+        assert_eq!(summary["damaged_splits"], json!(["a"]));
         assert_eq!(summary["scanned_rows"], 11);
         assert_eq!(summary["scanned_bytes"], 5);
     }

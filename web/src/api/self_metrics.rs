@@ -10,8 +10,10 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{HeaderValue, header};
 use taffrail_collector::model::Timestamp;
+use taffrail_ingest::log_store::DamagedSplit;
 
 use super::App;
+use super::question::DAMAGED_NAMED_MAX;
 
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
@@ -20,10 +22,12 @@ pub fn routes() -> Router<Arc<App>> {
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, content_type)], render(&app))
+    let logs = app.ingest.logs().clone();
+    let damaged = tokio::task::spawn_blocking(move || logs.damaged_splits()).await.unwrap_or_default();
+    ([(header::CONTENT_TYPE, content_type)], render(&app, &damaged))
 }
 
-fn render(app: &App) -> String {
+fn render(app: &App, damaged: &[DamagedSplit]) -> String {
     let mut text = Exposition::default();
     text.family("taffrail_build_info", "gauge", "The running version.");
     text.value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -72,6 +76,16 @@ fn render(app: &App) -> String {
     );
     single("taffrail_replayed_rows_total", "counter", "Rows replayed from the journal at start.", store.replayed_rows);
     single("taffrail_disk_free_bytes", "gauge", "Free bytes on the data directory's disk.", store.disk_free_bytes);
+    text.family(
+        "taffrail_damaged_splits",
+        "gauge",
+        "Log splits that cannot be read; answers are without their records.",
+    );
+    text.value(&[], damaged.len() as u64);
+    text.family("taffrail_damaged_split_rows", "gauge", "Rows in a damaged log split, by its name.");
+    for split in damaged.iter().take(DAMAGED_NAMED_MAX) {
+        text.value(&[("split", &split.name)], split.rows);
+    }
     text.family("taffrail_refused_batches_total", "counter", "Batches that were not stored, by reason.");
     for (reason, count) in &store.refused {
         text.value(&[("reason", reason)], *count);

@@ -8,12 +8,13 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use serde_json::{Value, json};
 use taffrail_collector::model::TraceId;
+use taffrail_ingest::Scan;
 use taffrail_query::trace::{self, Partial, Trace};
 
 use super::App;
 use super::document::Document;
 use super::prometheus::notation::labels;
-use super::question::stop_words;
+use super::question::{stop_words, tell_whether_whole};
 use super::record_json::RecordJson;
 use crate::api_error::ApiError;
 
@@ -27,17 +28,17 @@ async fn answer(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<D
     let trace_id = TraceId::from_hex(&id.replace('-', ""))
         .ok_or_else(|| ApiError::bad_request(format!("`{id}` is not a trace id: 1 to 32 hexadecimal digits")))?;
     let (logs, series) = (app.ingest.logs().clone(), app.ingest.series().clone());
-    let work = move |scan: &taffrail_ingest::Scan| {
+    let work = move |scan: &Scan| {
         let trace = trace::trace(&logs, &series, trace_id, scan)?;
-        if trace.span.is_none() && trace.partial.is_none() {
+        if trace.span.is_none() && trace.partial.is_none() && scan.left_out().is_empty() {
             return Err(ApiError::not_found(format!("nothing is known of trace {trace_id}")));
         }
-        Ok(Document::of(&trace_json(&trace)))
+        Ok(Document::of(&trace_json(&trace, scan)))
     };
     Ok(app.questions.ask(work).await?.0)
 }
 
-fn trace_json(trace: &Trace) -> Value {
+fn trace_json(trace: &Trace, scan: &Scan) -> Value {
     let services: Vec<Value> = trace
         .services
         .iter()
@@ -55,20 +56,20 @@ fn trace_json(trace: &Trace) -> Value {
             })
         })
         .collect();
-    let partial = match trace.partial {
-        None => Value::Bool(false),
-        Some(Partial::TooMany) => "it has more than is shown; search for its trace_id".into(),
-        Some(Partial::Stopped(reason)) => stop_words(reason).into(),
-    };
-    json!({
+    let partial = trace.partial.map(|partial| match partial {
+        Partial::TooMany => "it has more than is shown; search for its trace_id",
+        Partial::Stopped(reason) => stop_words(reason),
+    });
+    let mut answer = json!({
         "trace_id": trace.trace_id.to_string(),
         "start": trace.span.map(|(start, _)| start.to_string()),
         "end": trace.span.map(|(_, end)| end.to_string()),
         "services": services,
         "records": trace.records.iter().map(RecordJson::from).collect::<Vec<_>>(),
         "exemplars": exemplars,
-        "partial": partial,
-    })
+    });
+    tell_whether_whole(&mut answer, scan, partial);
+    answer
 }
 
 #[cfg(test)]

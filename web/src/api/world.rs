@@ -36,7 +36,7 @@ pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub struct World {
     pub app: Arc<App>,
     pub router: Router,
-    _directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 /// Keeps no alerts: a world has no second life.
@@ -91,7 +91,7 @@ impl World {
             reload: Reload::new(None, Vec::new(), layers),
         });
         let router = super::router(app.clone(), Router::new(), Guard::new(&[]));
-        World { app, router, _directory: directory }
+        World { app, router, directory }
     }
 
     /// Ten records a second apart (every third an error), a counter and a timer with an exemplar, all of one shop.

@@ -1,5 +1,7 @@
 //! `taffrail query`: log records that match a question, or, with `--promql`, metrics.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -73,6 +75,7 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
     let progress = progress_bar();
     let mut left = arguments.limit;
     let mut cursor = String::new();
+    let mut incomplete = BTreeSet::new();
     while left > 0 {
         let limit = left.min(PAGE_ROWS).to_string();
         let mut parameters = vec![("q", arguments.question.as_str()), ("limit", &limit), ("order", &arguments.order)];
@@ -100,14 +103,19 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
             }
         }
         if let Some(why) = summary["partial"].as_str() {
-            progress.suspend(|| print_remark(&format!("the answer is not complete: {why}")));
+            incomplete.insert(format!("the answer is not complete: {}", harmless(why, Format::Plain)));
         }
+        let damaged = summary["damaged_splits"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        incomplete.extend(damaged.map(|name| format!("  damaged split: {}", harmless(name, Format::Plain))));
+        // A page that is not full is the last one, or one that stopped early.
         match summary["next_cursor"].as_str() {
-            Some(next) if summary["partial"] == false => next.clone_into(&mut cursor),
+            Some(next) if summary["rows"].as_u64() == limit.parse().ok() => next.clone_into(&mut cursor),
             _ => break,
         }
     }
     progress.finish_and_clear();
+    // What is indented sorts first.
+    incomplete.iter().rev().for_each(|remark| print_remark(remark));
     Ok(())
 }
 

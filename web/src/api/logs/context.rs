@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use http::StatusCode;
 use serde_json::{Value, json};
+use taffrail_ingest::Scan;
 use taffrail_ingest::log_store::RecordId;
 use taffrail_query::log_search::execute;
 
 use crate::api::App;
 use crate::api::parameters::Parameters;
-use crate::api::question::summary;
+use crate::api::question::{stop_words, summary};
 use crate::api::record_json::RecordJson;
 use crate::api_error::ApiError;
 
@@ -21,8 +23,9 @@ const NEIGHBOURS_MAX: usize = 1_000;
 pub async fn record(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
     let id = read_id(&parameters)?;
     let logs = app.ingest.logs().clone();
-    let (stored, _) = app.questions.ask(move |scan| execute::record(&logs, id, scan).map_err(ApiError::from)).await?;
-    let stored = stored.ok_or_else(gone)?;
+    let (stored, scan) =
+        app.questions.ask(move |scan| execute::record(&logs, id, scan).map_err(ApiError::from)).await?;
+    let stored = stored.ok_or_else(|| gone(&scan))?;
     Ok(Json(json!({ "record": RecordJson::from(&stored) })))
 }
 
@@ -38,16 +41,14 @@ pub async fn context(State(app): State<Arc<App>>, parameters: Parameters) -> Res
         Some(_) => parameters.list("by"),
     };
     let logs = app.ingest.logs().clone();
-    let work = move |scan: &taffrail_ingest::Scan| {
-        execute::context(&logs, id, (before, after), &by, scan).map_err(ApiError::from)
-    };
+    let work = move |scan: &Scan| execute::context(&logs, id, (before, after), &by, scan).map_err(ApiError::from);
     let (found, scan) = app.questions.ask(work).await?;
-    let centre = found.record.as_ref().ok_or_else(gone)?;
+    let centre = found.record.as_ref().ok_or_else(|| gone(&scan))?;
     Ok(Json(json!({
         "before": found.before.iter().map(RecordJson::from).collect::<Vec<_>>(),
         "record": RecordJson::from(centre),
         "after": found.after.iter().map(RecordJson::from).collect::<Vec<_>>(),
-        "summary": summary(&scan, found.stopped),
+        "summary": summary(&scan, found.stopped.map(stop_words)),
     })))
 }
 
@@ -56,8 +57,14 @@ fn read_id(parameters: &Parameters) -> Result<RecordId, ApiError> {
     Ok(parameters.record_id("id")?.expect("a required parameter is there"))
 }
 
-fn gone() -> ApiError {
-    ApiError::not_found("there is no such record; it may be older than store.retention_age")
+fn gone(scan: &Scan) -> ApiError {
+    match scan.left_out().first() {
+        None => ApiError::not_found("there is no such record; it may be older than store.retention_age"),
+        Some(split) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the record may be in split {split}, which is damaged; /readyz says more"),
+        ),
+    }
 }
 
 #[cfg(test)]

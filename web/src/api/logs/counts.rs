@@ -11,7 +11,7 @@ use taffrail_query::{log_search, time_range};
 
 use crate::api::App;
 use crate::api::parameters::Parameters;
-use crate::api::question::summary;
+use crate::api::question::{stop_words, summary};
 use crate::api_error::ApiError;
 
 /// Buckets that a histogram aims at when nobody says how wide they are.
@@ -92,7 +92,7 @@ pub async fn histogram(State(app): State<Arc<App>>, parameters: Parameters) -> R
         "interval_ms": interval_ms,
         "buckets": buckets,
         "total": counts.total,
-        "summary": summary(&scan, counts.ending.stopped),
+        "summary": summary(&scan, counts.ending.stopped.map(stop_words)),
     })))
 }
 
@@ -124,7 +124,7 @@ pub async fn facets(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
             json!({ "field": facet.field, "values": values, "other": facet.other, "missing": facet.missing })
         })
         .collect();
-    Ok(Json(json!({ "facets": facets, "summary": summary(&scan, ending.stopped) })))
+    Ok(Json(json!({ "facets": facets, "summary": summary(&scan, ending.stopped.map(stop_words)) })))
 }
 
 /// Answers `q`, `from`, `to`: which fields matching records have.
@@ -135,7 +135,7 @@ pub async fn fields(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
     let ((fields, ending), scan) =
         app.questions.ask(move |scan| logs.field_names(&filter, range, scan).map_err(ApiError::from)).await?;
     let fields: Vec<Value> = fields.into_iter().map(|(name, count)| json!({ "name": name, "count": count })).collect();
-    Ok(Json(json!({ "fields": fields, "summary": summary(&scan, ending.stopped) })))
+    Ok(Json(json!({ "fields": fields, "summary": summary(&scan, ending.stopped.map(stop_words)) })))
 }
 
 /// The bucket width asked for, or the nicest one that gives about a hundred buckets.

@@ -80,14 +80,14 @@ type Taker<'a> = dyn FnMut(RecordJson<'_>) -> Result<(), &'static str> + 'a;
 /// What a search found besides the records themselves.
 struct Found {
     rows: u64,
-    partial: Option<&'static str>,
+    /// Why it ended before its end.
+    stopped: Option<&'static str>,
     next_cursor: Option<RecordId>,
 }
 
 impl Found {
     fn summary(&self, scan: &Scan) -> Value {
-        let mut summary = summary(scan, None);
-        summary["partial"] = self.partial.map_or(Value::Bool(false), Value::from);
+        let mut summary = summary(scan, self.stopped);
         summary["rows"] = self.rows.into();
         summary["next_cursor"] = self.next_cursor.map_or(Value::Null, |id| record_id_text(id).into());
         summary
@@ -126,9 +126,9 @@ fn run(logs: &LogStore, search: &Search, scan: &Scan, take: &mut Taker<'_>) -> R
             ControlFlow::Break(())
         }
     })?;
-    let partial = refused.or(stopped.map(stop_words));
-    let more = rows == search.limit as u64 || partial.is_some();
-    Ok(Found { rows, partial, next_cursor: last.filter(|_| more) })
+    let stopped = refused.or(stopped.map(stop_words));
+    let more = rows == search.limit as u64 || stopped.is_some();
+    Ok(Found { rows, stopped, next_cursor: last.filter(|_| more) })
 }
 
 /// All records in one piece, as many as stay below `bytes_max`; the first one is taken whatever its size.
