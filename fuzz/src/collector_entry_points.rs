@@ -190,7 +190,7 @@ fn frame_seed() -> Vec<u8> {
         timestamp: ARRIVAL,
         observed_timestamp: ARRIVAL,
         severity: Severity::WARN,
-        severity_text: "WARN".to_owned(),
+        severity_text: "WARN".into(),
         body: format!("order {n} failed"),
         trace_id: taffrail_collector::model::TraceId::new(7),
         span_id: None,

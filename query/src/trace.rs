@@ -95,7 +95,7 @@ mod tests {
             timestamp: time,
             observed_timestamp: time,
             severity: Severity::INFO,
-            severity_text: String::new(),
+            severity_text: Default::default(),
             body: String::new(),
             trace_id: None,
             span_id: None,

@@ -12,7 +12,7 @@ use super::names::Names;
 use super::notes::Notes;
 use super::timestamp::{self, Setting, Zone};
 use super::{TRUNCATED_ATTRIBUTE, json, logfmt, severity, trace_context};
-use crate::model::{LogRecord, Resource, Severity, Timestamp, Value};
+use crate::model::{LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
 use crate::source::StartError;
 
 /// A line as it arrived, with what its transport knew of it.
@@ -87,6 +87,7 @@ pub struct Enricher {
     parse: Parse,
     names: Names,
     resources: Resources,
+    words: LevelWords,
     notes: Notes,
     path: String,
     width: usize,
@@ -206,10 +207,10 @@ impl Enricher {
             None => timestamp::find(&body, Setting { zone: &self.zone, arrival: line.arrival }),
         };
         let (severity, severity_text) = match (severity, line.severity) {
-            (Some((severity, word)), _) => (severity, word.into_owned()),
-            (None, Some(severity)) => (severity, String::new()),
+            (Some((severity, word)), _) => (severity, self.words.of(&word)),
+            (None, Some(severity)) => (severity, SeverityText::NONE),
             (None, None) => severity::find(&body, in_line.map(|(_, end)| end))
-                .map(|(severity, word)| (severity, word.to_owned()))
+                .map(|(severity, word)| (severity, self.words.of(word)))
                 .unwrap_or_default(),
         };
         if context.trace.is_none() {
@@ -255,6 +256,33 @@ pub fn cut_at_character(bytes: &[u8], length: usize) -> &[u8] {
     }
     let inside = (0..3).take_while(|back| length > *back && bytes[length - back] & 0xC0 == 0x80).count();
     &bytes[..length - inside]
+}
+
+/// Level words met, so that records share them.
+#[derive(Clone, Debug, Default)]
+struct LevelWords {
+    known: Vec<SeverityText>,
+    /// The one that a new word takes the place of when there are as many as are remembered.
+    oldest: usize,
+}
+
+/// Level words remembered; programs use half a dozen.
+const LEVEL_WORDS_MAX: usize = 16;
+
+impl LevelWords {
+    fn of(&mut self, word: &str) -> SeverityText {
+        if let Some(known) = self.known.iter().find(|known| ***known == *word) {
+            return known.clone();
+        }
+        let new = SeverityText::from(word);
+        if self.known.len() < LEVEL_WORDS_MAX {
+            self.known.push(new.clone());
+        } else {
+            self.known[self.oldest] = new.clone();
+            self.oldest = (self.oldest + 1) % LEVEL_WORDS_MAX;
+        }
+        new
+    }
 }
 
 /// Resources met, so that the records of one sender share one.

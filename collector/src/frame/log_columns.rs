@@ -28,7 +28,7 @@ use super::FrameError;
 use super::dictionary::Dictionary;
 use super::primitive::{Allowance, Reader, put_bytes, put_column, put_signed, put_varint};
 use super::value::{put_value, value};
-use crate::model::{Attributes, LogRecord, Resource, Severity, SpanId, Timestamp, TraceId};
+use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, SpanId, Timestamp, TraceId};
 
 const OWN_TRACE: u8 = 1;
 const LAST_TRACE: u8 = 2;
@@ -251,7 +251,8 @@ pub(super) fn read_logs(
     let shapes: Vec<Vec<usize>> = read_dictionary(reader, allowance, |reader, allowance| {
         (0..reader.count(allowance)?).map(|_| reader.index(keys.len())).collect()
     })?;
-    let texts: Vec<&str> = read_dictionary(reader, allowance, |reader, _| reader.text())?;
+    let texts: Vec<SeverityText> =
+        read_dictionary(reader, allowance, |reader, _| reader.text().map(SeverityText::from))?;
 
     let [mut times, mut observed, mut severities, mut text_cells, mut resource_cells, mut shape_cells, mut traces] =
         read_columns(reader)?;
@@ -298,7 +299,7 @@ pub(super) fn read_logs(
             timestamp: Timestamp::from_unix_nanos(time),
             observed_timestamp: Timestamp::from_unix_nanos(observed_time),
             severity: Severity::from_number(severities.byte()?).ok_or(FrameError::Malformed("unknown severity"))?,
-            severity_text: texts[text_cells.index(texts.len())?].to_owned(),
+            severity_text: texts[text_cells.index(texts.len())?].clone(),
             body: body.to_owned(),
             trace_id,
             span_id,

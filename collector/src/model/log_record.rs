@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Attributes, Severity, SpanId, Timestamp, TraceId, Value};
+use super::{Attributes, Severity, SeverityText, SpanId, Timestamp, TraceId, Value};
 
 /// A checked log record (<https://opentelemetry.io/docs/specs/otel/logs/data-model/>).
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,8 @@ pub struct LogRecord {
     pub observed_timestamp: Timestamp,
     /// How grave it is.
     pub severity: Severity,
-    /// The level word as it was written (`WARNING`, `E`); empty when the record says none.
-    pub severity_text: String,
+    /// The level word as it was written (`WARNING`, `E`); empty when the record says none. Shared by the records that say it.
+    pub severity_text: SeverityText,
     /// The line itself. Bytes that are not UTF-8 stand as U+FFFD and are counted where they came in.
     pub body: String,
     /// The trace it belongs to.

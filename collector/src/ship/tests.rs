@@ -174,7 +174,7 @@ fn line(text: String) -> LogRecord {
         timestamp: Timestamp::EPOCH,
         observed_timestamp: Timestamp::EPOCH,
         severity: Severity::INFO,
-        severity_text: String::new(),
+        severity_text: Default::default(),
         body: text,
         trace_id: None,
         span_id: None,

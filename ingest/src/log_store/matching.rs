@@ -336,7 +336,7 @@ mod tests {
             timestamp: Timestamp::from_unix_seconds(1_700_000_000),
             observed_timestamp: Timestamp::EPOCH,
             severity: Severity::ERROR,
-            severity_text: "ERR".to_owned(),
+            severity_text: "ERR".into(),
             body: "Payment TIMED out after 30s for user_42".to_owned(),
             trace_id: TraceId::from_hex("a3ce929d0e0e4736"),
             span_id: SpanId::from_hex("00f067aa0ba902b7"),

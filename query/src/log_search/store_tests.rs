@@ -78,7 +78,7 @@ fn log(n: i64) -> LogRecord {
         timestamp: time,
         observed_timestamp: time,
         severity: Severity::INFO,
-        severity_text: String::new(),
+        severity_text: Default::default(),
         body: format!("line n{n}"),
         trace_id: (n % 5 == 0).then(trace_id),
         span_id: None,

@@ -147,7 +147,7 @@ fn record() -> LogRecord {
         timestamp: NOW,
         observed_timestamp: NOW,
         severity: Severity::ERROR,
-        severity_text: "ERR".to_owned(),
+        severity_text: "ERR".into(),
         body: "Connection to http://pay.local:8080/v1 timed-out -> retry #3".to_owned(),
         trace_id: TraceId::from_hex("4bf92f3577b34da6a3ce929d0e0e4736"),
         span_id: SpanId::from_hex("00f067aa0ba902b7"),

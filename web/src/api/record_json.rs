@@ -143,7 +143,7 @@ mod tests {
         );
         record = LogRecord {
             severity: Severity::UNSPECIFIED,
-            severity_text: String::new(),
+            severity_text: Default::default(),
             trace_id: None,
             resource: Arc::default(),
             attributes: Vec::new(),

@@ -162,7 +162,7 @@ pub fn record(n: i64) -> LogRecord {
         timestamp: at,
         observed_timestamp: at,
         severity: if n % 3 == 0 { Severity::ERROR } else { Severity::INFO },
-        severity_text: String::new(),
+        severity_text: Default::default(),
         body: format!("line {n} of the shop"),
         trace_id: TraceId::from_hex(TRACE).filter(|_| n < 4),
         span_id: None,

@@ -39,7 +39,7 @@ pub fn record(due: &Due, receiver: &str, error: Option<&str>, resource: &Arc<Res
         timestamp: now,
         observed_timestamp: now,
         severity,
-        severity_text: String::new(),
+        severity_text: Default::default(),
         body: sentence(due, receiver, error, annotations.get("summary").map(String::as_str)),
         trace_id: None,
         span_id: None,

@@ -27,7 +27,7 @@ fn shown(record: &LogRecord) -> String {
         }
     };
     part("level", record.severity.name().to_owned());
-    part("word", record.severity_text.clone());
+    part("word", record.severity_text.to_string());
     part("trace", record.trace_id.map(|id| id.to_string()).unwrap_or_default());
     part("span", record.span_id.map(|id| id.to_string()).unwrap_or_default());
     part("host", record.resource.host.replace("here", ""));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::line::{Malformed, tag_list};
 use super::trace_tags::TraceTags;
-use crate::model::{Attributes, LogRecord, Resource, Severity, Timestamp, Value};
+use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
 
 /// Whether a line is an event or a service check.
 pub fn is_event(line: &str) -> bool {
@@ -46,7 +46,7 @@ fn event(line: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Option<Log
         match key {
             "t" => {
                 about.severity = Severity::from_word(value).unwrap_or(Severity::INFO);
-                value.clone_into(&mut about.severity_text);
+                about.severity_text = value.into();
                 about.attribute("event.alert_type", value);
             }
             "k" => about.attribute("event.aggregation_key", value),
@@ -100,7 +100,7 @@ struct About<'a> {
     arrival: Timestamp,
     timestamp: Timestamp,
     severity: Severity,
-    severity_text: String,
+    severity_text: SeverityText,
     host: &'a str,
     service: &'a str,
     traces: TraceTags,
@@ -113,7 +113,7 @@ impl<'a> About<'a> {
             arrival,
             timestamp: arrival,
             severity: Severity::INFO,
-            severity_text: String::new(),
+            severity_text: SeverityText::NONE,
             host: "",
             service: "",
             traces: TraceTags::default(),
