@@ -28,7 +28,7 @@ test: need-rust need-node ## install what the tests need and run them all
 	cargo test --workspace
 	@echo "all tests passed"
 
-bench: need-rust ## print the tables of benches/ (ROWS=500000 sets the size)
+bench: need-rust ## print the table of benches/ with its targets (ROWS=500000 for fewer log lines, GROW=1 for how answers grow)
 	cargo build --release
 	cargo bench --bench whole_system
 
