@@ -10,6 +10,7 @@
 mod admission;
 pub mod catalog;
 mod counters;
+pub mod doctor;
 pub mod live_feed;
 pub mod log_store;
 mod pipeline;

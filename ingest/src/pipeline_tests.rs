@@ -20,7 +20,7 @@ use crate::log_store::{Filter, Order, Search, StoredRecord};
 use crate::series_store::Windows;
 use crate::{Ingest, IngestConfig, Scan, TimeRange};
 
-fn config(data_dir: &Path) -> IngestConfig {
+pub(crate) fn config(data_dir: &Path) -> IngestConfig {
     IngestConfig {
         data_dir: data_dir.to_owned(),
         seal_rows: 1 << 20,
@@ -34,15 +34,15 @@ fn config(data_dir: &Path) -> IngestConfig {
     }
 }
 
-fn open(config: &IngestConfig) -> Ingest {
+pub(crate) fn open(config: &IngestConfig) -> Ingest {
     Ingest::open(config.clone(), &mut |done, total| assert!(done <= total)).expect("opens")
 }
 
-fn logs(seconds: std::ops::Range<i64>) -> Batch {
+pub(crate) fn logs(seconds: std::ops::Range<i64>) -> Batch {
     Batch { logs: seconds.map(record_at).collect(), ..Batch::local() }
 }
 
-fn all_records(ingest: &Ingest) -> Vec<StoredRecord> {
+pub(crate) fn all_records(ingest: &Ingest) -> Vec<StoredRecord> {
     let wanted = Search {
         filter: Filter::All,
         range: TimeRange::ALL,

@@ -59,7 +59,7 @@ pub fn open<F: FileSystem>(
     if catalog_is_lost(data_dir, &catalog_file).map_err(|error| cannot_use(data_dir, &error))? {
         return Err(OpenError(format!(
             "data_dir = {}: catalog.sqlite is missing or empty, but {SPLITS}/ or {BLOCKS}/ hold data that only it can bring back; \
-             restore it from a backup, or give taffrail another data_dir to start empty",
+             restore it from a backup, make it anew with `taffrail doctor --repair`, or give taffrail another data_dir to start empty",
             data_dir.display()
         )));
     }

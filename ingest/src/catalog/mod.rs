@@ -2,8 +2,9 @@
 //! (alert states, later dashboards and saved views). One SQLite file in WAL mode; one transaction per seal.
 //!
 //! This is the only place that knows SQL: `schema` (tables and their versions), `parts` (what a seal, a compaction and the
-//! retention change), here the documents.
+//! retention change), `check` (what a sound one is), here the documents.
 
+mod check;
 mod parts;
 mod schema;
 
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use thiserror::Error;
 
+pub use check::Salvaged;
 pub use parts::{Removal, Seal};
 
 /// The one tenant there is so far. Every row carries its tenant from the first day (DESIGN §14).

@@ -67,7 +67,7 @@ const MIGRATIONS: [&str; 2] = [
 ",
 ];
 
-const NEWEST: u32 = MIGRATIONS.len() as u32;
+pub const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// Sets the connection up and brings the tables to the newest version.
 pub fn prepare(connection: &mut Connection) -> Result<(), CatalogError> {

@@ -92,13 +92,16 @@ impl Damage {
     }
 }
 
+/// The bytes of the split at `path`.
+pub fn length(path: &Path) -> io::Result<u64> {
+    Ok(files(path)?.iter().map(fs::Metadata::len).sum())
+}
+
 /// Whether all of the split's bytes are there, without reading them.
 pub fn check_length(path: &Path, meta: &SplitMeta) -> Result<(), String> {
-    match files(path) {
-        Ok(files) => match files.iter().map(fs::Metadata::len).sum::<u64>() {
-            length if length == meta.bytes => Ok(()),
-            length => Err(format!("it has {length} bytes, not the {} that were written", meta.bytes)),
-        },
+    match length(path) {
+        Ok(length) if length == meta.bytes => Ok(()),
+        Ok(length) => Err(format!("it has {length} bytes, not the {} that were written", meta.bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err("it is missing".to_owned()),
         Err(error) => Err(error.to_string()),
     }

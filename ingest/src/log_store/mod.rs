@@ -3,7 +3,7 @@
 //! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means),
 //! [`field`] (fields by name); [`head`] (records in memory), `split`, `damage` (splits that cannot be read), `split_index`,
 //! `record_file` (records on disk), `split_writer`, `split_reader`, `bits`, `prune` (which rows of a split match); [`store`] (the
-//! one view that changes from head to split), and the answers: `search`, `count`, `facet`.
+//! one view that changes from head to split), and the answers: `search`, `count`, `facet`; `verify` (a whole split).
 
 mod bits;
 mod count;
@@ -21,6 +21,7 @@ mod split_index;
 mod split_reader;
 pub mod split_writer;
 pub mod store;
+pub mod verify;
 pub mod words;
 
 #[cfg(test)]

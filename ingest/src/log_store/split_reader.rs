@@ -183,7 +183,6 @@ impl SplitReader {
         RecordCursor { split: self, scan, block }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "merging, which follows, reads splits so"))]
     /// All records with their places, newest first, one block in memory at a time; it ends with the first error.
     pub fn records(self: &Arc<Self>) -> SplitRecords {
         SplitRecords { split: self.clone(), row: 0, block: Vec::new().into_iter() }

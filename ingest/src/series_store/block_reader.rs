@@ -219,7 +219,7 @@ impl Block {
         Ok(self.footer.get_or_init(|| footer).clone())
     }
 
-    fn read_footer(&self, file: &File) -> Result<Footer, SeriesStoreError> {
+    pub(super) fn read_footer(&self, file: &File) -> Result<Footer, SeriesStoreError> {
         let length = file.metadata().map_err(|error| self.unreadable(&error))?.len();
         let read = |offset, length| self.read(file, offset, length);
         let too_short = || self.error(Malformed("it is too short"));

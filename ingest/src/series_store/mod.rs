@@ -15,7 +15,7 @@
 //!
 //! Reading order: [`matcher`], `points` (the windows of one series), `label_index`, `head`; `byte_cursor`, `column`, `chunk`,
 //! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `view` (questions), `change`
-//! (seals and compaction).
+//! (seals and compaction), `verify` (a whole block).
 
 mod block_layout;
 mod block_reader;
@@ -37,6 +37,7 @@ mod table_cache;
 mod test_samples;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 mod view;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`check`], [`demo`],
-//! [`promql_test`].
+//! [`promql_test`], [`doctor`].
 //! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong settings (`EX_CONFIG` of sysexits.h), 130 interrupted.
@@ -18,6 +18,7 @@ mod check;
 mod client;
 mod collect;
 mod demo;
+mod doctor;
 mod promql_test;
 mod query;
 mod serve;
@@ -55,6 +56,8 @@ enum Command {
     Tail(tail::TailArguments),
     /// Check settings and rules files without starting anything
     Check(check::CheckArguments),
+    /// Check every byte below the data directory, and repair what can be
+    Doctor(doctor::DoctorArguments),
     /// Alert rules
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -91,6 +94,8 @@ enum Ending {
     Failed(anyhow::Error),
     /// The settings are wrong; there may be several mistakes.
     WrongSettings(Vec<String>),
+    /// It was found, and printed, that not all is well.
+    Problems,
     /// Ctrl-C.
     Interrupted,
 }
@@ -149,6 +154,7 @@ pub fn run() -> ExitCode {
         Some(Command::Query(query)) => query::run(query),
         Some(Command::Tail(tail)) => tail::run(tail),
         Some(Command::Check(check)) => check::run(check),
+        Some(Command::Doctor(doctor)) => doctor::run(doctor),
         Some(Command::Rules(RulesCommand::Check { files })) => {
             check::rules(&files).and_then(|()| Ok(terminal::print_line(&format!("{}: good", files.join(", ")))?))
         }
@@ -178,6 +184,7 @@ fn exit_code(ending: &Ending) -> ExitCode {
             }
             ExitCode::from(78)
         }
+        Ending::Problems => ExitCode::FAILURE,
         Ending::Interrupted => ExitCode::from(130),
     }
 }
