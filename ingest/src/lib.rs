@@ -4,10 +4,12 @@
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
 //!
 //! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` (exactly once),
-//! `write_ahead` (the journal's writer), `sealer`, `retention`, `startup` (files, replay), `set_aside`, [`catalog`], [`live_feed`], then
-//! the two stores; [`scan`] is the budget that questions bring along.
+//! `write_ahead` (the journal's writer), `sealer`, `retention`, `startup` (files, replay), `set_aside`, [`catalog`], [`live_feed`],
+//! then the two stores; [`scan`] is the budget that questions bring along. [`doctor`] and [`backup`] work on a data directory
+//! from outside.
 
 mod admission;
+pub mod backup;
 pub mod catalog;
 mod counters;
 pub mod doctor;

@@ -60,7 +60,7 @@ pub(crate) fn all_records(ingest: &Ingest) -> Vec<StoredRecord> {
 }
 
 /// Sums of all counters by series.
-fn counter_sums(ingest: &Ingest) -> BTreeMap<String, f64> {
+pub(crate) fn counter_sums(ingest: &Ingest) -> BTreeMap<String, f64> {
     let series = ingest.series().select(&[], TimeRange::ALL, &Scan::unlimited()).expect("selected");
     series
         .into_iter()

@@ -7,6 +7,8 @@
 //!          splits/<name>/   log records
 //!          blocks/          metric windows
 //!          set-aside/       parts that an older catalog does not list
+//!          pins/            what backups hold while they copy
+//!          quarantine/      what `taffrail doctor --repair` moved away
 //! ```
 
 use std::collections::HashSet;
@@ -26,6 +28,7 @@ use taffrail_collector::journal::{JournalConfig, JournalError, JournalReader, Jo
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{DiskSpace, Limits, UNREADABLE, batch_bytes};
+use crate::backup::remove_stale_pins;
 use crate::catalog::Catalog;
 use crate::counters::Counters;
 use crate::live_feed::LiveFeed;
@@ -55,6 +58,7 @@ pub fn open<F: FileSystem>(
     let data_dir = &config.data_dir;
     RealFileSystem.create_directories(data_dir).map_err(|error| cannot_use(data_dir, &error))?;
     let lock = lock(data_dir)?;
+    remove_stale_pins(data_dir);
     let catalog_file = data_dir.join("catalog.sqlite");
     if catalog_is_lost(data_dir, &catalog_file).map_err(|error| cannot_use(data_dir, &error))? {
         return Err(OpenError(format!(

@@ -2,9 +2,10 @@
 //! (alert states, later dashboards and saved views). One SQLite file in WAL mode; one transaction per seal.
 //!
 //! This is the only place that knows SQL: `schema` (tables and their versions), `parts` (what a seal, a compaction and the
-//! retention change), `check` (what a sound one is), here the documents.
+//! retention change), `check` (what a sound one is), `copy` (for backups), here the documents.
 
 mod check;
+mod copy;
 mod parts;
 mod schema;
 

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`check`], [`demo`],
-//! [`promql_test`], [`doctor`].
+//! [`promql_test`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong settings (`EX_CONFIG` of sysexits.h), 130 interrupted.
@@ -14,6 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::alert_rules::BadRules;
 use crate::config::Mistake;
 
+mod backup;
 mod check;
 mod client;
 mod collect;
@@ -58,6 +59,10 @@ enum Command {
     Check(check::CheckArguments),
     /// Check every byte below the data directory, and repair what can be
     Doctor(doctor::DoctorArguments),
+    /// Back the store up into a directory, while it is in use
+    Backup(backup::BackupArguments),
+    /// Make a data directory from a backup
+    Restore(backup::RestoreArguments),
     /// Alert rules
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -155,6 +160,8 @@ pub fn run() -> ExitCode {
         Some(Command::Tail(tail)) => tail::run(tail),
         Some(Command::Check(check)) => check::run(check),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
+        Some(Command::Backup(backup)) => backup::run(backup),
+        Some(Command::Restore(restore)) => backup::restore(restore),
         Some(Command::Rules(RulesCommand::Check { files })) => {
             check::rules(&files).and_then(|()| Ok(terminal::print_line(&format!("{}: good", files.join(", ")))?))
         }

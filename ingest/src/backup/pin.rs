@@ -1,0 +1,194 @@
+//! Holds still what a store consists of at one moment, while it goes on: hard links to its files, below
+//! `<data_dir>/pins/<name>/`, and a copy of its catalog. No server is asked, and none has to run.
+//!
+//! **Why the set is consistent.** The journal is linked first, then the catalog is copied, then the parts that the copy lists
+//! are linked. What the catalog counts as sealed lies in the parts; what it does not yet count as sealed, of all that was
+//! acknowledged before, the journal had when it was linked, because it lets go only of what the catalog counts. A segment that
+//! grows meanwhile adds rows that follow. A part that is merged or expires between copy and link is simply not found: then
+//! all is begun again.
+//!
+//! A pin's owner holds a lock on its `lock` file; a pin that nobody holds was left by a crash, and goes at the next occasion.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{BackupError, disk};
+use crate::catalog::Catalog;
+use crate::log_store::split_writer::file_name;
+use crate::set_aside::{BLOCKS, SPLITS};
+
+const PINS: &str = "pins";
+const LOCK: &str = "lock";
+const CATALOG: &str = "catalog.sqlite";
+const JOURNAL: &str = "journal";
+const SEGMENT_SUFFIX: &str = ".tfj";
+/// Each attempt meets at most the changes of a few milliseconds, so the second one mostly succeeds.
+const ATTEMPTS: u32 = 10;
+
+/// A pinned set; dropping it lets it go.
+#[derive(Debug)]
+pub struct Pin {
+    directory: PathBuf,
+    /// Parts that the catalog lists and that are not there.
+    pub missing: Vec<String>,
+    _lock: File,
+}
+
+impl Pin {
+    /// Pins what the store in `data_dir` consists of now.
+    pub fn new(data_dir: &Path) -> Result<Pin, BackupError> {
+        let catalog = data_dir.join(CATALOG);
+        if !catalog.exists() {
+            return Err(BackupError::Refused(format!(
+                "{} is no data directory of taffrail's: it has no {CATALOG}; name it with --data-dir",
+                data_dir.display()
+            )));
+        }
+        remove_stale(data_dir);
+        let directory = free_directory(&data_dir.join(PINS))?;
+        let path = directory.join(LOCK);
+        let lock = File::create(&path).map_err(|error| disk("create", &path, error))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| disk("lock", &path, error.into()))?;
+        let mut pin = Pin { directory, missing: Vec::new(), _lock: lock };
+        for attempt in 1.. {
+            pin.missing = pin.attempt(data_dir)?;
+            // What is missing in every attempt is not there at all.
+            if pin.missing.is_empty() || attempt == ATTEMPTS {
+                break;
+            }
+        }
+        Ok(pin)
+    }
+
+    /// The pinned files: place below the data directory, and where it can be read.
+    pub fn files(&self) -> Result<Vec<(String, PathBuf)>, BackupError> {
+        let mut files = Vec::new();
+        for folder in [JOURNAL, SPLITS, BLOCKS] {
+            collect(&self.directory.join(folder), folder, &mut files)?;
+        }
+        // The catalog last: it is the smallest, and what restoring ends with.
+        files.push((CATALOG.to_owned(), self.directory.join(CATALOG)));
+        Ok(files)
+    }
+
+    /// Links everything; returns the parts that were not there.
+    fn attempt(&self, data_dir: &Path) -> Result<Vec<String>, BackupError> {
+        for folder in [JOURNAL, SPLITS, BLOCKS, CATALOG] {
+            remove_all(&self.directory.join(folder)).map_err(|error| disk("remove", &self.directory, error))?;
+        }
+        let journal = data_dir.join(JOURNAL);
+        for name in names(&journal)?.into_iter().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
+            // A segment that goes meanwhile holds only what is sealed.
+            self.link(data_dir, &format!("{JOURNAL}/{name}"))?;
+        }
+        let (source, copy) = (data_dir.join(CATALOG), self.directory.join(CATALOG));
+        let failed =
+            |error: crate::catalog::CatalogError| BackupError::Catalog { path: source.clone(), message: error.0 };
+        Catalog::open_read_only(&source).and_then(|catalog| catalog.copy_to(&copy)).map_err(failed)?;
+        let (splits, blocks) = Catalog::open_read_only(&copy).and_then(|copy| copy.part_names()).map_err(failed)?;
+        let splits = splits.iter().map(|split| format!("{SPLITS}/{}", file_name(split)));
+        let blocks = blocks.iter().map(|block| format!("{BLOCKS}/{block}"));
+        let mut missing = Vec::new();
+        for place in splits.chain(blocks) {
+            if !self.link(data_dir, &place)? {
+                missing.push(place);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Links a file, or the files in a directory; says whether it was there.
+    fn link(&self, data_dir: &Path, place: &str) -> Result<bool, BackupError> {
+        let (from, to) = (data_dir.join(place), self.directory.join(place));
+        if from.is_dir() {
+            for name in names(&from)? {
+                if !self.link(data_dir, &format!("{place}/{name}"))? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        if let Some(above) = to.parent() {
+            fs::create_dir_all(above).map_err(|error| disk("create", above, error))?;
+        }
+        let linked = fs::hard_link(&from, &to).or_else(|error| match Errno::from_io_error(&error) {
+            // Another file system, or one that has no links.
+            Some(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK) => fs::copy(&from, &to).map(drop),
+            _ => Err(error),
+        });
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(disk("link", &from, error)),
+        }
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            tracing::warn!(path = %self.directory.display(), %error, "what a backup held stays on disk until the next one");
+        }
+    }
+}
+
+/// Removes pins that nobody holds.
+pub fn remove_stale(data_dir: &Path) {
+    for name in names(&data_dir.join(PINS)).unwrap_or_default() {
+        let pin = data_dir.join(PINS).join(name);
+        let held = File::open(pin.join(LOCK))
+            .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK));
+        if !held && let Err(error) = fs::remove_dir_all(&pin) {
+            tracing::warn!(path = %pin.display(), %error, "what a backup that was cut short held cannot be removed");
+        }
+    }
+}
+
+fn free_directory(pins: &Path) -> Result<PathBuf, BackupError> {
+    fs::create_dir_all(pins).map_err(|error| disk("create", pins, error))?;
+    for number in 1u32.. {
+        let directory = pins.join(number.to_string());
+        match fs::create_dir(&directory) {
+            Ok(()) => return Ok(directory),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(disk("create", &directory, error)),
+        }
+    }
+    unreachable!("some number is free")
+}
+
+fn names(directory: &Path) -> Result<Vec<String>, BackupError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(disk("read", directory, error)),
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<_>>>().map_err(|error| disk("read", directory, error))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn collect(directory: &Path, place: &str, files: &mut Vec<(String, PathBuf)>) -> Result<(), BackupError> {
+    for name in names(directory)? {
+        let (path, place) = (directory.join(&name), format!("{place}/{name}"));
+        if path.is_dir() {
+            collect(&path, &place, files)?;
+        } else {
+            files.push((place, path));
+        }
+    }
+    Ok(())
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
