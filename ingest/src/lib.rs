@@ -10,6 +10,7 @@
 
 mod admission;
 pub mod backup;
+mod byte_cursor;
 pub mod catalog;
 mod counters;
 pub mod doctor;

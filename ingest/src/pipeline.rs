@@ -126,6 +126,8 @@ pub struct IngestStatus {
     pub split_rows: u64,
     /// Their bytes.
     pub split_bytes: u64,
+    /// Services whose log lines have no templates or no common attributes, and how they are kept instead: they take more room.
+    pub stepped_down: std::collections::BTreeMap<String, String>,
     /// Series known: of each metric the most that one block or the head holds.
     pub series: u64,
     /// Series blocks on disk.
@@ -203,6 +205,7 @@ impl Ingest {
             splits: logs.splits as u64,
             split_rows: logs.split_rows,
             split_bytes: logs.split_bytes,
+            stepped_down: self.shared.logs.stepped_down(),
             series: self.shared.series.metrics("", usize::MAX).iter().map(|metric| metric.series).sum(),
             blocks: series.blocks,
             block_bytes: series.block_bytes,

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::log_store::split_writer::{TEMPORARY_PREFIX, sync_directory};
+use crate::log_store::split_writer::{SPLIT_SUFFIX, TEMPORARY_PREFIX, sync_directory};
 use crate::series_store::BLOCK_SUFFIX;
 
 /// Where splits lie below `data_dir`.
@@ -75,7 +75,7 @@ fn finished(data_dir: &Path, directory: &str) -> io::Result<HashSet<String>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_part = if directory == SPLITS {
-            entry.file_type()?.is_dir() && !name.starts_with(TEMPORARY_PREFIX)
+            name.ends_with(SPLIT_SUFFIX) && !name.starts_with(TEMPORARY_PREFIX)
         } else {
             name.ends_with(BLOCK_SUFFIX)
         };

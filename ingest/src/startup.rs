@@ -32,7 +32,7 @@ use crate::backup::remove_stale_pins;
 use crate::catalog::Catalog;
 use crate::counters::Counters;
 use crate::live_feed::LiveFeed;
-use crate::log_store::split_writer::sync_directory;
+use crate::log_store::split_writer::{SPLIT_SUFFIX, sync_directory};
 use crate::log_store::{LogStore, SplitMeta};
 use crate::pipeline::{Ingest, IngestConfig, OpenError, Replayed, Threads, encode_ahead};
 use crate::retention::Retention;
@@ -207,8 +207,8 @@ fn clean_splits(directory: &Path, listed: &[SplitMeta]) -> io::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if names.contains(name.as_str()) {
             found.insert(name);
-        } else if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
+        } else if name.ends_with(SPLIT_SUFFIX) {
+            fs::remove_file(entry.path())?;
         }
     }
     for name in names.iter().filter(|name| !found.contains(**name)) {

@@ -14,7 +14,7 @@ use taffrail_collector::model::{Batch, LabelSet, Sample, SampleValue, Timestamp}
 use super::examine::{CATALOG, JOURNAL};
 use super::*;
 use crate::Ingest;
-use crate::log_store::split_writer::{RECORDS_FILE, TEMPORARY_PREFIX, write_split};
+use crate::log_store::split_writer::{TEMPORARY_PREFIX, write_split};
 use crate::pipeline_tests::{all_records, config, logs, open};
 use crate::set_aside::{BLOCKS, SPLITS};
 
@@ -75,15 +75,14 @@ fn parts(data_dir: &Path, folder: &str) -> Vec<PathBuf> {
 }
 
 fn flip_in_the_middle(path: &Path) {
-    let file = if path.is_dir() { path.join(RECORDS_FILE) } else { path.to_owned() };
-    let mut bytes = fs::read(&file).unwrap();
+    let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x20;
-    fs::write(&file, bytes).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 fn remove(path: &Path) {
-    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    fs::remove_file(path).unwrap();
 }
 
 #[tokio::test]
@@ -107,8 +106,7 @@ async fn damage_is_named_and_repaired_without_the_loss_of_anything_else() {
             "a split that was cut",
             |d| {
                 let split = &parts(d, SPLITS)[1];
-                let file = if split.is_dir() { split.join(RECORDS_FILE) } else { split.clone() };
-                fs::File::options().write(true).open(file).unwrap().set_len(10).unwrap();
+                fs::File::options().write(true).open(split).unwrap().set_len(10).unwrap();
             },
             ProblemKind::SplitDamaged,
             true,

@@ -1,4 +1,4 @@
-//! A set of rows of one split: one bit a row.
+//! A set of rows or templates of one split: one bit each.
 
 use std::ops::Range;
 
@@ -25,6 +25,11 @@ impl Bits {
         let mut bits = Bits { words: vec![u64::MAX; rows.div_ceil(64) as usize], rows };
         bits.keep(range);
         bits
+    }
+
+    /// How many rows there are, in the set or not.
+    pub fn len(&self) -> u32 {
+        self.rows
     }
 
     /// Puts a row into the set.
@@ -72,20 +77,6 @@ impl Bits {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// How many rows of the range are in the set.
-    pub fn count_in(&self, range: Range<u32>) -> u64 {
-        if range.is_empty() {
-            return 0;
-        }
-        let (first, last) = ((range.start / 64) as usize, ((range.end - 1) / 64) as usize);
-        (first..=last).map(|at| u64::from((self.words[at] & word_of_range(at, &range)).count_ones())).sum()
-    }
-
-    /// How many rows are in both sets.
-    pub fn count_common(&self, other: &Bits) -> u64 {
-        self.words.iter().zip(&other.words).map(|(word, other)| u64::from((word & other).count_ones())).sum()
-    }
-
     /// The first row at or after `from`.
     pub fn next_at_or_after(&self, from: u32) -> Option<u32> {
         let mut at = (from / 64) as usize;
@@ -95,18 +86,6 @@ impl Bits {
             word = *self.words.get(at)?;
         }
         Some(at as u32 * 64 + word.trailing_zeros())
-    }
-
-    /// The last row before `end`.
-    pub fn last_before(&self, end: u32) -> Option<u32> {
-        let last = end.min(self.rows).checked_sub(1)?;
-        let mut at = (last / 64) as usize;
-        let mut word = self.words[at] & (u64::MAX >> (63 - last % 64));
-        while word == 0 {
-            at = at.checked_sub(1)?;
-            word = self.words[at];
-        }
-        Some(at as u32 * 64 + 63 - word.leading_zeros())
     }
 
     /// The rows in the set, rising.
@@ -158,10 +137,7 @@ mod tests {
             let range = from.min(to)..from.max(to);
             prop_assert_eq!(x.iter().collect::<BTreeSet<_>>(), a.clone());
             prop_assert_eq!(x.count(), a.len() as u64);
-            prop_assert_eq!(x.count_in(range.clone()), a.range(range.clone()).count() as u64);
-            prop_assert_eq!(x.count_common(&y), a.intersection(&b).count() as u64);
             prop_assert_eq!(x.next_at_or_after(from), a.range(from..).next().copied());
-            prop_assert_eq!(x.last_before(to), a.range(..to).next_back().copied());
             let mut z = x.clone();
             z.intersect(&y);
             prop_assert_eq!(&z, &bits(rows, &(&a & &b)));

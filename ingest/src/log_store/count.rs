@@ -1,19 +1,24 @@
-//! Records per interval: in splits from postings and doc ranges, without reading a record where the index is exact.
+//! Records per interval: in splits from counts by minute where they say it all, else from the rows that match, without
+//! reading a record where columns and templates are enough.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::time::Duration;
 
 use taffrail_collector::model::{LogRecord, Timestamp};
 
-use super::facet::{VALUES_COUNTED_MAX, Work, visit_split_values, works};
+use super::bits::Bits;
+use super::facet::VALUES_COUNTED_MAX;
 use super::field::Field;
 use super::matching::CompiledFilter;
-use super::prune::resolve;
-use super::split::Split;
+use super::minute_counts::{MINUTE, MinuteCounts};
+use super::split_filter::{Hits, SplitFilter, Stop, Window, parts};
 use super::split_reader::SplitReader;
+use super::split_values::{FieldValues, ValueSink};
 use super::store::Snapshot;
-use super::{Ending, Interrupt, IntervalCounts, LogStoreError, OTHER};
+use super::work::{NO_NUMBER, Values, Work, commonest_first, works};
+use super::{Ending, IntervalCounts, LogStoreError, OTHER};
 use crate::scan::{Scan, TimeRange};
 
 /// See [`LogStore::count_by_interval`](super::LogStore::count_by_interval).
@@ -26,35 +31,25 @@ pub fn count_by_interval(
     values_max: usize,
     scan: &Scan,
 ) -> Result<IntervalCounts, LogStoreError> {
-    let new = || Counter {
-        width: Duration::from_millis(interval_ms.max(1)),
-        by: by.map(Field::named),
-        values: HashMap::new(),
-        names: Vec::new(),
-        values_counted_max: VALUES_COUNTED_MAX,
-        cells: HashMap::new(),
-        total: 0,
-    };
-    let (counter, ending) = works(snapshot, filter, range, scan, new)?;
+    let width = Duration::from_millis(interval_ms.max(1));
+    let (counter, ending) = works(snapshot, filter, range, scan, Counter::new(width, by.map(Field::named)))?;
     Ok(counter.finish(values_max, ending))
 }
-
-/// Stands for the number of a value that came when enough were counted.
-const NO_NUMBER: u32 = u32::MAX;
 
 struct Counter {
     width: Duration,
     by: Option<Field>,
-    /// Numbers of values.
-    values: HashMap<String, u32>,
-    /// Values by number.
-    names: Vec<String>,
-    values_counted_max: usize,
+    values: Values,
+    /// Counts by interval and value.
     cells: HashMap<(Timestamp, u32), u64>,
     total: u64,
 }
 
 impl Work for Counter {
+    fn fresh(&self) -> Counter {
+        Counter { values: self.values.fresh(), ..Counter::new(self.width, self.by.clone()) }
+    }
+
     fn record(&mut self, record: &LogRecord) {
         self.total += 1;
         let bucket = record.timestamp.floor_to(self.width);
@@ -71,71 +66,159 @@ impl Work for Counter {
 
     fn split(
         &mut self,
-        split: &Split,
+        split: &SplitReader,
         filter: &CompiledFilter,
         range: TimeRange,
         scan: &Scan,
-    ) -> Result<(), Interrupt> {
-        let reader = split.reader()?;
-        let rows = reader.rows_in(range);
-        let matching = resolve(&reader, filter, rows.clone(), scan)?;
-        self.total += matching.count();
-        let Some(by) = self.by.clone() else {
-            let mut row = rows.start;
-            while row < rows.end {
-                let bucket = reader.time(row).floor_to(self.width);
-                let next = reader.first_before(bucket).min(rows.end);
-                let count = matching.count_in(row..next);
-                if count > 0 {
-                    self.add(bucket, "", count);
-                }
-                row = next;
+    ) -> Result<(), Stop> {
+        let rows = split.rows_in(range)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let filter = SplitFilter::new(split, filter, scan)?;
+        if filter.possible().next_at_or_after(0).is_none() {
+            return Ok(());
+        }
+        let cube = self.whole_minutes(split, &filter)?;
+        let buckets = Buckets::new(split, rows.clone(), self.width, scan)?;
+        if self.by.is_none() && buckets.times.len() == 1 {
+            let count = filter.count(rows)?;
+            self.total += count;
+            if count > 0 {
+                self.add(buckets.times[0], "", count);
             }
             return Ok(());
+        }
+        let left = match cube {
+            Some((counts, classes)) => self.add_minutes(split, counts, &classes, rows)?,
+            None => vec![rows],
         };
-        visit_split_values(&reader, &by, &matching, scan, &mut |value, rows| {
-            self.add_rows(&reader, value.unwrap_or(""), rows);
-        })
+        for rows in left {
+            self.add_rows(split, &filter, &buckets, rows, scan)?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Counter) {
+        let numbers: Vec<u32> = other.values.names().iter().map(|name| self.values.number(name)).collect();
+        for ((bucket, number), count) in other.cells {
+            let number = numbers.get(number as usize).copied().unwrap_or(NO_NUMBER);
+            *self.cells.entry((bucket, number)).or_default() += count;
+        }
+        self.total += other.total;
     }
 }
 
 impl Counter {
-    fn add_rows(&mut self, reader: &SplitReader, value: &str, rows: &mut dyn Iterator<Item = u32>) {
-        let number = self.number(value);
-        for row in rows {
-            *self.cells.entry((reader.time(row).floor_to(self.width), number)).or_default() += 1;
-        }
+    fn new(width: Duration, by: Option<Field>) -> Counter {
+        Counter { width, by, values: Values::new(VALUES_COUNTED_MAX), cells: HashMap::new(), total: 0 }
     }
 
     fn add(&mut self, bucket: Timestamp, value: &str, count: u64) {
-        let number = self.number(value);
+        let number = self.values.number(value);
         *self.cells.entry((bucket, number)).or_default() += count;
     }
 
-    fn number(&mut self, value: &str) -> u32 {
-        match self.values.get(value) {
-            Some(&number) => number,
-            None if self.names.len() >= self.values_counted_max => NO_NUMBER,
-            None => {
-                let number = self.names.len() as u32;
-                self.names.push(value.to_owned());
-                self.values.insert(value.to_owned(), number);
-                number
+    /// The split's counts by minute and which of their classes match, when they can answer: intervals are of whole minutes,
+    /// and the filter takes all of a class or nothing.
+    fn whole_minutes<'a>(
+        &self,
+        split: &'a SplitReader,
+        filter: &SplitFilter<'_>,
+    ) -> Result<Option<(&'a MinuteCounts, Vec<bool>)>, Stop> {
+        let minutes = self.width.as_nanos().is_multiple_of(MINUTE as u128);
+        if !minutes || !matches!(self.by, None | Some(Field::Level | Field::Service)) {
+            return Ok(None);
+        }
+        let (Some(templates), Some(counts)) = (filter.decided(), split.minute_counts()?) else { return Ok(None) };
+        Ok(classes_of(split, templates, counts)?.map(|classes| (counts, classes)))
+    }
+
+    /// Counts the minutes that lie whole in the rows. Returns the rows that do not.
+    fn add_minutes(
+        &mut self,
+        split: &SplitReader,
+        counts: &MinuteCounts,
+        classes: &[bool],
+        rows: Range<u32>,
+    ) -> Result<Vec<Range<u32>>, Stop> {
+        let table = split.table()?;
+        let numbers: Vec<u32> = counts
+            .classes
+            .iter()
+            .map(|(service, severity)| {
+                self.values.number(match self.by {
+                    Some(Field::Level) => severity.name(),
+                    Some(Field::Service) => table.services.get(*service as usize).map_or("", String::as_str),
+                    _ => "",
+                })
+            })
+            .collect();
+        let whole_from = counts.starts.partition_point(|&start| start < rows.start);
+        let whole_to = counts.starts.partition_point(|&start| start <= rows.end) - 1;
+        if whole_from >= whole_to {
+            return Ok(vec![rows]);
+        }
+        for minute in whole_from..whole_to {
+            let time = Timestamp::from_unix_nanos(counts.minutes[minute].saturating_mul(MINUTE)).floor_to(self.width);
+            for (class, &count) in counts.counts(minute).iter().enumerate() {
+                if classes[class] && count > 0 {
+                    self.total += u64::from(count);
+                    *self.cells.entry((time, numbers[class])).or_default() += u64::from(count);
+                }
             }
         }
+        let edges = [rows.start..counts.starts[whole_from], counts.starts[whole_to]..rows.end];
+        Ok(edges.into_iter().filter(|edge| !edge.is_empty()).collect())
+    }
+
+    fn add_rows(
+        &mut self,
+        split: &SplitReader,
+        filter: &SplitFilter<'_>,
+        buckets: &Buckets,
+        rows: Range<u32>,
+        scan: &Scan,
+    ) -> Result<(), Stop> {
+        let by = self.by.clone();
+        let mut total = 0;
+        let mut sink = BucketSink { values: &mut self.values, buckets, at: 0, counts: HashMap::new() };
+        let mut values = by.as_ref().map(|by| FieldValues::new(split, by)).transpose()?;
+        for part in parts(split, &rows) {
+            filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {
+                scan.touch(0, 0)?;
+                match &mut values {
+                    None => {
+                        let number = sink.number(None);
+                        sink.rows(number, window, &hits, &part)?;
+                    }
+                    Some(values) => values.visit(window, &hits, &part, scan, &mut sink)?,
+                }
+                total += hits.count_within(window, &part)?;
+                Ok(())
+            })?;
+        }
+        for (number, counts) in sink.counts {
+            for (bucket, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                *self.cells.entry((buckets.times[bucket], number)).or_default() += count;
+            }
+        }
+        self.total += total;
+        Ok(())
     }
 
     fn finish(self, values_max: usize, ending: Ending) -> IntervalCounts {
-        let mut totals: Vec<(u64, u32)> = (0..self.names.len() as u32).map(|number| (0, number)).collect();
+        let names = self.values.names();
+        let mut totals: Vec<(u64, u32)> = (0..names.len() as u32).map(|number| (0, number)).collect();
         for ((_, number), count) in &self.cells {
             if let Some(total) = totals.get_mut(*number as usize) {
                 total.0 += count;
             }
         }
-        totals.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| self.names[a.1 as usize].cmp(&self.names[b.1 as usize])));
-        let mut shown = vec![OTHER; self.names.len()];
+        totals.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| names[a.1 as usize].cmp(&names[b.1 as usize])));
+        let mut shown = vec![OTHER; names.len()];
         for (_, number) in totals.iter().take(values_max) {
-            shown[*number as usize] = &self.names[*number as usize];
+            shown[*number as usize] = &names[*number as usize];
         }
         let mut buckets: BTreeMap<Timestamp, HashMap<&str, u64>> = BTreeMap::new();
         for ((bucket, number), count) in &self.cells {
@@ -144,17 +227,109 @@ impl Counter {
         }
         let buckets = buckets
             .into_iter()
-            .map(|(bucket, counts)| (bucket, commonest_first(counts.into_iter().map(|(v, n)| (v.to_owned(), n)))))
+            .map(|(bucket, counts)| {
+                (bucket, commonest_first(counts.into_iter().map(|(value, count)| (value.to_owned(), count))))
+            })
             .collect();
         IntervalCounts { buckets, total: self.total, ending }
     }
 }
 
-/// By falling count, then by value.
-pub fn commonest_first(counts: impl Iterator<Item = (String, u64)>) -> Vec<(String, u64)> {
-    let mut counts: Vec<(String, u64)> = counts.collect();
-    counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    counts
+/// Which classes the templates make up; none when they split one.
+fn classes_of(split: &SplitReader, templates: &Bits, counts: &MinuteCounts) -> Result<Option<Vec<bool>>, Stop> {
+    let mut seen: Vec<Option<bool>> = vec![None; counts.classes.len()];
+    for (number, template) in split.table()?.templates.iter().enumerate() {
+        let Ok(class) = counts.classes.binary_search(&(template.service, template.severity)) else { return Ok(None) };
+        let matches = templates.contains(number as u32);
+        if *seen[class].get_or_insert(matches) != matches {
+            return Ok(None);
+        }
+    }
+    Ok(Some(seen.into_iter().map(|matches| matches.unwrap_or(false)).collect()))
+}
+
+/// The intervals that a split's rows lie in, falling in time.
+struct Buckets {
+    times: Vec<Timestamp>,
+    /// The first row of each, and the row behind the last.
+    starts: Vec<u32>,
+}
+
+/// So many intervals are looked up one by one; for more it is quicker to read all times.
+const LOOKED_UP_MAX: u128 = 64;
+
+impl Buckets {
+    fn new(split: &SplitReader, rows: Range<u32>, width: Duration, scan: &Scan) -> Result<Buckets, Stop> {
+        let mut buckets = Buckets { times: Vec::new(), starts: Vec::new() };
+        let mut times = split.times()?;
+        let (newest, oldest) = (times.get(rows.start)?, times.get(rows.end - 1)?);
+        let few = (newest.unix_nanos().abs_diff(oldest.unix_nanos())) as u128 / width.as_nanos() < LOOKED_UP_MAX;
+        let mut row = rows.start;
+        while row < rows.end {
+            let bucket = times.get(row)?.floor_to(width);
+            buckets.times.push(bucket);
+            buckets.starts.push(row);
+            row = match few {
+                true => split.first_before(bucket)?.clamp(row + 1, rows.end),
+                false => {
+                    scan.touch(0, 0)?;
+                    let mut next = row + 1;
+                    while next < rows.end && times.get(next)? >= bucket {
+                        next += 1;
+                    }
+                    next
+                }
+            };
+        }
+        buckets.starts.push(rows.end);
+        Ok(buckets)
+    }
+}
+
+/// Counts rows by interval and value.
+struct BucketSink<'a> {
+    values: &'a mut Values,
+    buckets: &'a Buckets,
+    /// The interval of the last row.
+    at: usize,
+    counts: HashMap<u32, Vec<u64>>,
+}
+
+impl BucketSink<'_> {
+    fn bucket(&mut self, row: u32) -> usize {
+        let starts = &self.buckets.starts;
+        if row < starts[self.at] {
+            self.at = starts.partition_point(|&start| start <= row) - 1;
+        }
+        while row >= starts[self.at + 1] {
+            self.at += 1;
+        }
+        self.at
+    }
+}
+
+impl ValueSink for BucketSink<'_> {
+    fn number(&mut self, value: Option<&str>) -> u32 {
+        self.values.number(value.unwrap_or(""))
+    }
+
+    fn row(&mut self, number: u32, row: u32) {
+        let bucket = self.bucket(row);
+        let buckets = self.buckets.times.len();
+        self.counts.entry(number).or_insert_with(|| vec![0; buckets])[bucket] += 1;
+    }
+
+    fn rows(&mut self, number: u32, window: &Window<'_>, hits: &Hits, clip: &Range<u32>) -> Result<(), Stop> {
+        let buckets = self.buckets.times.len();
+        let mut counts = self.counts.remove(&number).unwrap_or_else(|| vec![0; buckets]);
+        hits.visit_rows(window, &mut |row| {
+            if clip.contains(&row) {
+                counts[self.bucket(row)] += 1;
+            }
+        })?;
+        self.counts.insert(number, counts);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -163,15 +338,9 @@ mod tests {
 
     #[test]
     fn values_beyond_the_most_are_counted_together() {
-        let mut counter = Counter {
-            width: Duration::from_secs(1),
-            by: Some(Field::named("user")),
-            values: HashMap::new(),
-            names: Vec::new(),
-            values_counted_max: 2,
-            cells: HashMap::new(),
-            total: 5,
-        };
+        let mut counter = Counter::new(Duration::from_secs(1), Some(Field::named("user")));
+        counter.values = Values::new(2);
+        counter.total = 5;
         for value in ["a", "b", "c", "d", "b"] {
             counter.add(Timestamp::from_unix_seconds(7), value, 1);
         }

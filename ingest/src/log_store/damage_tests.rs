@@ -53,7 +53,7 @@ impl Built {
     /// The file of the middle split that holds its records under checksums.
     fn file(&self) -> PathBuf {
         let file = self.directory.path().join(split_writer::file_name(&self.metas[1].name));
-        if file.is_dir() { file.join(split_writer::RECORDS_FILE) } else { file }
+        file
     }
 }
 
@@ -82,6 +82,12 @@ fn ask(store: &LogStore, what: &str) -> BTreeSet<String> {
     let in_buckets: u64 = counts.buckets.iter().flat_map(|(_, values)| values).map(|(_, count)| count).sum();
     let expected = (SPLITS - scan.left_out().len() as i64) * ROWS;
     assert_eq!((counts.total as i64, in_buckets as i64), (expected, expected), "{what}");
+    left_out.extend(scan.left_out());
+
+    let scan = Scan::unlimited();
+    let word = Filter::Text { text: TextMatch::Phrase(vec!["request".to_owned()]), everywhere: false };
+    let counts = store.count_by_interval(&word, TimeRange::ALL, 60_000, Some("level"), 100, &scan).unwrap();
+    assert_eq!(counts.total as i64, (SPLITS - scan.left_out().len() as i64) * ROWS, "{what}");
     left_out.extend(scan.left_out());
 
     let scan = Scan::unlimited();

@@ -253,8 +253,10 @@ fn a_page_of_a_wide_range_opens_only_the_splits_it_needs() {
         store.finish_seal(written(&store, &head));
     }
     // What is never opened is never missed.
-    for name in ["00000000000000000000-00000000000000000009-0", "00000000000000000010-00000000000000000019-0"] {
-        std::fs::remove_dir_all(directory.path().join(name)).expect("a split of this name");
+    for name in
+        ["00000000000000000000-00000000000000000009-0.split", "00000000000000000010-00000000000000000019-0.split"]
+    {
+        std::fs::remove_file(directory.path().join(name)).expect("a split of this name");
     }
     let newest =
         Search { filter: Filter::All, range: TimeRange::ALL, order: Order::NewestFirst, after: None, limit: 20 };

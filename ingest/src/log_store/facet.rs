@@ -1,144 +1,27 @@
-//! The commonest values of fields, and which fields there are: in splits by counting each value's postings among the
-//! matching rows, so that no record is read where the index knows.
+//! The commonest values of fields, and which fields there are.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use taffrail_collector::model::{LogRecord, Value};
+use taffrail_collector::model::LogRecord;
 
-use super::bits::Bits;
-use super::count::commonest_first;
-use super::field::{self, Field};
-use super::head::HeadSnapshot;
+use super::field::{self, Field, SHORT_NAMES, is_there};
 use super::matching::CompiledFilter;
-use super::prune::resolve;
-use super::split::Split;
-use super::split_index::{LONG_NAME, NAME_BYTES_MAX, VALUE_BYTES_MAX, tag};
-use super::split_reader::{SplitReader, Terms};
+use super::schema::{FieldKind, Schema};
+use super::split_filter::{Hits, SplitFilter, Stop, Window, parts};
+use super::split_reader::SplitReader;
+use super::split_records::RecordReader;
+use super::split_values::{FieldValues, ValueSink, each_hit};
 use super::store::Snapshot;
-use super::{Ending, Facet, Interrupt, LogStoreError};
+use super::template::Holds;
+use super::template_table::TemplateTable;
+use super::work::{NO_NUMBER, Values, Work, commonest_first, works};
+use super::{Ending, Facet, LogStoreError};
 use crate::scan::{Scan, TimeRange};
-
-/// Rows of a chunk between two looks at the scan's budget.
-const ROWS_PER_TOUCH: usize = 1000;
 
 /// Distinct values that are told apart while a field is counted; the records of further ones are counted together. A field
 /// with so many (an id, a message) has no commonest values worth the memory of finding them.
 pub const VALUES_COUNTED_MAX: usize = 100_000;
-
-/// Something counted over matching records: one by one in memory, by split on disk.
-pub trait Work {
-    /// Counts a matching record.
-    fn record(&mut self, record: &LogRecord);
-    /// Counts the matching records of a split.
-    fn split(&mut self, split: &Split, filter: &CompiledFilter, range: TimeRange, scan: &Scan)
-    -> Result<(), Interrupt>;
-}
-
-/// Does the work on everything in the range. A split that breaks half way has been counted in part: then all is begun again
-/// without it, with `new` work.
-pub fn works<W: Work>(
-    snapshot: &Snapshot,
-    filter: &CompiledFilter,
-    range: TimeRange,
-    scan: &Scan,
-    new: impl Fn() -> W,
-) -> Result<(W, Ending), LogStoreError> {
-    loop {
-        let mut work = new();
-        let whole = attempt(snapshot, filter, range, scan, &mut work);
-        if !matches!(whole, Ok(false)) {
-            return Ok((work, Ending::of(whole.map(drop))?));
-        }
-    }
-}
-
-/// Whether the work was done; not when a split broke half way.
-fn attempt(
-    snapshot: &Snapshot,
-    filter: &CompiledFilter,
-    range: TimeRange,
-    scan: &Scan,
-    work: &mut dyn Work,
-) -> Result<bool, Interrupt> {
-    let splits: Vec<_> =
-        snapshot.splits.iter().filter(|split| range.overlaps(split.meta.oldest.time, split.meta.newest.time)).collect();
-    scan.plan_parts(splits.len() as u64 + 1);
-    for chunk in snapshot.heads.iter().flat_map(HeadSnapshot::chunks).filter(|chunk| chunk.overlaps(&range)) {
-        for records in chunk.records().chunks(ROWS_PER_TOUCH) {
-            scan.touch(records.len() as u64, 0)?;
-            for record in records {
-                if range.contains(record.timestamp) && filter.matches(record) {
-                    work.record(record);
-                }
-            }
-        }
-    }
-    scan.finish_part();
-    for split in splits {
-        let readable = split.unless_broken(scan, split.reader().map_err(Interrupt::from))?.is_some();
-        if readable && split.unless_broken(scan, work.split(split, filter, range, scan))?.is_none() {
-            return Ok(false);
-        }
-        scan.finish_part();
-    }
-    Ok(true)
-}
-
-/// Takes a value (none: the field is missing) and rows that have it.
-pub type ValueVisitor<'a> = dyn FnMut(Option<&str>, &mut dyn Iterator<Item = u32>) + 'a;
-
-/// Calls `visit` with every value that the field has among the rows, and the rows that have it; with none and the rows that
-/// do not have the field. The same value may be visited several times, each time with other rows.
-pub fn visit_split_values(
-    reader: &SplitReader,
-    field: &Field,
-    rows: &Bits,
-    scan: &Scan,
-    visit: &mut ValueVisitor<'_>,
-) -> Result<(), Interrupt> {
-    let name = field.name();
-    if name.len() > NAME_BYTES_MAX || matches!(field, Field::Message | Field::Time) {
-        let mut cursor = reader.cursor(scan);
-        for row in rows.iter() {
-            let record = cursor.record(row)?;
-            let mut missing = true;
-            field.visit_values(record, &mut |value| {
-                missing = false;
-                visit(Some(&value), &mut std::iter::once(row));
-            });
-            if missing {
-                visit(None, &mut std::iter::once(row));
-            }
-        }
-        return Ok(());
-    }
-    let mut long = Bits::empty(reader.rows());
-    reader.visit_values(name, scan, &mut |tag, value, having| {
-        match tag {
-            tag::LONG_TEXT => having.add_to(&mut long)?,
-            tag::SEVERITY => {}
-            _ => {
-                let mut having = having.bits()?;
-                having.intersect(rows);
-                if having.next_at_or_after(0).is_some() {
-                    visit(Some(value), &mut having.iter());
-                }
-            }
-        }
-        Ok(())
-    })?;
-    long.intersect(rows);
-    let mut cursor = reader.cursor(scan);
-    for row in long.iter() {
-        visit_long_values(field, cursor.record(row)?, &mut |value| visit(Some(value), &mut std::iter::once(row)));
-    }
-    let mut missing = rows.clone();
-    missing.subtract(&reader.postings(Terms::Names, name)?);
-    if missing.next_at_or_after(0).is_some() {
-        visit(None, &mut missing.iter());
-    }
-    Ok(())
-}
 
 /// See [`LogStore::facets`](super::LogStore::facets).
 pub fn facets(
@@ -149,8 +32,8 @@ pub fn facets(
     limit: usize,
     scan: &Scan,
 ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
-    let new = || FacetWork(fields.iter().map(|name| FieldCounts::new(Field::named(name))).collect());
-    let (work, ending) = works(snapshot, filter, range, scan, new)?;
+    let counts = |name: &String| FieldCounts::new(Field::named(name), VALUES_COUNTED_MAX);
+    let (work, ending) = works(snapshot, filter, range, scan, FacetWork(fields.iter().map(counts).collect()))?;
     let facets = work.0.into_iter().map(|counts| counts.finish(limit)).collect();
     Ok((facets, ending))
 }
@@ -162,144 +45,263 @@ pub fn field_names(
     range: TimeRange,
     scan: &Scan,
 ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
-    let (work, ending) = works(snapshot, filter, range, scan, || NameWork(ValueCounts::new(VALUES_COUNTED_MAX)))?;
-    Ok((commonest_first(work.0.counts.into_iter()), ending))
+    let (work, ending) = works(snapshot, filter, range, scan, NameWork::default())?;
+    Ok((commonest_first(work.0.into_iter()), ending))
 }
 
 struct FacetWork(Vec<FieldCounts>);
 
+/// Records by the value of one field.
 struct FieldCounts {
     field: Field,
-    counts: ValueCounts,
+    values: Values,
+    counts: Vec<u64>,
+    /// Records whose value found no number.
+    other: u64,
     missing: u64,
 }
 
-/// Counts by value, of `values_max` values at most.
-struct ValueCounts {
-    counts: HashMap<String, u64>,
-    /// Counted for values that found no place.
-    other: u64,
-    values_max: usize,
-}
+/// The number of "the field is missing".
+const MISSING: u32 = NO_NUMBER - 1;
 
 impl FieldCounts {
-    fn new(field: Field) -> FieldCounts {
-        FieldCounts { field, counts: ValueCounts::new(VALUES_COUNTED_MAX), missing: 0 }
+    fn new(field: Field, values_max: usize) -> FieldCounts {
+        FieldCounts { field, values: Values::new(values_max), counts: Vec::new(), other: 0, missing: 0 }
+    }
+
+    fn add(&mut self, number: u32, count: u64) {
+        match number {
+            NO_NUMBER => self.other += count,
+            MISSING => self.missing += count,
+            number => {
+                if self.counts.len() <= number as usize {
+                    self.counts.resize(number as usize + 1, 0);
+                }
+                self.counts[number as usize] += count;
+            }
+        }
     }
 
     fn finish(self, limit: usize) -> Facet {
-        let mut values = commonest_first(self.counts.counts.into_iter());
+        // A value of which no row lay in the range has a number, too.
+        let counts = self.values.names().iter().cloned().zip(self.counts.iter().copied());
+        let mut values = commonest_first(counts.filter(|(_, count)| *count > 0));
         let rest: u64 = values.split_off(limit.min(values.len())).iter().map(|(_, count)| count).sum();
-        let other = self.counts.other + rest;
-        Facet { field: self.field.name().to_owned(), values, other, missing: self.missing }
+        let field = self.field.name().to_owned();
+        Facet { field, values, other: self.other + rest, missing: self.missing }
     }
 }
 
-impl ValueCounts {
-    fn new(values_max: usize) -> ValueCounts {
-        ValueCounts { counts: HashMap::new(), other: 0, values_max }
+impl ValueSink for FieldCounts {
+    fn number(&mut self, value: Option<&str>) -> u32 {
+        value.map_or(MISSING, |value| self.values.number(value))
     }
 
-    fn add(&mut self, value: &str, count: u64) {
-        if let Some(total) = self.counts.get_mut(value) {
-            *total += count;
-        } else if self.counts.len() < self.values_max {
-            self.counts.insert(value.to_owned(), count);
-        } else {
-            self.other += count;
+    fn row(&mut self, number: u32, _: u32) {
+        self.add(number, 1);
+    }
+
+    fn rows(&mut self, number: u32, window: &Window<'_>, hits: &Hits, clip: &Range<u32>) -> Result<(), Stop> {
+        let count = hits.count_within(window, clip)?;
+        if count > 0 {
+            self.add(number, count);
         }
+        Ok(())
     }
 }
 
 impl Work for FacetWork {
+    fn fresh(&self) -> FacetWork {
+        let fresh = |counts: &FieldCounts| FieldCounts {
+            values: counts.values.fresh(),
+            ..FieldCounts::new(counts.field.clone(), 0)
+        };
+        FacetWork(self.0.iter().map(fresh).collect())
+    }
+
     fn record(&mut self, record: &LogRecord) {
-        for FieldCounts { field, counts, missing } in &mut self.0 {
+        for counts in &mut self.0 {
             let mut there = false;
+            let field = counts.field.clone();
             field.visit_values(record, &mut |value| {
                 there = true;
-                counts.add(&value, 1);
+                let number = counts.number(Some(&value));
+                counts.add(number, 1);
             });
-            *missing += u64::from(!there);
+            if !there {
+                counts.missing += 1;
+            }
         }
     }
 
     fn split(
         &mut self,
-        split: &Split,
+        split: &SplitReader,
         filter: &CompiledFilter,
         range: TimeRange,
         scan: &Scan,
-    ) -> Result<(), Interrupt> {
-        let reader = split.reader()?;
-        let matching = resolve(&reader, filter, reader.rows_in(range), scan)?;
-        for FieldCounts { field, counts, missing } in &mut self.0 {
-            visit_split_values(&reader, field, &matching, scan, &mut |value, rows| match value {
-                Some(value) => counts.add(value, rows.count() as u64),
-                None => *missing += rows.count() as u64,
+    ) -> Result<(), Stop> {
+        let filter = SplitFilter::new(split, filter, scan)?;
+        let fields: Vec<Field> = self.0.iter().map(|counts| counts.field.clone()).collect();
+        let mut values: Vec<FieldValues<'_>> =
+            fields.iter().map(|field| FieldValues::new(split, field)).collect::<Result<_, _>>()?;
+        for part in parts(split, &split.rows_in(range)?) {
+            filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {
+                scan.touch(0, 0)?;
+                for (values, counts) in values.iter_mut().zip(&mut self.0) {
+                    values.visit(window, &hits, &part, scan, counts)?;
+                }
+                Ok(())
             })?;
         }
         Ok(())
     }
+
+    fn merge(&mut self, other: FacetWork) {
+        for (counts, other) in self.0.iter_mut().zip(other.0) {
+            for (name, count) in other.values.names().iter().zip(&other.counts) {
+                let number = counts.values.number(name);
+                counts.add(number, *count);
+            }
+            counts.other += other.other;
+            counts.missing += other.missing;
+        }
+    }
 }
 
-struct NameWork(ValueCounts);
+/// Records by the names of the fields they have, of the commonest [`VALUES_COUNTED_MAX`] or so.
+#[derive(Default)]
+struct NameWork(HashMap<String, u64>);
 
-impl Work for NameWork {
-    fn record(&mut self, record: &LogRecord) {
-        field::visit_names(record, &mut |name| self.0.add(name, 1));
+impl NameWork {
+    fn add(&mut self, name: &str, count: u64) {
+        if count == 0 {
+        } else if let Some(total) = self.0.get_mut(name) {
+            *total += count;
+        } else if self.0.len() < VALUES_COUNTED_MAX {
+            self.0.insert(name.to_owned(), count);
+        }
     }
 
-    fn split(
+    /// Counts what all rows of a template have; false when its records must be looked at.
+    fn template(
         &mut self,
-        split: &Split,
-        filter: &CompiledFilter,
-        range: TimeRange,
-        scan: &Scan,
-    ) -> Result<(), Interrupt> {
-        let reader = split.reader()?;
-        let matching = resolve(&reader, filter, reader.rows_in(range), scan)?;
-        let mut long = Bits::empty(reader.rows());
-        reader.visit_terms(Terms::Names, "", scan, &mut |name, rows| {
-            if name == LONG_NAME {
-                rows.add_to(&mut long)?;
-                return Ok(());
+        split: &SplitReader,
+        window: &Window<'_>,
+        hits: &Hits,
+        clip: &Range<u32>,
+    ) -> Result<bool, Stop> {
+        let table = split.table()?;
+        let template = &table.templates[window.template as usize];
+        let schema = &table.schemas[template.schema as usize];
+        if template.holds == Holds::Anything || !is_plain(schema, table) {
+            return Ok(false);
+        }
+        let count = hits.count_within(window, clip)?;
+        let texts = [
+            ("message", template.variables > 0 || !table.text(template).is_empty()),
+            ("level", !template.severity.name().is_empty()),
+            ("severity_text", !table.severity_texts[template.severity_text as usize].is_empty()),
+            ("service", !table.services[template.service as usize].is_empty()),
+            ("time", true),
+        ];
+        texts.iter().filter(|(_, there)| *there).for_each(|(name, _)| self.add(name, count));
+        for &(name, kind) in &schema.fields {
+            if kind != FieldKind::Null {
+                self.add(&table.names[name as usize], count);
             }
-            let count = rows.bits()?.count_common(&matching);
-            if count > 0 {
-                self.0.add(name, count);
+        }
+        self.inherited(split, window, hits, clip, schema)?;
+        for (name, ids) in [("trace_id", split.traces()?), ("span_id", split.spans()?)] {
+            let Some(ids) = ids else { continue };
+            let (mut there, none) = (0, ids.dictionary.len() as u32);
+            hits.visit_rows(window, &mut |row| {
+                there += u64::from(clip.contains(&row) && ids.runs.code(row) < none);
+            })?;
+            self.add(name, there);
+        }
+        Ok(true)
+    }
+
+    /// Hosts, and attributes of resources.
+    fn inherited(
+        &mut self,
+        split: &SplitReader,
+        window: &Window<'_>,
+        hits: &Hits,
+        clip: &Range<u32>,
+        schema: &Schema,
+    ) -> Result<(), Stop> {
+        let (origins, codes, table) = (split.origins()?, split.origin_codes()?, split.table()?);
+        let mut rows = vec![0u64; origins.len()];
+        hits.visit_rows(window, &mut |row| {
+            if clip.contains(&row)
+                && let Some(rows) = rows.get_mut(codes.get(row as usize) as usize)
+            {
+                *rows += 1;
             }
-            Ok(())
         })?;
-        long.intersect(&matching);
-        let mut cursor = reader.cursor(scan);
-        for row in long.iter() {
-            field::visit_names(cursor.record(row)?, &mut |name| {
-                if name.len() > NAME_BYTES_MAX {
-                    self.0.add(name, 1);
+        for (origin, count) in origins.iter().zip(rows).filter(|(_, count)| *count > 0) {
+            if !origin.host.is_empty() {
+                self.add("host", count);
+            }
+            for (at, (name, value)) in origin.attributes.iter().enumerate() {
+                let shadowed = schema.fields.iter().any(|(own, _)| table.names[*own as usize] == **name)
+                    || origin.attributes[..at].iter().any(|(earlier, _)| earlier == name)
+                    || SHORT_NAMES.contains(&&**name);
+                if !shadowed && is_there(value) {
+                    self.add(name, count);
                 }
-            });
+            }
         }
         Ok(())
     }
 }
 
-/// The field's text values that are too long for the dictionary.
-fn visit_long_values(field: &Field, record: &LogRecord, visit: &mut dyn FnMut(&str)) {
-    let mut text = |text: &str| {
-        if text.len() > VALUE_BYTES_MAX {
-            visit(text);
-        }
-    };
-    match field {
-        Field::Attribute(name) => {
-            let Some(value) = record.attribute(name) else { return };
-            field::visit_leaves(value, &mut |leaf| {
-                if let Value::String(long) = leaf {
-                    text(long);
+/// Whether every row of the schema has each of its fields, under a name of its own.
+fn is_plain(schema: &Schema, table: &TemplateTable) -> bool {
+    schema.fields.iter().enumerate().all(|(at, (name, kind))| {
+        !matches!(kind, FieldKind::Array | FieldKind::Loose | FieldKind::Rest)
+            && !schema.fields[..at].iter().any(|(earlier, _)| earlier == name)
+            && !SHORT_NAMES.contains(&table.names[*name as usize].as_str())
+    })
+}
+
+impl Work for NameWork {
+    fn fresh(&self) -> NameWork {
+        NameWork::default()
+    }
+
+    fn record(&mut self, record: &LogRecord) {
+        field::visit_names(record, &mut |name| self.add(name, 1));
+    }
+
+    fn split(
+        &mut self,
+        split: &SplitReader,
+        filter: &CompiledFilter,
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<(), Stop> {
+        let filter = SplitFilter::new(split, filter, scan)?;
+        let mut records = RecordReader::new(split)?;
+        for part in parts(split, &split.rows_in(range)?) {
+            filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {
+                scan.touch(0, 0)?;
+                if self.template(split, window, &hits, &part)? {
+                    return Ok(());
                 }
-            });
+                each_hit(window, &hits, &part, scan, |ordinal, row| {
+                    self.record(&records.record(row, window.template, ordinal)?.record);
+                    Ok(())
+                })
+            })?;
         }
-        other => other.visit_values(record, &mut |value| text(&value)),
+        Ok(())
+    }
+
+    fn merge(&mut self, other: NameWork) {
+        other.0.iter().for_each(|(name, count)| self.add(name, *count));
     }
 }
 
@@ -309,9 +311,10 @@ mod tests {
 
     #[test]
     fn values_beyond_the_most_are_counted_together() {
-        let mut counts = FieldCounts { field: Field::named("user"), counts: ValueCounts::new(2), missing: 0 };
+        let mut counts = FieldCounts::new(Field::named("user"), 2);
         for value in ["a", "b", "c", "b", "d", "a", "b"] {
-            counts.counts.add(value, 1);
+            let number = counts.number(Some(value));
+            counts.add(number, 1);
         }
         let facet = counts.finish(1);
         assert_eq!((facet.values, facet.other), (vec![("b".to_owned(), 3)], 4));

@@ -161,7 +161,8 @@ pub fn visit_leaves<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a Value)) {
     }
 }
 
-fn visit_value<'a>(value: &'a Value, visit: &mut dyn FnMut(Cow<'a, str>)) {
+/// Calls `visit` with a value as people type it, or with each different item of an array.
+pub fn visit_value<'a>(value: &'a Value, visit: &mut dyn FnMut(Cow<'a, str>)) {
     visit_leaves(value, &mut |leaf| match leaf {
         Value::String(text) => visit(Cow::Borrowed(text)),
         other => visit(Cow::Owned(other.to_string())),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use regex::{Regex, RegexBuilder};
-use taffrail_collector::model::{LogRecord, Severity, SpanId, TraceId, Value};
+use taffrail_collector::model::{LogRecord, Severity, SpanId, Timestamp, TraceId, Value};
 use thiserror::Error;
 
 use super::field::Field;
@@ -116,7 +116,7 @@ impl Condition {
         })
     }
 
-    fn matches(&self, record: &LogRecord) -> bool {
+    pub(super) fn matches(&self, record: &LogRecord) -> bool {
         match self {
             Condition::All => true,
             Condition::Nothing => false,
@@ -149,7 +149,7 @@ impl Matcher {
     }
 
     /// Whether some words of the text, or for a regular expression some part of it, match.
-    fn is_in(&self, text: &str) -> bool {
+    pub(super) fn is_in(&self, text: &str) -> bool {
         match self {
             Matcher::Phrase(phrase) => words::contains_phrase(text, phrase),
             Matcher::Prefix(prefix) => words::words(text).any(|word| words::starts_with(word, prefix)),
@@ -191,19 +191,16 @@ impl FieldTest {
             Field::Service => text(&record.resource.service),
             Field::TraceId => record.trace_id.is_some_and(|id| self.passes_id(field, &id.to_string())),
             Field::SpanId => record.span_id.is_some_and(|id| self.passes_id(field, &id.to_string())),
-            Field::Time => match self {
-                FieldTest::Number { low, high } => within(record.timestamp.unix_nanos() as f64 / 1e9, *low, *high),
-                _ => self.passes_text(&record.timestamp.to_string()),
-            },
+            Field::Time => self.passes_time(record.timestamp),
             Field::Attribute(name) => record.attribute(name).is_some_and(|value| self.passes(value)),
         }
     }
 
-    /// Whether a value of the field, or an item of it, passes: of any field but the message and the time.
-    pub(super) fn passes_value(&self, field: &Field, value: &Value) -> bool {
-        match (field, value) {
-            (Field::TraceId | Field::SpanId, Value::String(hex)) => self.passes_id(field, hex),
-            _ => self.passes(value),
+    /// Whether a record's time passes.
+    pub(super) fn passes_time(&self, time: Timestamp) -> bool {
+        match self {
+            FieldTest::Number { low, high } => within(time.unix_nanos() as f64 / 1e9, *low, *high),
+            _ => self.passes_text(&time.to_string()),
         }
     }
 
@@ -217,14 +214,15 @@ impl FieldTest {
     }
 
     /// What was typed, when the test asks for equality with it by words or by letter.
-    fn typed_phrase(&self) -> Option<&str> {
+    pub(super) fn typed_phrase(&self) -> Option<&str> {
         match self {
             FieldTest::Text(Matcher::Phrase(_), typed) | FieldTest::Equals(typed) => Some(typed),
             _ => None,
         }
     }
 
-    fn passes(&self, value: &Value) -> bool {
+    /// Whether the value, or an item of it, passes: of an attribute.
+    pub(super) fn passes(&self, value: &Value) -> bool {
         match value {
             Value::Null => false,
             Value::Array(items) => items.iter().any(|item| self.passes(item)),
@@ -233,7 +231,8 @@ impl FieldTest {
         }
     }
 
-    fn passes_text(&self, text: &str) -> bool {
+    /// Whether a text passes.
+    pub(super) fn passes_text(&self, text: &str) -> bool {
         match self {
             FieldTest::Exists => true,
             FieldTest::Text(Matcher::Phrase(phrase), typed) if phrase.is_empty() => {
@@ -277,7 +276,8 @@ fn compile_regex(pattern: &str) -> Result<Regex, FilterError> {
     })
 }
 
-fn text_in_value(text: &Matcher, value: &Value) -> bool {
+/// Whether the text is in the value, or in an item of it.
+pub(super) fn text_in_value(text: &Matcher, value: &Value) -> bool {
     match value {
         Value::String(held) => text.is_in(held),
         Value::Array(items) => items.iter().any(|item| text_in_value(text, item)),

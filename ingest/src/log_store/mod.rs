@@ -1,9 +1,12 @@
 //! The log store: newest records in memory, older ones in immutable splits.
 //!
-//! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means),
-//! [`field`] (fields by name); [`head`] (records in memory), `split`, `damage` (splits that cannot be read), `split_index`,
-//! `record_file` (records on disk), `split_writer`, `split_reader`, `bits`, `prune` (which rows of a split match); [`store`] (the
-//! one view that changes from head to split), and the answers: `search`, `count`, `facet`; `verify` (a whole split).
+//! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means), [`field`]
+//! (fields by name); [`head`] (records in memory). A split: `template` (a text with its variables taken out), `step_down`,
+//! `schema` (attributes), `number_column`, `variable_column`, `id_column`, `postings`, `minute_counts`, `template_table`,
+//! `template_index` (what its file is made of), `split_file`, `split_layout`; `split_builder`, [`split_writer`]; `split_reader`,
+//! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `split_values`. `split` and
+//! `damage` (a split as the store holds it), [`store`] (the one view that changes from head to split), and the answers:
+//! `search`, `work`, `count`, `facet`; `verify` (a whole split).
 
 mod bits;
 mod count;
@@ -12,17 +15,33 @@ mod facet;
 pub mod field;
 pub mod filter;
 pub mod head;
+mod id_column;
 pub mod matching;
-mod prune;
-mod record_file;
+mod minute_counts;
+mod number_column;
+mod postings;
+mod row_conditions;
+mod schema;
 mod search;
 mod split;
-mod split_index;
+mod split_builder;
+mod split_file;
+mod split_filter;
+mod split_layout;
 mod split_reader;
+mod split_records;
+mod split_values;
 pub mod split_writer;
+mod step_down;
 pub mod store;
+mod template;
+mod template_conditions;
+mod template_index;
+mod template_table;
+mod variable_column;
 pub mod verify;
 pub mod words;
+mod work;
 
 #[cfg(test)]
 mod damage_tests;

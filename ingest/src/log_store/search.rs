@@ -2,16 +2,17 @@
 //! after everything still wanted is never opened.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use super::bits::Bits;
 use super::head::{Chunk, HeadSnapshot};
 use super::matching::CompiledFilter;
-use super::prune::{Bounds, bounds};
 use super::split::Split;
+use super::split_filter::{SplitFilter, Stop};
 use super::split_reader::SplitReader;
+use super::split_records::RecordReader;
 use super::store::Snapshot;
 use super::{Interrupt, Order, RecordId, Search, StoredRecord};
 use crate::scan::{Scan, TimeRange};
@@ -178,18 +179,24 @@ impl<'a> Merge<'a> {
 
     fn open_split(&mut self, split: &Arc<Split>, question: &Question<'_>) -> Result<(), Interrupt> {
         let reader = split.reader()?;
-        let mut range = reader.rows_in(question.range);
+        let failed = |error: io::Error| Interrupt::from(reader.failed(error));
+        let mut range = reader.rows_in(question.range).map_err(failed)?;
         if let Some(after) = question.wanted.after {
-            let rest = reader.rows_after(question.wanted.order, after);
+            let rest = reader.rows_after(question.wanted.order, after).map_err(failed)?;
             range = range.start.max(rest.start)..range.end.min(rest.end);
         }
         if range.is_empty() {
             question.scan.finish_part();
             return Ok(());
         }
-        let Bounds { sure, mut possible } = bounds(&reader, question.filter, question.scan)?;
-        possible.keep(range.clone());
-        self.splits.push(Some(SplitRows { split: split.clone(), reader, sure, possible, left: range, block: None }));
+        self.splits.push(Some(SplitRows {
+            split: split.clone(),
+            reader,
+            left: range,
+            superblocks: 1,
+            found: VecDeque::new(),
+            ready: VecDeque::new(),
+        }));
         self.advance(self.splits.len() - 1, question)
     }
 
@@ -212,34 +219,76 @@ impl<'a> Merge<'a> {
 struct SplitRows {
     split: Arc<Split>,
     reader: Arc<SplitReader>,
-    sure: Bits,
-    possible: Bits,
+    /// Rows that were not asked yet.
     left: Range<u32>,
-    block: Option<super::split_reader::Block>,
+    /// How many superblocks are asked next.
+    superblocks: usize,
+    /// Matching rows, in the order wanted.
+    found: VecDeque<u32>,
+    /// The records of those before.
+    ready: VecDeque<StoredRecord>,
 }
+
+/// Records put together at once, at most: more share the work, fewer are sooner there.
+const RECORDS_AT_ONCE: usize = 256;
+/// How many times more superblocks are asked each time none of the last ones held enough.
+const GROWTH: usize = 4;
 
 impl SplitRows {
     fn next(&mut self, question: &Question<'_>) -> Result<Option<StoredRecord>, Interrupt> {
+        let reader = self.reader.clone();
         loop {
-            let row = match question.wanted.order {
-                Order::NewestFirst => {
-                    self.possible.next_at_or_after(self.left.start).filter(|&row| row < self.left.end)
-                }
-                Order::OldestFirst => self.possible.last_before(self.left.end).filter(|&row| row >= self.left.start),
-            };
-            let Some(row) = row else { return Ok(None) };
-            match question.wanted.order {
-                Order::NewestFirst => self.left.start = row + 1,
-                Order::OldestFirst => self.left.end = row,
+            if let Some(record) = self.ready.pop_front() {
+                return Ok(Some(record));
             }
-            let mut cursor = self.reader.cursor_at(question.scan, self.block.take());
-            let matches = self.sure.contains(row) || question.filter.matches(cursor.record(row)?);
-            let record = if matches { Some(cursor.take(row)?) } else { None };
-            self.block = cursor.into_block();
-            if let Some(record) = record {
-                return Ok(Some(StoredRecord { id: self.reader.id(row), record }));
+            let more = if self.found.is_empty() { self.find(question) } else { self.read(question) };
+            if !more.map_err(|stop| stop.of(&reader))? {
+                return Ok(None);
             }
         }
+    }
+
+    /// Reads the next records of those found.
+    fn read(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
+        let count = self.found.len().min(RECORDS_AT_ONCE).min(question.wanted.limit.max(1));
+        let mut rows: Vec<u32> = self.found.drain(..count).collect();
+        question.scan.touch(count as u64, 0)?;
+        rows.sort_unstable();
+        let mut records = RecordReader::new(&self.reader)?.records(&rows)?;
+        if question.wanted.order == Order::OldestFirst {
+            records.reverse();
+        }
+        self.ready.extend(records);
+        Ok(true)
+    }
+
+    /// Asks the next rows; false when there are none left.
+    fn find(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
+        if self.left.is_empty() {
+            return Ok(false);
+        }
+        question.scan.touch(0, 0)?;
+        let all = SplitFilter::superblocks_of(&self.left);
+        let asked = match question.wanted.order {
+            Order::NewestFirst => all.start..all.end.min(all.start + self.superblocks),
+            Order::OldestFirst => all.start.max(all.end.saturating_sub(self.superblocks))..all.end,
+        };
+        let filter = SplitFilter::new(&self.reader, question.filter, question.scan)?;
+        if filter.possible().next_at_or_after(0).is_none() {
+            self.left = 0..0;
+            return Ok(false);
+        }
+        let (first, rows) = filter.rows(asked.clone(), self.left.clone())?;
+        self.found.extend(rows.iter().map(|row| first + row));
+        match question.wanted.order {
+            Order::NewestFirst => self.left.start = self.reader.superblock_rows(asked.end - 1).end.min(self.left.end),
+            Order::OldestFirst => {
+                self.found.make_contiguous().reverse();
+                self.left.end = self.reader.superblock_rows(asked.start).start.max(self.left.start);
+            }
+        }
+        self.superblocks = self.superblocks.saturating_mul(GROWTH);
+        Ok(true)
     }
 }
 

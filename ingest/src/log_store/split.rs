@@ -51,8 +51,10 @@ pub struct Split {
 #[derive(Default)]
 pub struct OpenReaders(Mutex<VecDeque<Arc<SplitReader>>>);
 
-/// Splits that stay open while no question reads them.
+/// Splits that stay open while no question reads them …
 const OPEN_MAX: usize = 64;
+/// … and the bytes that they may hold in memory. What is dropped is read again from the system's cache of files, mostly.
+const OPEN_BYTES_MAX: usize = 128 << 20;
 
 impl OpenReaders {
     /// Keeps this one, and lets the one go that was not used for longest.
@@ -62,8 +64,9 @@ impl OpenReaders {
             kept.remove(at);
         }
         kept.push_back(reader.clone());
-        if kept.len() > OPEN_MAX {
-            kept.pop_front();
+        let mut bytes: usize = kept.iter().map(|reader| reader.loaded_bytes()).sum();
+        while kept.len() > OPEN_MAX || kept.len() > 1 && bytes > OPEN_BYTES_MAX {
+            bytes -= kept.pop_front().map_or(0, |reader| reader.loaded_bytes()).min(bytes);
         }
     }
 
@@ -185,7 +188,7 @@ impl Drop for Split {
             return;
         }
         self.readers.forget(&self.reader.lock());
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        if let Err(error) = fs::remove_file(&self.path) {
             // What stays is not in the catalog any more: the next start removes it.
             tracing::warn!(path = %self.path.display(), %error, "an expired split's files could not be removed");
         }

@@ -1,191 +1,160 @@
-//! An open split: its postings, its dictionary of values, its columns, its records.
+//! An open split: its parts, read and checked when they are first needed, and kept as long as it is open.
 
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
-use taffrail_collector::model::{LogRecord, Timestamp};
-use tantivy::columnar::ColumnValues;
-use tantivy::postings::TermInfo;
-use tantivy::schema::{Field as IndexField, IndexRecordOption};
-use tantivy::termdict::TermDictionary;
-use tantivy::{DocSet, Index, InvertedIndexReader, SegmentReader, TERMINATED};
+use taffrail_collector::model::{Attributes, LogRecord, Timestamp};
 
-use super::bits::Bits;
-use super::record_file::{BLOCK_ROWS, RecordFile};
+use super::id_column::{IdDictionary, IdRuns};
+use super::minute_counts::MinuteCounts;
+use super::number_column::{NumberColumn, NumberCursor, PAGE, PackedColumn};
+use super::postings::{SUPERBLOCK, Superblock};
+use super::schema::insert_rest;
 use super::split::SplitMeta;
-use super::split_index::{self, value_prefix};
-use super::split_writer::RECORDS_FILE;
-use super::{Interrupt, LogStoreError, Order, RecordId};
-use crate::scan::{Scan, TimeRange};
-
-/// Dictionary entries between two looks at the scan's budget.
-const TERMS_PER_TOUCH: usize = 1024;
+use super::split_file::{Region, SplitFile, damaged};
+use super::split_layout::{Directory, turned_back};
+use super::split_records::RecordReader;
+use super::template_index::TemplateIndex;
+use super::template_table::{Place, Template, TemplateTable};
+use super::variable_column::{Column, PageSource};
+use super::{LogStoreError, Order, RecordId, StoredRecord};
+use crate::byte_cursor::{ByteCursor, Malformed};
+use crate::scan::TimeRange;
 
 /// See the module's documentation.
 pub struct SplitReader {
     name: String,
-    rows: u32,
-    words: Arc<InvertedIndexReader>,
-    attribute_words: Arc<InvertedIndexReader>,
-    names: Arc<InvertedIndexReader>,
-    values: Arc<InvertedIndexReader>,
-    times: Arc<dyn ColumnValues<i64>>,
-    seqs: Arc<dyn ColumnValues<u64>>,
-    records: RecordFile,
+    file: SplitFile,
+    directory: Directory,
+    table: OnceLock<TemplateTable>,
+    index: OnceLock<TemplateIndex>,
+    times: OnceLock<Vec<u8>>,
+    seqs: OnceLock<Vec<u8>>,
+    observed: OnceLock<Vec<u8>>,
+    origins: OnceLock<Vec<Origin>>,
+    origin_codes: OnceLock<PackedColumn>,
+    superblocks: Vec<OnceLock<Superblock>>,
+    traces: OnceLock<IdColumn>,
+    spans: OnceLock<IdColumn>,
+    cube: OnceLock<MinuteCounts>,
+    /// What small templates share, and the columns of others; by number.
+    groups: OnceLock<Box<[OnceLock<Vec<u8>>]>>,
+    columns: OnceLock<Box<[OnceLock<Vec<u8>>]>>,
+    loaded_bytes: AtomicUsize,
 }
 
-/// The index's fields with terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terms {
-    /// Words of the body.
-    Words,
-    /// Words of text attributes.
-    AttributeWords,
-    /// Names of fields.
-    Names,
-    /// Values of fields.
-    Values,
+/// A host with the attributes of its resource.
+#[derive(Debug)]
+pub struct Origin {
+    /// The host's name.
+    pub host: String,
+    /// What else is known of the sender.
+    pub attributes: Attributes,
+}
+
+/// Trace or span ids of all rows.
+#[derive(Debug)]
+pub struct IdColumn {
+    /// The ids.
+    pub dictionary: IdDictionary,
+    /// Which of them each row has.
+    pub runs: IdRuns,
+}
+
+/// The columns of one template, not unpacked.
+pub struct TemplateColumns<'a> {
+    columns: Vec<&'a [u8]>,
+    rows: usize,
 }
 
 impl SplitReader {
-    /// Opens the split in the directory `path` and checks it against what the catalog says.
+    /// Opens the split's file at `path` and checks it against what the catalog says.
     pub fn open(path: &Path, meta: &SplitMeta) -> Result<SplitReader, LogStoreError> {
-        let fail = |message: String| LogStoreError::Split { split: meta.name.clone(), message };
-        let records =
-            RecordFile::open(&path.join(RECORDS_FILE)).map_err(|error| fail(format!("{RECORDS_FILE}: {error}")))?;
-        let open = || -> tantivy::Result<SplitReader> {
-            let index = Index::open_in_dir(path)?;
-            let segments = index.searchable_segments()?;
-            let [segment] = segments.as_slice() else {
-                return Err(tantivy::TantivyError::InvalidArgument(format!("{} segments, not one", segments.len())));
-            };
-            let segment = SegmentReader::open(segment)?;
-            let (_, fields) = split_index::schema();
-            let inverted = |field: IndexField| segment.inverted_index(field);
-            Ok(SplitReader {
-                name: meta.name.clone(),
-                rows: segment.max_doc(),
-                words: inverted(fields.words)?,
-                attribute_words: inverted(fields.attribute_words)?,
-                names: inverted(fields.names)?,
-                values: inverted(fields.values)?,
-                times: segment.fast_fields().i64("time")?.first_or_default_col(0),
-                seqs: segment.fast_fields().u64("seq")?.first_or_default_col(0),
-                records,
-            })
-        };
-        let reader = open().map_err(|error| fail(error.to_string()))?;
-        if u64::from(reader.rows) != meta.rows || reader.records.rows() != meta.rows {
-            return Err(fail(format!(
-                "the catalog lists {} rows, the index holds {}, the records file {}",
-                meta.rows,
-                reader.rows,
-                reader.records.rows()
-            )));
+        let reader = SplitReader::open_unlisted(path, &meta.name)?;
+        if reader.describe(meta.bytes) != *meta {
+            return Err(reader.failed(damaged("it is not the split that the catalog lists under its name")));
         }
         Ok(reader)
     }
 
-    /// How many records it holds. Row 0 is the newest.
-    pub fn rows(&self) -> u32 {
-        self.rows
-    }
-
-    /// The row's time.
-    pub fn time(&self, row: u32) -> Timestamp {
-        Timestamp::from_unix_nanos(self.times.get_val(row))
-    }
-
-    /// The row's place.
-    pub fn id(&self, row: u32) -> RecordId {
-        RecordId { time: self.time(row), seq: self.seqs.get_val(row) }
-    }
-
-    /// The rows in a time range.
-    pub fn rows_in(&self, range: TimeRange) -> Range<u32> {
-        let start = self.partition(|row| self.time(row) >= range.end);
-        let end = self.partition(|row| self.time(row) >= range.start);
-        start..end.max(start)
-    }
-
-    /// The rows that come after a place in the given order.
-    pub fn rows_after(&self, order: Order, after: RecordId) -> Range<u32> {
-        match order {
-            Order::NewestFirst => self.partition(|row| self.id(row) >= after)..self.rows,
-            Order::OldestFirst => 0..self.partition(|row| self.id(row) > after),
-        }
-    }
-
-    /// The first row after `from` whose time lies before `moment`.
-    pub fn first_before(&self, moment: Timestamp) -> u32 {
-        self.partition(|row| self.time(row) >= moment)
-    }
-
-    /// The rows that have the term.
-    pub fn postings(&self, terms: Terms, term: &str) -> Result<Bits, LogStoreError> {
-        let mut bits = Bits::empty(self.rows);
-        let index = self.inverted(terms);
-        if let Some(info) = index.terms().get(term.as_bytes()).map_err(|error| self.failed(error))? {
-            self.add_postings(index, &info, &mut bits)?;
-        }
-        Ok(bits)
-    }
-
-    /// Calls `visit` with every term that starts with `prefix` (the part after it, and how to read its rows), by byte order.
-    pub fn visit_terms(
-        &self,
-        terms: Terms,
-        prefix: &str,
-        scan: &Scan,
-        visit: &mut dyn FnMut(&str, TermRows<'_>) -> Result<(), Interrupt>,
-    ) -> Result<(), Interrupt> {
-        let index = self.inverted(terms);
-        let dictionary: &TermDictionary = index.terms();
-        let mut stream = dictionary.range().ge(prefix.as_bytes()).into_stream().map_err(|error| self.failed(error))?;
-        let mut seen = 0;
-        while stream.advance() {
-            let Some(rest) = stream.key().strip_prefix(prefix.as_bytes()) else { break };
-            let rest = std::str::from_utf8(rest).map_err(|error| self.failed(io::Error::other(error)))?;
-            visit(rest, TermRows { split: self, index, info: stream.value() })?;
-            seen += 1;
-            if seen % TERMS_PER_TOUCH == 0 {
-                scan.touch(0, 0)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls `visit` with every value of the field that stands in the dictionary: its tag, its text.
-    pub fn visit_values(
-        &self,
-        name: &str,
-        scan: &Scan,
-        visit: &mut dyn FnMut(u8, &str, TermRows<'_>) -> Result<(), Interrupt>,
-    ) -> Result<(), Interrupt> {
-        self.visit_terms(Terms::Values, &value_prefix(name), scan, &mut |rest, rows| {
-            // A NUL instead of a tag: the terms of another field, whose name goes on with a NUL.
-            match rest.as_bytes().first() {
-                None | Some(0) => Ok(()),
-                Some(&tag) => visit(tag, &rest[1..], rows),
-            }
+    /// Opens a split's file that the catalog may not know.
+    pub fn open_unlisted(path: &Path, name: &str) -> Result<SplitReader, LogStoreError> {
+        let fail = |error: io::Error| LogStoreError::Split { split: name.to_owned(), message: error.to_string() };
+        let (file, directory) = SplitFile::open(path).map_err(fail)?;
+        let directory = Directory::read(&directory).map_err(|error| fail(error.into()))?;
+        Ok(SplitReader {
+            name: name.to_owned(),
+            file,
+            table: OnceLock::new(),
+            index: OnceLock::new(),
+            times: OnceLock::new(),
+            seqs: OnceLock::new(),
+            observed: OnceLock::new(),
+            origins: OnceLock::new(),
+            origin_codes: OnceLock::new(),
+            superblocks: directory.superblocks.iter().map(|_| OnceLock::new()).collect(),
+            traces: OnceLock::new(),
+            spans: OnceLock::new(),
+            cube: OnceLock::new(),
+            groups: OnceLock::new(),
+            columns: OnceLock::new(),
+            loaded_bytes: AtomicUsize::new(0),
+            directory,
         })
     }
 
-    /// Reads records in any order, cheaply when neighbours follow each other.
-    pub fn cursor<'a>(&'a self, scan: &'a Scan) -> RecordCursor<'a> {
-        self.cursor_at(scan, None)
+    /// What the catalog should say of the split, whose file has so many bytes.
+    pub fn describe(&self, bytes: u64) -> SplitMeta {
+        let Directory { rows, oldest, newest, seq_first, seq_last, generation, .. } = self.directory;
+        SplitMeta {
+            name: self.name.clone(),
+            rows: u64::from(rows),
+            bytes,
+            oldest,
+            newest,
+            seq_first,
+            seq_last,
+            generation,
+        }
     }
 
-    /// A cursor that goes on with the frame that an earlier one left.
-    pub fn cursor_at<'a>(&'a self, scan: &'a Scan, block: Option<Block>) -> RecordCursor<'a> {
-        RecordCursor { split: self, scan, block }
+    /// Reads every region but pages of text, which records lead to.
+    pub fn read_all(&self) -> io::Result<()> {
+        let table = self.table()?;
+        self.index()?;
+        for number in 0..self.superblocks() {
+            self.superblock(number)?;
+        }
+        for number in 0..table.templates.len() as u32 {
+            self.columns(number)?;
+        }
+        for group in &table.groups {
+            self.read(group)?;
+        }
+        self.origins()?;
+        self.origin_codes()?;
+        self.traces()?;
+        self.spans()?;
+        self.minute_counts()?;
+        Ok(())
     }
 
-    /// All records with their places, newest first, one block in memory at a time; it ends with the first error.
-    pub fn records(self: &Arc<Self>) -> SplitRecords {
-        SplitRecords { split: self.clone(), row: 0, block: Vec::new().into_iter() }
+    /// How many records it holds. Row 0 is the newest.
+    pub fn rows(&self) -> u32 {
+        self.directory.rows
+    }
+
+    /// Services that stepped down, and to what.
+    pub fn stepped_down(&self) -> &[(String, String)] {
+        &self.directory.stepped_down
+    }
+
+    /// Bytes in memory, near enough.
+    pub fn loaded_bytes(&self) -> usize {
+        self.loaded_bytes.load(Relaxed)
     }
 
     /// An error of this split.
@@ -193,127 +162,291 @@ impl SplitReader {
         LogStoreError::Split { split: self.name.clone(), message: error.to_string() }
     }
 
-    fn inverted(&self, terms: Terms) -> &InvertedIndexReader {
-        match terms {
-            Terms::Words => &self.words,
-            Terms::AttributeWords => &self.attribute_words,
-            Terms::Names => &self.names,
-            Terms::Values => &self.values,
-        }
+    /// The templates.
+    pub fn table(&self) -> io::Result<&TemplateTable> {
+        cell(&self.table, || {
+            let table = TemplateTable::read(&self.read(&self.directory.table)?)?;
+            let rows: u64 = table.templates.iter().map(|template| u64::from(template.rows)).sum();
+            if rows != u64::from(self.rows()) {
+                return Err(damaged("its templates have another number of rows"));
+            }
+            Ok(table)
+        })
     }
 
-    fn add_postings(&self, index: &InvertedIndexReader, info: &TermInfo, bits: &mut Bits) -> Result<(), LogStoreError> {
-        let mut postings =
-            index.read_postings_from_terminfo(info, IndexRecordOption::Basic).map_err(|error| self.failed(error))?;
-        let mut row = postings.doc();
-        while row != TERMINATED {
-            bits.insert(row);
-            row = postings.advance();
-        }
-        Ok(())
+    /// The words of the templates.
+    pub fn index(&self) -> io::Result<&TemplateIndex> {
+        let templates = self.table()?.templates.len() as u32;
+        cell(&self.index, || TemplateIndex::open(&self.read(&self.directory.index)?, templates))
     }
 
-    /// The first row for which `holds` does not hold, when it holds for rows up to some row and for none after.
-    fn partition(&self, holds: impl Fn(u32) -> bool) -> u32 {
-        let (mut low, mut high) = (0, self.rows);
+    /// How many superblocks there are.
+    pub fn superblocks(&self) -> usize {
+        self.superblocks.len()
+    }
+
+    /// The rows of a superblock.
+    pub fn superblock_rows(&self, number: usize) -> Range<u32> {
+        let start = number as u32 * SUPERBLOCK;
+        start..(start + SUPERBLOCK).min(self.rows())
+    }
+
+    /// A superblock.
+    pub fn superblock(&self, number: usize) -> io::Result<&Superblock> {
+        let templates = &self.table()?.templates;
+        cell(&self.superblocks[number], || {
+            let rows = self.superblock_rows(number).len() as u32;
+            let template_rows = |template: u32| templates.get(template as usize).map(|template| template.rows);
+            let bytes = self.read(&self.directory.superblocks[number])?;
+            Ok(Superblock::read(&bytes, rows, &template_rows)?)
+        })
+    }
+
+    /// The columns of a template.
+    pub fn columns(&self, number: u32) -> io::Result<TemplateColumns<'_>> {
+        let table = self.table()?;
+        let template = &table.templates[number as usize];
+        let bytes = match template.place {
+            Place::Own(region) => {
+                let columns = self.columns.get_or_init(|| table.templates.iter().map(|_| OnceLock::new()).collect());
+                cell(&columns[number as usize], || self.read(&region))?.as_slice()
+            }
+            Place::Shared { group, offset, length } => {
+                let groups = self.groups.get_or_init(|| table.groups.iter().map(|_| OnceLock::new()).collect());
+                let group = cell(&groups[group as usize], || self.read(&table.groups[group as usize]))?;
+                let end = (offset as usize).saturating_add(length as usize);
+                group.get(offset as usize..end).ok_or_else(|| damaged("a template's columns lie outside"))?
+            }
+        };
+        let count = template.variables as usize + table.schemas[template.schema as usize].columns();
+        Ok(TemplateColumns::read(bytes, count, template)?)
+    }
+
+    /// Times of all rows, falling.
+    pub fn times(&self) -> io::Result<TimeCursor<'_>> {
+        let bytes = cell(&self.times, || self.read(&self.directory.times))?;
+        Ok(TimeCursor(NumberCursor::new(NumberColumn::new(bytes, self.rows() as usize))))
+    }
+
+    /// Observed times of all rows.
+    pub fn observed(&self) -> io::Result<TimeCursor<'_>> {
+        let bytes = cell(&self.observed, || self.read(&self.directory.observed))?;
+        Ok(TimeCursor(NumberCursor::new(NumberColumn::new(bytes, self.rows() as usize))))
+    }
+
+    /// Sequence numbers of all rows.
+    pub fn seqs(&self) -> io::Result<NumberCursor<'_>> {
+        let bytes = cell(&self.seqs, || self.read(&self.directory.seqs))?;
+        Ok(NumberCursor::new(NumberColumn::new(bytes, self.rows() as usize)))
+    }
+
+    /// Hosts with what else is known of them.
+    pub fn origins(&self) -> io::Result<&[Origin]> {
+        let origins = cell(&self.origins, || {
+            let bytes = self.read(&self.directory.origins)?;
+            let mut cursor = ByteCursor(&bytes);
+            let origins = (0..cursor.count(1, usize::MAX)?).map(|_| Origin::read(cursor.prefixed()?)).collect();
+            let origins: Result<Vec<Origin>, Malformed> = origins;
+            Ok(origins?)
+        })?;
+        Ok(origins)
+    }
+
+    /// Which of them each row has.
+    pub fn origin_codes(&self) -> io::Result<&PackedColumn> {
+        cell(&self.origin_codes, || {
+            Ok(PackedColumn::new(self.read(&self.directory.origin_codes)?, self.rows() as usize)?)
+        })
+    }
+
+    /// Trace ids; none when no row has one.
+    pub fn traces(&self) -> io::Result<Option<&IdColumn>> {
+        self.ids(&self.traces, self.directory.traces, 16)
+    }
+
+    /// Span ids; none when no row has one.
+    pub fn spans(&self) -> io::Result<Option<&IdColumn>> {
+        self.ids(&self.spans, self.directory.spans, 8)
+    }
+
+    fn ids<'a>(
+        &'a self,
+        kept: &'a OnceLock<IdColumn>,
+        regions: Option<(Region, Region)>,
+        id_bytes: usize,
+    ) -> io::Result<Option<&'a IdColumn>> {
+        let Some((dictionary, runs)) = regions else { return Ok(None) };
+        let column = cell(kept, || {
+            let dictionary = IdDictionary::new(self.read(&dictionary)?, id_bytes)?;
+            let runs = IdRuns::new(&self.read(&runs)?, self.rows(), dictionary.len())?;
+            Ok(IdColumn { dictionary, runs })
+        })?;
+        Ok(Some(column))
+    }
+
+    /// Counts by minute, service and severity, where the split keeps them.
+    pub fn minute_counts(&self) -> io::Result<Option<&MinuteCounts>> {
+        let Some(region) = &self.directory.cube else { return Ok(None) };
+        Ok(Some(cell(&self.cube, || Ok(MinuteCounts::read(&self.read(region)?, self.rows())?))?))
+    }
+
+    /// The rows in a time range.
+    pub fn rows_in(&self, range: TimeRange) -> io::Result<Range<u32>> {
+        let (oldest, newest) = (self.directory.oldest.time, self.directory.newest.time);
+        let start = if newest < range.end { 0 } else { self.first_before(range.end)? };
+        let end = if oldest >= range.start { self.rows() } else { self.first_before(range.start)? };
+        Ok(start..end.max(start))
+    }
+
+    /// The rows that come after a place in the given order.
+    pub fn rows_after(&self, order: Order, after: RecordId) -> io::Result<Range<u32>> {
+        // Rows of the place's own time fall by their sequence number.
+        let start = match after.time.unix_nanos().checked_add(1) {
+            Some(next) => self.first_before(Timestamp::from_unix_nanos(next))?,
+            None => 0,
+        };
+        let end = self.first_before(after.time)?;
+        let mut seqs = self.seqs()?;
+        let mut first = |holds: &dyn Fn(u64) -> bool| -> io::Result<u32> {
+            let (mut low, mut high) = (start, end.max(start));
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if holds(seqs.get(middle as usize)?) { low = middle + 1 } else { high = middle }
+            }
+            Ok(low)
+        };
+        Ok(match order {
+            Order::NewestFirst => first(&|seq| seq >= after.seq)?..self.rows(),
+            Order::OldestFirst => 0..first(&|seq| seq > after.seq)?,
+        })
+    }
+
+    /// The first row whose time lies before `moment`.
+    pub fn first_before(&self, moment: Timestamp) -> io::Result<u32> {
+        let moment = moment.unix_nanos();
+        let pages = &self.directory.page_starts;
+        let Some(page) = pages.partition_point(|&start| start >= moment).checked_sub(1) else { return Ok(0) };
+        let mut times = self.times()?;
+        let (mut low, mut high) = (page * PAGE, ((page + 1) * PAGE).min(self.rows() as usize));
         while low < high {
             let middle = low + (high - low) / 2;
-            if holds(middle) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+            if times.get(middle as u32)?.unix_nanos() >= moment { low = middle + 1 } else { high = middle }
         }
-        low
+        Ok(low as u32)
+    }
+
+    /// For each of the rows, which rise: its template, and its number among the template's rows.
+    pub fn locate(&self, rows: &[u32]) -> io::Result<Vec<(u32, u32)>> {
+        let mut located = Vec::with_capacity(rows.len());
+        for of_one in rows.chunk_by(|a, b| a / SUPERBLOCK == b / SUPERBLOCK) {
+            let number = (of_one[0] / SUPERBLOCK) as usize;
+            if number >= self.superblocks() {
+                return Err(damaged("a row lies behind its end"));
+            }
+            let start = self.superblock_rows(number).start;
+            let within: Vec<u32> = of_one.iter().map(|row| row - start).collect();
+            located.extend(self.superblock(number)?.locate(&within)?);
+        }
+        Ok(located)
+    }
+
+    /// All records with their places, newest first, some in memory at a time; it ends with the first error.
+    pub fn records(self: &Arc<Self>) -> SplitRecords {
+        SplitRecords { split: self.clone(), rows: 0..self.rows(), ready: Vec::new().into_iter() }
+    }
+
+    fn read(&self, region: &Region) -> io::Result<Vec<u8>> {
+        let bytes = self.file.read(region)?;
+        self.loaded_bytes.fetch_add(bytes.len(), Relaxed);
+        Ok(bytes)
     }
 }
 
-/// The rows of one term met while walking a dictionary.
-#[derive(Clone, Copy)]
-pub struct TermRows<'a> {
-    split: &'a SplitReader,
-    index: &'a InvertedIndexReader,
-    info: &'a TermInfo,
-}
-
-impl TermRows<'_> {
-    /// Puts the rows into the set.
-    pub fn add_to(self, bits: &mut Bits) -> Result<(), LogStoreError> {
-        self.split.add_postings(self.index, self.info, bits)
-    }
-
-    /// The rows.
-    pub fn bits(self) -> Result<Bits, LogStoreError> {
-        let mut bits = Bits::empty(self.split.rows);
-        self.add_to(&mut bits)?;
-        Ok(bits)
+impl PageSource for SplitReader {
+    fn page(&self, region: &Region) -> io::Result<Vec<u8>> {
+        self.file.read(region)
     }
 }
 
 /// See [`SplitReader::records`].
 pub struct SplitRecords {
     split: Arc<SplitReader>,
-    row: u32,
-    block: std::vec::IntoIter<LogRecord>,
+    rows: Range<u32>,
+    ready: std::vec::IntoIter<StoredRecord>,
 }
 
 impl Iterator for SplitRecords {
     type Item = Result<(RecordId, LogRecord), LogStoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.row >= self.split.rows {
-            return None;
-        }
-        if self.row.is_multiple_of(BLOCK_ROWS) {
-            match self.split.records.block(self.row / BLOCK_ROWS) {
-                Ok((records, _)) => self.block = records.into_iter(),
+        if self.ready.len() == 0 && !self.rows.is_empty() {
+            // Whole superblocks, as finding the templates of some of its rows costs as much as of all.
+            let end = (self.rows.start + SUPERBLOCK).min(self.rows.end);
+            let rows: Vec<u32> = (self.rows.start..end).collect();
+            match RecordReader::new(&self.split).and_then(|mut reader| reader.records(&rows)) {
+                Ok(records) => self.ready = records.into_iter(),
                 Err(error) => {
-                    self.row = self.split.rows;
+                    self.rows = 0..0;
                     return Some(Err(self.split.failed(error)));
                 }
             }
+            self.rows.start = end;
         }
-        let record = self.block.next()?;
-        let id = self.split.id(self.row);
-        self.row += 1;
-        Some(Ok((id, record)))
+        self.ready.next().map(|stored| Ok((stored.id, stored.record)))
     }
 }
 
-/// Reads records of a split, keeping the last frame.
-pub struct RecordCursor<'a> {
-    split: &'a SplitReader,
-    scan: &'a Scan,
-    block: Option<Block>,
+/// Times of rows.
+pub struct TimeCursor<'a>(NumberCursor<'a>);
+
+impl TimeCursor<'_> {
+    /// The row's time.
+    #[inline]
+    pub fn get(&mut self, row: u32) -> io::Result<Timestamp> {
+        Ok(Timestamp::from_unix_nanos(turned_back(self.0.get(row as usize)?)))
+    }
 }
 
-/// A frame's number and those of its records that were not taken yet.
-pub type Block = (u32, Vec<Option<LogRecord>>);
+impl Origin {
+    fn read(bytes: &[u8]) -> Result<Origin, Malformed> {
+        let mut cursor = ByteCursor(bytes);
+        let host = super::schema::text(cursor.prefixed()?)?;
+        let mut attributes = Attributes::new();
+        insert_rest(cursor.0, &mut attributes)?;
+        Ok(Origin { host, attributes })
+    }
+}
 
-impl RecordCursor<'_> {
-    /// The record of a row that was not taken yet.
-    pub fn record(&mut self, row: u32) -> Result<&LogRecord, Interrupt> {
-        Ok(self.slot(row)?.as_ref().expect("a row is taken at most once, and not looked at afterwards"))
+impl<'a> TemplateColumns<'a> {
+    fn read(bytes: &'a [u8], count: usize, template: &Template) -> Result<TemplateColumns<'a>, Malformed> {
+        let mut cursor = ByteCursor(bytes);
+        let lengths = (0..count).map(|_| cursor.count(0, bytes.len())).collect::<Result<Vec<usize>, Malformed>>()?;
+        let columns = lengths.into_iter().map(|length| cursor.bytes(length)).collect::<Result<_, _>>()?;
+        cursor.finish()?;
+        Ok(TemplateColumns { columns, rows: template.rows as usize })
     }
 
-    /// The record of a row, to keep.
-    pub fn take(&mut self, row: u32) -> Result<LogRecord, Interrupt> {
-        Ok(self.slot(row)?.take().expect("a row is taken at most once"))
+    /// A column's bytes: variables first, then the schema's.
+    pub fn bytes(&self, column: usize) -> io::Result<&'a [u8]> {
+        self.columns.get(column).copied().ok_or_else(|| damaged("a template has fewer columns"))
     }
 
-    /// The frame last read, for a cursor to come.
-    pub fn into_block(self) -> Option<Block> {
-        self.block
-    }
-
-    fn slot(&mut self, row: u32) -> Result<&mut Option<LogRecord>, Interrupt> {
-        let (block, at) = (row / BLOCK_ROWS, (row % BLOCK_ROWS) as usize);
-        if self.block.as_ref().is_none_or(|(loaded, _)| *loaded != block) {
-            let (records, bytes) = self.split.records.block(block).map_err(|error| self.split.failed(error))?;
-            self.scan.touch(records.len() as u64, bytes)?;
-            self.block = Some((block, records.into_iter().map(Some).collect()));
+    /// A column of texts.
+    pub fn texts(&self, column: usize) -> io::Result<Column<'a>> {
+        match Column::read(self.bytes(column)?, self.rows)? {
+            Column::SameAs(other) => Ok(Column::read(self.bytes(other)?, self.rows)?),
+            column => Ok(column),
         }
-        let (_, records) = self.block.as_mut().expect("just loaded");
-        Ok(&mut records[at])
+    }
+}
+
+/// What the cell holds, made first if need be. Two that make it at once make it twice, and one of the two stays.
+fn cell<T>(cell: &OnceLock<T>, make: impl FnOnce() -> io::Result<T>) -> io::Result<&T> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let made = make()?;
+            Ok(cell.get_or_init(|| made))
+        }
     }
 }

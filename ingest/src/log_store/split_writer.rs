@@ -1,8 +1,6 @@
-//! Sealing: records become an immutable split on disk, newest first.
-//!
-//! A split is a directory: a tantivy index of one segment ([`split_index`](super::split_index)) and the records themselves
-//! ([`record_file`](super::record_file)). It is written under a temporary name, made durable, and only then renamed, so that
-//! a split that has its name is whole. The catalog decides whether it counts.
+//! Sealing: records become an immutable split on disk, newest first ([`split_layout`](super::split_layout) says what stands
+//! in its file). It is written under a temporary name, made durable, and only then renamed, so that a split that has its
+//! name is whole. The catalog decides whether it counts.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -10,28 +8,25 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use taffrail_collector::model::LogRecord;
-use tantivy::directory::MmapDirectory;
-use tantivy::store::Compressor;
-use tantivy::tokenizer::TokenizerManager;
-use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter, TantivyError};
+use taffrail_collector::model::{LogRecord, Severity};
 
+use super::RecordId;
 use super::head::HeadSnapshot;
+use super::number_column;
+use super::schema::Schema;
 use super::split::SplitMeta;
-use super::split_index::{self, IndexFields, TOKENIZER, WordTokenizer};
-use super::{RecordId, record_file};
+use super::split_builder::{AttributeColumn, SplitBuilder, TemplateBuilder};
+use super::split_file::{Region, SplitFileWriter};
+use super::split_layout::{Directory, turned};
+use super::template_table::{Place, Template, TemplateTable};
+use super::variable_column::{self, PageSink, Strings};
+use super::{id_column, minute_counts, postings, template_index};
+use crate::byte_cursor::{put_prefixed, put_varint};
 
-/// Where the records lie in a split's directory.
-pub const RECORDS_FILE: &str = "records";
-/// Directories that start so are unfinished.
-pub const TEMPORARY_PREFIX: &str = "unfinished-";
+/// Files of splits end so.
+pub const SPLIT_SUFFIX: &str = ".split";
 
-/// tantivy's indexing arena; a single-segment writer never flushes early, so this is a hint, not a limit.
-const INDEXING_BYTES: usize = 64 << 20;
-/// Rows between two looks at whether the seal is still wanted.
-const ABANDON_CHECK_ROWS: u64 = 1024;
-
-/// What a split is called in the splits directory.
+/// What a split's file is called in the splits directory.
 pub fn file_name(name: &str) -> String {
     name.to_owned()
 }
@@ -46,6 +41,19 @@ pub fn newest_first(head: &HeadSnapshot) -> impl Iterator<Item = io::Result<(Rec
     rows.into_iter().map(|(id, record)| Ok((id, Cow::Borrowed(record))))
 }
 
+/// Files that start so are unfinished.
+pub const TEMPORARY_PREFIX: &str = "unfinished-";
+
+/// Templates of fewer rows share regions: a region of its own would cost more than their variables.
+const SMALL_ROWS: u32 = 32;
+/// Unpacked bytes of a region that small templates share.
+const GROUP_BYTES: usize = 64 << 10;
+/// Texts of a small template's column up to so many bytes stay in the shared region, which is compressed anyway.
+const SMALL_PLAIN_BYTES: usize = 16 << 10;
+
+/// Rows between two looks at whether the split is still wanted.
+const ABANDON_CHECK_ROWS: usize = 1024;
+
 /// Writes the rows, which come newest first, as one split into `splits_directory` and returns what to put in the catalog;
 /// none when there are no rows. A split that replaces others has a greater `generation` than they, so that their names
 /// never meet. Once `abandon` is set it gives up with an error, as it does at the rows' first error.
@@ -55,68 +63,38 @@ pub fn write_split<'a>(
     rows: &mut dyn Iterator<Item = io::Result<(RecordId, Cow<'a, LogRecord>)>>,
     abandon: &AtomicBool,
 ) -> io::Result<Option<SplitMeta>> {
-    let mut rows = rows.peekable();
-    let newest = match rows.peek() {
-        None => return Ok(None),
-        Some(Err(_)) => return rows.next().expect("just seen").map(|_| None),
-        Some(Ok((newest, _))) => *newest,
-    };
-    let temporary = splits_directory.join(format!("{TEMPORARY_PREFIX}{:020}-{generation}", newest.seq));
+    let mut builder = SplitBuilder::default();
+    for row in rows {
+        if builder.rows() % ABANDON_CHECK_ROWS == 0 {
+            check_wanted(abandon)?;
+        }
+        let (id, record) = row?;
+        builder.push(id, &record);
+    }
+    let (Some(&newest), Some(&oldest)) = (builder.ids.first(), builder.ids.last()) else { return Ok(None) };
+    let seqs = || builder.ids.iter().map(|id| id.seq);
+    let (seq_first, seq_last) = (seqs().min().unwrap_or(0), seqs().max().unwrap_or(0));
+    let name = format!("{seq_first:020}-{seq_last:020}-{generation}{SPLIT_SUFFIX}");
+    let path = splits_directory.join(file_name(&name));
+    let temporary = splits_directory.join(format!("{TEMPORARY_PREFIX}{}", file_name(&name)));
     if temporary.exists() {
-        fs::remove_dir_all(&temporary)?;
+        fs::remove_file(&temporary)?;
     }
-    fs::create_dir_all(&temporary)?;
-    let mut index = IndexFile::create(&temporary)?;
-    let mut meta = SplitMeta {
-        name: String::new(),
-        rows: 0,
-        bytes: 0,
-        oldest: newest,
-        newest,
-        seq_first: newest.seq,
-        seq_last: newest.seq,
-        generation,
-    };
-    let mut failed = None;
-    let written = record_file::write(
-        &temporary.join(RECORDS_FILE),
-        std::iter::from_fn(|| {
-            let row = rows.next()?.and_then(|(id, record)| {
-                if meta.rows.is_multiple_of(ABANDON_CHECK_ROWS) && abandon.load(Relaxed) {
-                    return Err(io::Error::new(io::ErrorKind::Interrupted, "the store is stopping"));
-                }
-                index.add(&record, id.seq)?;
-                meta.rows += 1;
-                meta.oldest = id;
-                meta.seq_first = meta.seq_first.min(id.seq);
-                meta.seq_last = meta.seq_last.max(id.seq);
-                Ok(record.into_owned())
-            });
-            row.map_err(|error| failed = Some(error)).ok()
-        }),
-    );
-    if let Some(error) = failed {
+    let rows = builder.rows() as u64;
+    for (service, what) in builder.stepped_down() {
+        tracing::info!(service, what, rows, "a service's lines have no templates; they are kept in a larger form");
+    }
+    let bytes = SplitFileWriter::create(&temporary).and_then(|mut file| {
+        let parts = write_parts(builder, &mut file, abandon)?;
+        file.finish(&Directory { oldest, newest, seq_first, seq_last, generation, ..parts }.encode())
+    });
+    let bytes = bytes.inspect_err(|_| {
         // What was written so far helps nobody, and may be what fills the disk.
-        drop(fs::remove_dir_all(&temporary));
-        return Err(error);
-    }
-    written?;
-    index.finish()?;
-    for entry in fs::read_dir(&temporary)? {
-        let file = File::open(entry?.path())?;
-        file.sync_all()?;
-        meta.bytes += file.metadata()?.len();
-    }
-    sync_directory(&temporary)?;
-    meta.name = format!("{:020}-{:020}-{generation}", meta.seq_first, meta.seq_last);
-    let path = splits_directory.join(&meta.name);
-    if path.exists() {
-        // Left by a seal whose catalog transaction failed; nothing refers to it.
-        fs::remove_dir_all(&path)?;
-    }
-    fs::rename(&temporary, &path)?;
+        drop(fs::remove_file(&temporary));
+    })?;
+    fs::rename(&temporary, path)?;
     sync_directory(splits_directory)?;
-    Ok(Some(meta))
+    Ok(Some(SplitMeta { name, rows, bytes, oldest, newest, seq_first, seq_last, generation }))
 }
 
 /// Makes creations, renames and removals in a directory durable.
@@ -124,45 +102,185 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// The index of a split that is being written.
-struct IndexFile {
-    writer: SingleSegmentIndexWriter,
-    fields: IndexFields,
+fn check_wanted(abandon: &AtomicBool) -> io::Result<()> {
+    if abandon.load(Relaxed) {
+        return Err(io::Error::new(io::ErrorKind::Interrupted, "the store is stopping"));
+    }
+    Ok(())
 }
 
-impl IndexFile {
-    fn create(directory: &Path) -> io::Result<IndexFile> {
-        let (schema, fields) = split_index::schema();
-        let tokenizers = TokenizerManager::default();
-        tokenizers.register(TOKENIZER, WordTokenizer::default());
-        let settings = IndexSettings {
-            docstore_compression: Compressor::None,
-            docstore_compress_dedicated_thread: false,
-            ..IndexSettings::default()
+impl PageSink for SplitFileWriter {
+    fn put_page(&mut self, bytes: &[u8]) -> io::Result<Region> {
+        self.put_compressed(bytes)
+    }
+}
+
+fn write_parts(mut builder: SplitBuilder, file: &mut SplitFileWriter, abandon: &AtomicBool) -> io::Result<Directory> {
+    let rows = builder.rows();
+    let numbers = |file: &mut SplitFileWriter, values: &[u64]| {
+        let mut bytes = Vec::new();
+        number_column::encode(values, &mut bytes);
+        file.put(&bytes)
+    };
+    let times: Vec<u64> = builder.ids.iter().map(|id| turned(id.time.unix_nanos())).collect();
+    let page_starts = builder.ids.chunks(number_column::PAGE).map(|page| page[0].time.unix_nanos()).collect();
+    let times = numbers(file, &times)?;
+    let seqs = numbers(file, &builder.ids.iter().map(|id| id.seq).collect::<Vec<_>>())?;
+    let observed = numbers(file, &builder.observed.iter().map(|&time| turned(time)).collect::<Vec<_>>())?;
+    let mut origin_codes = Vec::new();
+    number_column::encode_packed(&builder.origin_codes, &mut origin_codes);
+    let origin_codes = file.put(&origin_codes)?;
+    let mut origins = Vec::new();
+    put_varint(&mut origins, builder.origins.len() as u64);
+    builder.origins.iter().for_each(|origin| put_prefixed(&mut origins, origin));
+    let origins = file.put_compressed(&origins)?;
+    check_wanted(abandon)?;
+    let mut ids = |column: Option<(Vec<u8>, Vec<u8>)>| -> io::Result<Option<(Region, Region)>> {
+        let Some((dictionary, runs)) = column else { return Ok(None) };
+        Ok(Some((file.put(&dictionary)?, file.put(&runs)?)))
+    };
+    let traces = ids(id_column::encode(&builder.traces, 16))?;
+    let spans: Vec<u128> = builder.spans.iter().map(|&span| u128::from(span)).collect();
+    let spans = ids(id_column::encode(&spans, 8))?;
+    check_wanted(abandon)?;
+
+    let renumbered = sort_templates(&mut builder);
+    let classes = classes(&builder.templates);
+    let class_of = |template: &TemplateBuilder| {
+        classes.binary_search(&(template.service, template.severity)).expect("classes are of these templates") as u32
+    };
+    let class_of_template: Vec<u32> = builder.templates.iter().map(class_of).collect();
+    builder.template_of_row.iter_mut().for_each(|template| *template = renumbered[*template as usize]);
+    let cube = minute_counts::encode(
+        builder.ids.iter().map(|id| id.time.unix_nanos()),
+        builder.template_of_row.iter().map(|&template| class_of_template[template as usize]),
+        &classes,
+    );
+    let cube = cube.map(|bytes| file.put_compressed(&bytes)).transpose()?;
+    let mut earlier = vec![0; builder.templates.len()];
+    let mut superblocks = Vec::new();
+    for templates in builder.template_of_row.chunks(postings::SUPERBLOCK as usize) {
+        let mut bytes = Vec::new();
+        postings::encode(templates, &mut earlier, &mut bytes);
+        superblocks.push(file.put(&bytes)?);
+        check_wanted(abandon)?;
+    }
+
+    let index = template_index::build(builder.templates.iter().map(|template| (&*template.text, template.holds)))?;
+    let index = file.put(&index)?;
+    let stepped_down = builder.stepped_down().map(|(service, what)| (service.to_owned(), what.to_owned())).collect();
+    let table = write_templates(builder, file, abandon)?;
+    let table = file.put_compressed(&table.encode())?;
+    let nowhere = RecordId { time: taffrail_collector::model::Timestamp::EPOCH, seq: 0 };
+    Ok(Directory {
+        rows: rows as u32,
+        oldest: nowhere,
+        newest: nowhere,
+        seq_first: 0,
+        seq_last: 0,
+        generation: 0,
+        table,
+        index,
+        times,
+        seqs,
+        observed,
+        page_starts,
+        origins,
+        origin_codes,
+        superblocks,
+        traces,
+        spans,
+        cube,
+        stepped_down,
+    })
+}
+
+/// Puts like templates next to each other, which compresses. Returns the new number of each.
+fn sort_templates(builder: &mut SplitBuilder) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..builder.templates.len() as u32).collect();
+    let key = |number: &u32| {
+        let template = &builder.templates[*number as usize];
+        (template.service, template.severity, template.severity_text, &template.text, template.schema)
+    };
+    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    let mut renumbered = vec![0; order.len()];
+    order.iter().zip(0..).for_each(|(&old, new)| renumbered[old as usize] = new);
+    let mut templates: Vec<Option<TemplateBuilder>> =
+        std::mem::take(&mut builder.templates).into_iter().map(Some).collect();
+    builder.templates =
+        order.iter().map(|&old| templates[old as usize].take().expect("each number stands once")).collect();
+    renumbered
+}
+
+/// The services and severities that occur, sorted.
+fn classes(templates: &[TemplateBuilder]) -> Vec<(u32, Severity)> {
+    let mut classes: Vec<_> = templates.iter().map(|template| (template.service, template.severity)).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
+fn write_templates(
+    builder: SplitBuilder,
+    file: &mut SplitFileWriter,
+    abandon: &AtomicBool,
+) -> io::Result<TemplateTable> {
+    let mut table = TemplateTable::new(builder.services.texts, builder.severity_texts.texts, builder.names.texts);
+    table.schemas = builder.schemas;
+    let mut group = Vec::new();
+    for (at, template) in builder.templates.into_iter().enumerate() {
+        if at % ABANDON_CHECK_ROWS == 0 {
+            check_wanted(abandon)?;
+        }
+        let small = template.rows < SMALL_ROWS;
+        let (columns, shapes) = encode_columns(&template, small, &table.schemas[template.schema as usize], file)?;
+        let place = if small {
+            let offset = group.len() as u32;
+            group.extend_from_slice(&columns);
+            Place::Shared { group: table.groups.len() as u32, offset, length: columns.len() as u32 }
+        } else {
+            Place::Own(file.put(&columns)?)
         };
-        let directory = MmapDirectory::open(directory).map_err(io::Error::other)?;
-        let writer = Index::builder()
-            .schema(schema)
-            .settings(settings)
-            .tokenizers(tokenizers)
-            .single_segment_index_writer(directory, INDEXING_BYTES)
-            .map_err(into_io)?;
-        Ok(IndexFile { writer, fields })
+        let TemplateBuilder { service, severity, severity_text, schema, holds, text, rows, .. } = template;
+        let template = Template::new(service, severity, severity_text, schema, holds, rows, place);
+        table.push(template, &text, &shapes)?;
+        if group.len() >= GROUP_BYTES {
+            table.groups.push(file.put_compressed(&group)?);
+            group.clear();
+        }
     }
-
-    fn add(&mut self, record: &LogRecord, seq: u64) -> io::Result<()> {
-        self.writer.add_document(split_index::document(&self.fields, record, seq)).map_err(into_io)
-    }
-
-    fn finish(self) -> io::Result<()> {
-        self.writer.finalize().map(drop).map_err(into_io)
-    }
+    // Also when it is empty: a small template without columns refers to it.
+    table.groups.push(file.put_compressed(&group)?);
+    Ok(table)
 }
 
-/// tantivy's error with the system's own inside it, where there is one: a full disk must stay recognisable.
-fn into_io(error: TantivyError) -> io::Error {
-    match error {
-        TantivyError::IoError(source) => io::Error::new(source.kind(), source),
-        other => io::Error::other(other),
+/// The columns of a template: their lengths, then they themselves; and the shapes of those of texts.
+fn encode_columns(
+    template: &TemplateBuilder,
+    small: bool,
+    schema: &Schema,
+    file: &mut SplitFileWriter,
+) -> io::Result<(Vec<u8>, Vec<variable_column::Shape>)> {
+    let plain_bytes_max = if small { SMALL_PLAIN_BYTES } else { variable_column::PLAIN_BYTES_MAX };
+    let (mut lengths, mut bytes, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut earlier: Vec<&Strings> = Vec::new();
+    for column in &template.variables {
+        let start = bytes.len();
+        shapes.push(variable_column::encode(column, &earlier, plain_bytes_max, file, &mut bytes)?);
+        put_varint(&mut lengths, (bytes.len() - start) as u64);
+        earlier.push(column);
     }
+    debug_assert_eq!(template.attributes.len(), schema.columns());
+    for column in &template.attributes {
+        let start = bytes.len();
+        match column {
+            AttributeColumn::Plain(kind, values) => values.encode(*kind, &mut bytes),
+            AttributeColumn::Strings(texts) => {
+                shapes.push(variable_column::encode(texts, &[], plain_bytes_max, file, &mut bytes)?);
+            }
+        }
+        put_varint(&mut lengths, (bytes.len() - start) as u64);
+    }
+    lengths.append(&mut bytes);
+    Ok((lengths, shapes))
 }

@@ -1,7 +1,7 @@
 //! The log store's one view of head and splits, swapped as a whole: a record is never missing and never seen twice while a
 //! head is handed over to a split.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use super::search::search;
 use super::split::{OpenReaders, Split, SplitMeta};
 use super::{DamagedSplit, Ending, Facet, Filter, IntervalCounts, LogStoreError, Order, Search, StoredRecord};
 use crate::scan::{Scan, TimeRange};
+
+/// Of so many of the newest splits it is told which services stepped down.
+const STEPS_LOOKED_AT: usize = 8;
 
 /// The log store. All methods work on one consistent view (a record is never missing or seen twice while a head is handed
 /// over to a split) and block: call them from a blocking thread.
@@ -161,6 +164,19 @@ impl LogStore {
         let mut damaged: Vec<_> = view.splits.iter().filter_map(|split| split.damage()).collect();
         damaged.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         damaged
+    }
+
+    /// Services whose lines have no templates or no common attributes, and how the newest splits keep them. May block.
+    pub fn stepped_down(&self) -> BTreeMap<String, String> {
+        let mut splits = self.view.load_full().splits.clone();
+        splits.sort_unstable_by_key(|split| std::cmp::Reverse(split.meta.newest));
+        let mut found = BTreeMap::new();
+        for reader in splits.iter().take(STEPS_LOOKED_AT).filter_map(|split| split.reader().ok()) {
+            for (service, what) in reader.stepped_down() {
+                found.entry(service.clone()).or_insert_with(|| what.clone());
+            }
+        }
+        found
     }
 
     /// How much the store holds.

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use taffrail_collector::model::{Attributes, LogRecord, Resource, Severity, SpanId, Timestamp, TraceId, Value};
 
-use super::split_index::{NAME_BYTES_MAX, VALUE_BYTES_MAX, WORD_BYTES_MAX};
-
 /// A plain record of one second.
 pub fn record_at(second: i64) -> LogRecord {
     LogRecord {
@@ -27,8 +25,8 @@ pub fn word() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => prop::sample::select(vec!["time", "Timeout", "out", "TIMED", "a", "b", "err_1", "503", "größe", "GRÖSSE", "true", "7"])
             .prop_map(str::to_owned),
-        1 => prop::sample::select(vec![WORD_BYTES_MAX - 4, WORD_BYTES_MAX - 3, WORD_BYTES_MAX, WORD_BYTES_MAX + 1, WORD_BYTES_MAX + 9])
-            .prop_map(|length| "x".repeat(length)),
+        1 => prop::sample::select(vec!["a1b", "ab", "0x7f", "42\u{212A}", "007", "_", "İ9", "id_7"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec![124, 128, 129, 9000]).prop_map(|length| "x".repeat(length)),
     ]
 }
 
@@ -42,7 +40,7 @@ pub fn text() -> impl Strategy<Value = String> {
 pub fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         12 => prop::sample::select(vec!["status", "path", "user", "host", "a", "a\0", "a\0b", "a\0sb"]).prop_map(str::to_owned),
-        1 => Just("n".repeat(NAME_BYTES_MAX + 1)),
+        1 => Just("n".repeat(1025)),
     ]
 }
 
@@ -55,7 +53,7 @@ pub fn value() -> impl Strategy<Value = Value> {
         2 => prop::sample::select(vec![0.0, -0.0, 7.0, 0.25, 1e300]).prop_map(Value::Float),
         5 => text().prop_map(Value::String),
         1 => prop::sample::select(vec!["10.1.2.3", "::1", "", "--", "1.5"]).prop_map(|text| Value::String(text.to_owned())),
-        1 => text().prop_map(|text| Value::String(text + &"long ".repeat(VALUE_BYTES_MAX / 4))),
+        1 => text().prop_map(|text| Value::String(text + &"long ".repeat(64))),
     ];
     leaf.prop_recursive(2, 6, 3, |inner| prop::collection::vec(inner, 0..4).prop_map(Value::Array))
 }

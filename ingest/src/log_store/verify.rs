@@ -5,12 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use tantivy::Index;
-
 use super::damage::check_length;
-use super::record_file::RecordFile;
 use super::split_reader::SplitReader;
-use super::split_writer::RECORDS_FILE;
 use super::{LogStoreError, RecordId, SplitMeta};
 
 /// A split all of whose bytes are sound.
@@ -42,7 +38,9 @@ pub fn describe_split(path: &Path) -> Result<SplitMeta, LogStoreError> {
 /// The sequence numbers of all records, rising.
 pub fn sequence_numbers(path: &Path, meta: &SplitMeta) -> Result<Vec<u64>, LogStoreError> {
     let reader = SplitReader::open(path, meta)?;
-    let mut numbers: Vec<u64> = (0..reader.rows()).map(|row| reader.id(row).seq).collect();
+    let mut seqs = reader.seqs().map_err(|error| reader.failed(error))?;
+    let numbers: Result<Vec<u64>, _> = (0..reader.rows() as usize).map(|row| seqs.get(row)).collect();
+    let mut numbers = numbers.map_err(|error| reader.failed(error.into()))?;
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -50,24 +48,10 @@ pub fn sequence_numbers(path: &Path, meta: &SplitMeta) -> Result<Vec<u64>, LogSt
 fn read_whole(path: &Path, name: &str) -> Result<SplitMeta, LogStoreError> {
     let fail = |message: String| LogStoreError::Split { split: name.to_owned(), message };
     let system = |error: io::Error| fail(error.to_string());
-    let index = Index::open_in_dir(path).map_err(|error| fail(error.to_string()))?;
-    let damaged = index.validate_checksum().map_err(|error| fail(error.to_string()))?;
-    if let Some(file) = damaged.iter().next() {
-        return Err(fail(format!("{}: its checksum is wrong", file.display())));
-    }
-    let rows = RecordFile::open(&path.join(RECORDS_FILE)).map_err(system)?.rows();
-    let nowhere = RecordId { time: taffrail_collector::model::Timestamp::EPOCH, seq: 0 };
-    let mut meta = SplitMeta {
-        name: name.to_owned(),
-        rows,
-        bytes: super::damage::length(path).map_err(system)?,
-        oldest: nowhere,
-        newest: nowhere,
-        seq_first: u64::MAX,
-        seq_last: 0,
-        generation: name.rsplit('-').next().and_then(|generation| generation.parse().ok()).unwrap_or(0),
-    };
-    let reader = Arc::new(SplitReader::open(path, &meta)?);
+    let reader = Arc::new(SplitReader::open_unlisted(path, name)?);
+    reader.read_all().map_err(system)?;
+    let said = reader.describe(super::damage::length(path).map_err(system)?);
+    let mut meta = SplitMeta { seq_first: u64::MAX, seq_last: 0, ..said.clone() };
     let mut before: Option<RecordId> = None;
     for row in reader.records() {
         let (id, _) = row?;
@@ -83,6 +67,9 @@ fn read_whole(path: &Path, name: &str) -> Result<SplitMeta, LogStoreError> {
     }
     if before.is_none() {
         return Err(fail("it holds no record".to_owned()));
+    }
+    if meta != said {
+        return Err(fail(format!("its records are not those that its directory lists: {meta:?}, not {said:?}")));
     }
     Ok(meta)
 }

@@ -107,6 +107,54 @@ impl Wildcard {
     }
 }
 
+impl Wildcard {
+    /// Whether some text could fit that is the folded `term` with a run of ASCII letters and digits in each place of the
+    /// `placeholder`.
+    pub fn may_match(&self, term: &str, placeholder: &str) -> bool {
+        let pattern = &self.0;
+        // Places in the pattern that may have been reached; stars may be passed over.
+        let mut reached = vec![false; pattern.len() + 1];
+        reached[0] = true;
+        let pass_stars = |reached: &mut Vec<bool>| {
+            for at in 0..pattern.len() {
+                if reached[at] && pattern[at] == '*' {
+                    reached[at + 1] = true;
+                }
+            }
+        };
+        let step = |reached: &[bool], fits: &dyn Fn(char) -> bool| {
+            let mut next = vec![false; pattern.len() + 1];
+            for at in (0..pattern.len()).filter(|&at| reached[at]) {
+                match pattern[at] {
+                    '*' => next[at] = true,
+                    '?' => next[at + 1] = true,
+                    wanted if fits(wanted) => next[at + 1] = true,
+                    _ => {}
+                }
+            }
+            pass_stars(&mut next);
+            next
+        };
+        pass_stars(&mut reached);
+        let mut rest = term;
+        while let Some(character) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix(placeholder) {
+                let mut any = step(&reached, &|wanted| wanted.is_ascii_alphanumeric());
+                for _ in 0..pattern.len() {
+                    let longer = step(&any, &|wanted| wanted.is_ascii_alphanumeric());
+                    any.iter_mut().zip(longer).for_each(|(any, longer)| *any |= longer);
+                }
+                reached = any;
+                rest = after;
+            } else {
+                reached = step(&reached, &|wanted| wanted == character);
+                rest = &rest[character.len_utf8()..];
+            }
+        }
+        reached[pattern.len()]
+    }
+}
+
 fn contains_phrase_ascii(text: &[u8], first: &[u8], rest: &[String]) -> bool {
     let Some(&initial) = first.first() else { return false };
     if !initial.is_ascii() {
@@ -213,6 +261,13 @@ mod tests {
         fn phrases_equal_the_plain_definition(text in "[aAbB_1 .é\u{212A}]{0,24}", phrase in "[aAb1 é\u{212A}k]{0,6}") {
             let phrase: Vec<String> = words(&phrase).map(fold).collect();
             prop_assert_eq!(contains_phrase(&text, &phrase), plain_phrase(&text, &phrase));
+        }
+
+        #[test]
+        fn wildcards_may_match_what_they_match_for_some_run(text in "[ab_]{0,5}", run in "[ab]{1,3}", behind in "[ab_]{0,4}", pattern in "[ab_*?]{0,7}") {
+            let wildcard = Wildcard::new(&pattern);
+            let whole = format!("{text}{run}{behind}");
+            prop_assert!(!wildcard.matches(&whole) || wildcard.may_match(&format!("{text}\u{11}{behind}"), "\u{11}"), "{whole}");
         }
 
         #[test]

@@ -20,8 +20,8 @@
 //! byte of the file is covered by a checksum or is a constant. `order` says which of two blocks with windows of one series
 //! is the newer.
 
-use super::byte_cursor::{ByteCursor, Malformed, put_varint};
 use super::points::End;
+use crate::byte_cursor::{ByteCursor, Malformed, put_varint};
 
 pub(super) const MAGIC: &[u8; 8] = b"TFSERIES";
 pub(super) const VERSION: u16 = 1;

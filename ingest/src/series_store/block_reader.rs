@@ -13,7 +13,6 @@ use super::block_layout::{
     Extent, Footer, HEADER_BYTES, SECTION_BYTES_MAX, Section, TRAILER_BYTES, check_header, decode_footer,
     decode_trailer,
 };
-use super::byte_cursor::{ByteCursor, Malformed};
 use super::chunk;
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
@@ -21,6 +20,7 @@ use super::points::Points;
 use super::series_table::SeriesTable;
 use super::table_cache::TableCache;
 use super::{BlockInfo, SeriesStoreError};
+use crate::byte_cursor::{ByteCursor, Malformed};
 use crate::scan::{Scan, TimeRange};
 
 /// A block that queries may read. The file of a doomed block is removed when the last reader lets go of it.

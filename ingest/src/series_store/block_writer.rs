@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use taffrail_collector::model::{Exemplar, SampleKind, Timestamp};
 
 use super::block_layout::{Extent, Footer, HEADER_BYTES, Section, encode_footer, header};
-use super::byte_cursor::{put_prefixed, put_varint};
 use super::chunk::{self, ROW_WINDOWS_MAX, SERIES_MAX, WINDOWS_WANTED};
 use super::merge::SeriesPart;
 use super::points::{End, Points};
 use super::series_table::{self, NewRow};
 use super::{BlockInfo, SeriesStoreError};
+use crate::byte_cursor::{put_prefixed, put_varint};
 
 /// What a file is called until it is whole; leftovers are removed when the store opens.
 pub(super) const UNFINISHED_SUFFIX: &str = ".unfinished";

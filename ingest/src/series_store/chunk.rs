@@ -24,9 +24,9 @@ use taffrail_collector::model::sketch::BINS_MAX;
 use taffrail_collector::model::{DistinctSet, Distribution, SampleKind, Sketch};
 
 use super::GaugeWindow;
-use super::byte_cursor::{ByteCursor, Malformed, put_varint};
 use super::column::{counts, floats, integers, put_counts, put_floats, put_integers, put_zstd, unzstd};
 use super::points::{End, Points};
+use crate::byte_cursor::{ByteCursor, Malformed, put_varint};
 
 /// pco's ratio flattens out above this (measured: 8,640 windows beat 720 by 10 %), and a reader that wants one
 /// series decodes this many in 0.1 ms.

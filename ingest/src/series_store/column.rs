@@ -16,7 +16,7 @@
 use pco::standalone::{simple_compress, simple_decompress_into};
 use pco::{ChunkConfig, data_types::Number};
 
-use super::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
+use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
 
 const SAME: u8 = 0;
 const FEW: u8 = 1;

@@ -13,14 +13,13 @@
 //! Compaction is such a change too: more than [`BLOCKS_OF_A_PARTITION_MAX`] blocks of one partition become one.
 //! Changes, and [`SeriesStore::remove_blocks`], are made one at a time; inserts and questions go on meanwhile.
 //!
-//! Reading order: [`matcher`], `points` (the windows of one series), `label_index`, `head`; `byte_cursor`, `column`, `chunk`,
+//! Reading order: [`matcher`], `points` (the windows of one series), `label_index`, `head`; `column`, `chunk`,
 //! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `view` (questions), `change`
 //! (seals and compaction), `verify` (a whole block).
 
 mod block_layout;
 mod block_reader;
 mod block_writer;
-mod byte_cursor;
 #[cfg(test)]
 mod bytes_per_sample;
 mod change;

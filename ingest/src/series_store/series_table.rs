@@ -18,9 +18,9 @@ use std::sync::Arc;
 use rapidhash::RapidHashMap;
 use taffrail_collector::model::{LabelSet, SampleKind};
 
-use super::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
 use super::matcher::LabelMatcher;
 use super::points::{End, RunningTotal};
+use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
 
 /// A decoded table.
 #[derive(Debug)]

@@ -1,17 +1,23 @@
-//! Reading and writing the small fields of a block: little-endian numbers, variable-length integers (LEB128) and
+//! Reading and writing the small fields of splits and blocks: little-endian numbers, variable-length integers (LEB128) and
 //! length-prefixed bytes. Reading is bounded: nothing is taken that is not there, and every failure is a [`Malformed`].
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Malformed(pub(super) &'static str);
+pub struct Malformed(pub &'static str);
+
+impl From<Malformed> for std::io::Error {
+    fn from(malformed: Malformed) -> std::io::Error {
+        std::io::Error::new(std::io::ErrorKind::InvalidData, malformed.0)
+    }
+}
 
 /// What is left to read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ByteCursor<'a>(pub(super) &'a [u8]);
+pub struct ByteCursor<'a>(pub &'a [u8]);
 
 impl<'a> ByteCursor<'a> {
-    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed("it ends too early"))?;
         self.0 = rest;
         Ok(taken)
@@ -23,32 +29,32 @@ impl<'a> ByteCursor<'a> {
         Ok(*taken)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(super) fn u128(&mut self) -> Result<u128, Malformed> {
+    pub fn u128(&mut self) -> Result<u128, Malformed> {
         self.array().map(u128::from_le_bytes)
     }
 
-    pub(super) fn f64(&mut self) -> Result<f64, Malformed> {
+    pub fn f64(&mut self) -> Result<f64, Malformed> {
         self.array().map(f64::from_le_bytes)
     }
 
     /// An unsigned LEB128 integer.
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -65,31 +71,31 @@ impl<'a> ByteCursor<'a> {
     }
 
     /// A signed integer, zigzag in LEB128.
-    pub(super) fn signed(&mut self) -> Result<i64, Malformed> {
+    pub fn signed(&mut self) -> Result<i64, Malformed> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
     /// A count of things that take at least `bytes_each` of what is left (0: no more than `most`).
-    pub(super) fn count(&mut self, bytes_each: usize, most: usize) -> Result<usize, Malformed> {
+    pub fn count(&mut self, bytes_each: usize, most: usize) -> Result<usize, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| Malformed("a count is too large"))?;
         let possible = self.0.len().checked_div(bytes_each).map_or(most, |there| most.min(there));
         if count > possible { Err(Malformed("a count is too large")) } else { Ok(count) }
     }
 
     /// Bytes after their length.
-    pub(super) fn prefixed(&mut self) -> Result<&'a [u8], Malformed> {
+    pub fn prefixed(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.count(1, usize::MAX)?;
         self.bytes(length)
     }
 
     /// Nothing may be left.
-    pub(super) fn finish(self) -> Result<(), Malformed> {
+    pub fn finish(&self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed("it goes on after its end")) }
     }
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -97,11 +103,11 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
+pub fn put_signed(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
-pub(super) fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
