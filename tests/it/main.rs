@@ -6,6 +6,8 @@
 //! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
 //! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
 //! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
+//! - [`damage`]: splits flipped, cut and removed, while the server runs and while it does not; `taffrail doctor`.
+//! - [`backup`]: backups under load, killed backups, and what is restored from them.
 //! - [`rotation`]: a file rotated while it is written, and an agent that ships it.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`browser`]: the pages in a real Chromium.
@@ -18,9 +20,11 @@
 )]
 
 mod alerts;
+mod backup;
 mod bad_input;
 mod browser;
 mod crash;
+mod damage;
 mod first_answers;
 mod house;
 mod rotation;

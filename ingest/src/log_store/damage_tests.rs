@@ -52,8 +52,7 @@ impl Built {
 
     /// The file of the middle split that holds its records under checksums.
     fn file(&self) -> PathBuf {
-        let file = self.directory.path().join(split_writer::file_name(&self.metas[1].name));
-        file
+        self.directory.path().join(&self.metas[1].name)
     }
 }
 
