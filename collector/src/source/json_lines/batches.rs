@@ -2,9 +2,10 @@
 
 use crate::model::{LogRecord, Value};
 
-/// A batch holds at most this many records: about half a megabyte of them, which the threads behind us find in their caches …
-pub const BATCH_RECORDS_MAX: usize = 4096;
-/// … and, about, this many bytes.
+/// A batch holds at most this many records and, about, this many bytes: what the store takes in one piece. Each batch is
+/// compressed by itself and names its senders anew, so that small ones cost more.
+pub const BATCH_RECORDS_MAX: usize = 20_000;
+/// See [`BATCH_RECORDS_MAX`].
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Records in the making, batch by batch.
