@@ -134,10 +134,11 @@ pub fn json_lines(bytes: &[u8]) {
     for encoding in ["", "gzip", "zstd"] {
         let Ok(decoded) = json_lines::body::decoded(bytes, encoding, 1 << 20) else { continue };
         for cut in [0, decoded.len() / 2] {
-            let mut reader = json_lines::BodyReader::new(Enricher::default(), Arc::default(), ARRIVAL, 1 << 16);
+            let mut reader = json_lines::BodyReader::new(Enricher::default(), 1 << 16);
+            reader.begin(Arc::default(), ARRIVAL);
             reader.feed(decoded[..cut].to_vec());
             reader.feed(decoded[cut..].to_vec());
-            check_records(reader.finish().0.batches.concat());
+            check_records(reader.finish().batches.concat());
         }
     }
 }

@@ -9,6 +9,9 @@ pub const BATCH_RECORDS_MAX: usize = 20_000;
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Records in the making, batch by batch.
+///
+/// A batch is gathered in one place, kept for the next, and moves into a list of just its length: it stays there until it
+/// is sealed, so it should take no memory for records that it has not; and a list that grows touches twice as much.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     full: Vec<Vec<LogRecord>>,
@@ -21,10 +24,8 @@ impl Batches {
     pub(super) fn push(&mut self, record: LogRecord) {
         let bytes = approximate_bytes(&record);
         let is_full = self.open.len() == BATCH_RECORDS_MAX || self.open_bytes + bytes > BATCH_BYTES_MAX;
-        if is_full && !self.open.is_empty() {
-            let next = Vec::with_capacity(self.open.len());
-            self.full.push(std::mem::replace(&mut self.open, next));
-            self.open_bytes = 0;
+        if is_full {
+            self.close();
         }
         self.open_bytes += bytes;
         self.open.push(record);
@@ -32,16 +33,23 @@ impl Batches {
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() && self.full.is_empty()
     }
 
-    /// All batches, none of them empty. What has no record takes no memory: batches stay there until they are sealed.
-    pub(super) fn finish(mut self) -> Vec<Vec<LogRecord>> {
-        if !self.open.is_empty() {
-            self.full.push(self.open);
+    /// All batches, none of them empty; there is none after.
+    pub(super) fn take(&mut self) -> Vec<Vec<LogRecord>> {
+        self.close();
+        std::mem::take(&mut self.full)
+    }
+
+    fn close(&mut self) {
+        if self.open.is_empty() {
+            return;
         }
-        self.full.iter_mut().for_each(Vec::shrink_to_fit);
-        self.full
+        let mut batch = Vec::with_capacity(self.open.len());
+        batch.append(&mut self.open);
+        self.full.push(batch);
+        self.open_bytes = 0;
     }
 }
 
@@ -78,7 +86,8 @@ mod tests {
                 let line = || ReceivedLine::plain(text.as_bytes(), Timestamp::EPOCH, &resource);
                 (0..count).for_each(|_| batches.push(Enricher::default().enrich(line())));
             }
-            let batches = batches.finish();
+            assert_eq!(batches.is_empty(), expected.is_empty());
+            let batches = batches.take();
             assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), expected);
             assert!(batches.iter().all(|batch| batch.capacity() == batch.len()));
         };

@@ -42,29 +42,38 @@ const EXAMPLE_BYTES_MAX: usize = 200;
 /// Stands before the text of some senders' bodies (U+FEFF) and means nothing.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a body of NDJSON, or of one JSON array when its first byte is `[`. Empty lines are passed over. A body that holds one
-/// object written over several lines is read as that object.
+/// Reads bodies of NDJSON, or of one JSON array when the first byte is `[`. Empty lines are passed over. A body that holds
+/// one object written over several lines is read as that object.
+///
+/// Remembers names and senders it has met and keeps what it allocates: it is meant to read many bodies, one at a time.
 #[derive(Debug)]
 pub struct BodyReader {
     enricher: Enricher,
+    line_bytes_max: usize,
+    batches: Batches,
+    body: BodyState,
+}
+
+/// How far a body was read.
+#[derive(Debug, Default)]
+struct BodyState {
     resource: Arc<Resource>,
     arrival: Timestamp,
-    line_bytes_max: usize,
     form: Form,
     /// Pieces of the body that may have to be read again, or as a whole.
     kept: Vec<Bytes>,
     /// The start of a line whose end has not come yet.
     begun: Vec<u8>,
     lines: u64,
-    batches: Batches,
     rejected: Vec<Rejected>,
     rejected_count: u64,
 }
 
 /// What the body is, as far as its pieces have told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Form {
     /// Too few bytes for a byte order mark.
+    #[default]
     Unknown,
     /// Nothing but white space.
     Blank,
@@ -80,34 +89,33 @@ impl Parsed {
 }
 
 impl BodyReader {
-    /// `resource` stands for what a record does not say of its sender; records with more than `line_bytes_max` bytes are cut.
-    pub fn new(enricher: Enricher, resource: Arc<Resource>, arrival: Timestamp, line_bytes_max: usize) -> BodyReader {
-        BodyReader {
-            enricher,
-            resource,
-            arrival,
-            line_bytes_max,
-            form: Form::Unknown,
-            kept: Vec::new(),
-            begun: Vec::new(),
-            lines: 0,
-            batches: Batches::default(),
-            rejected: Vec::new(),
-            rejected_count: 0,
-        }
+    /// Records with more than `line_bytes_max` bytes are cut.
+    pub fn new(enricher: Enricher, line_bytes_max: usize) -> BodyReader {
+        BodyReader { enricher, line_bytes_max, batches: Batches::default(), body: BodyState::default() }
+    }
+
+    /// What reads the lines, with its notes of what had to be adjusted.
+    pub fn enricher(&mut self) -> &mut Enricher {
+        &mut self.enricher
+    }
+
+    /// Begins a body. `resource` stands for what a record does not say of its sender.
+    pub fn begin(&mut self, resource: Arc<Resource>, arrival: Timestamp) {
+        self.body = BodyState { resource, arrival, ..BodyState::default() };
+        self.batches.take();
     }
 
     /// Reads the next piece of the body.
     pub fn feed(&mut self, piece: impl Into<Bytes>) {
         let mut piece = piece.into();
-        if self.form == Form::Unknown {
-            self.kept.push(piece);
-            piece = joined(&self.kept);
+        if self.body.form == Form::Unknown {
+            self.body.kept.push(piece);
+            piece = joined(&self.body.kept);
             if piece.len() < BYTE_ORDER_MARK.len() {
                 return;
             }
-            self.kept.clear();
-            self.form = Form::Blank;
+            self.body.kept.clear();
+            self.body.form = Form::Blank;
             if piece.starts_with(BYTE_ORDER_MARK) {
                 piece = piece.slice(BYTE_ORDER_MARK.len()..);
             }
@@ -115,43 +123,43 @@ impl BodyReader {
         self.take(piece);
     }
 
-    /// Ends the body: what it holds, and the enricher for the next one.
-    pub fn finish(mut self) -> (Parsed, Enricher) {
-        if self.form == Form::Unknown {
-            self.form = Form::Blank;
-            let short = joined(&std::mem::take(&mut self.kept));
+    /// Ends the body: what it holds.
+    pub fn finish(&mut self) -> Parsed {
+        if self.body.form == Form::Unknown {
+            self.body.form = Form::Blank;
+            let short = joined(&std::mem::take(&mut self.body.kept));
             self.take(short);
         }
-        if self.form == Form::Array {
+        if self.body.form == Form::Array {
             self.array();
-        } else if !self.begun.is_empty() {
+        } else if !self.body.begun.is_empty() {
             self.lines(b"\n");
         }
-        if self.form == Form::Lines && self.batches.is_empty() && self.rejected_count > 1 {
+        if self.body.form == Form::Lines && self.batches.is_empty() && self.body.rejected_count > 1 {
             self.one_object();
         }
-        let BodyReader { batches, rejected, rejected_count, enricher, .. } = self;
-        (Parsed { batches: batches.finish(), rejected, rejected_count }, enricher)
+        let BodyState { rejected, rejected_count, .. } = std::mem::take(&mut self.body);
+        Parsed { batches: self.batches.take(), rejected, rejected_count }
     }
 
     fn take(&mut self, piece: Bytes) {
-        if self.form == Form::Blank {
-            self.form = match piece.trim_ascii_start().first() {
+        if self.body.form == Form::Blank {
+            self.body.form = match piece.trim_ascii_start().first() {
                 Some(b'[') => Form::Array,
                 Some(_) => Form::Lines,
                 None => Form::Blank,
             };
         }
-        if self.form == Form::Array {
-            self.kept.push(piece);
+        if self.body.form == Form::Array {
+            self.body.kept.push(piece);
             return;
         }
         self.lines(&piece);
         // Once there is a record the body is no single object.
         if self.batches.is_empty() {
-            self.kept.push(piece);
+            self.body.kept.push(piece);
         } else {
-            self.kept.clear();
+            self.body.kept.clear();
         }
     }
 
@@ -159,26 +167,26 @@ impl BodyReader {
     fn lines(&mut self, piece: &[u8]) {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', piece) {
-            self.lines += 1;
-            if self.begun.is_empty() {
-                self.line(self.lines, piece[start..end].trim_ascii());
+            self.body.lines += 1;
+            if self.body.begun.is_empty() {
+                self.line(self.body.lines, piece[start..end].trim_ascii());
             } else {
-                let mut line = std::mem::take(&mut self.begun);
+                let mut line = std::mem::take(&mut self.body.begun);
                 line.extend_from_slice(&piece[start..end]);
-                self.line(self.lines, line.trim_ascii());
+                self.line(self.body.lines, line.trim_ascii());
                 line.clear();
-                self.begun = line;
+                self.body.begun = line;
             }
             start = end + 1;
         }
-        self.begun.extend_from_slice(&piece[start..]);
+        self.body.begun.extend_from_slice(&piece[start..]);
     }
 
     fn line(&mut self, number: u64, line: &[u8]) {
         if line.is_empty() {
             return;
         }
-        match self.enricher.read_json(ReceivedLine::plain(line, self.arrival, &self.resource)) {
+        match self.enricher.read_json(ReceivedLine::plain(line, self.body.arrival, &self.body.resource)) {
             Ok(record) if line.len() > self.line_bytes_max => {
                 let record = cut(record, self.line_bytes_max);
                 self.enricher.notes().add("line_too_long", line);
@@ -190,26 +198,26 @@ impl BodyReader {
     }
 
     fn reject(&mut self, line: u64, reason: String, text: &[u8]) {
-        self.rejected_count += 1;
-        if self.rejected.len() < REJECTED_MAX {
+        self.body.rejected_count += 1;
+        if self.body.rejected.len() < REJECTED_MAX {
             let example = text[..text.len().min(EXAMPLE_BYTES_MAX)].to_vec();
-            self.rejected.push(Rejected { line, reason, example });
+            self.body.rejected.push(Rejected { line, reason, example });
         }
     }
 
     /// A pretty-printed object, if the whole body is one.
     fn one_object(&mut self) {
-        let body = joined(&std::mem::take(&mut self.kept));
-        let line = ReceivedLine::plain(body.trim_ascii(), self.arrival, &self.resource);
+        let body = joined(&std::mem::take(&mut self.body.kept));
+        let line = ReceivedLine::plain(body.trim_ascii(), self.body.arrival, &self.body.resource);
         if let Ok(record) = self.enricher.read_json(line) {
             self.batches.push(cut(record, self.line_bytes_max));
-            self.rejected.clear();
-            self.rejected_count = 0;
+            self.body.rejected.clear();
+            self.body.rejected_count = 0;
         }
     }
 
     fn array(&mut self) {
-        let body = joined(&std::mem::take(&mut self.kept));
+        let body = joined(&std::mem::take(&mut self.body.kept));
         let text = String::from_utf8_lossy(&body);
         if matches!(text, Cow::Owned(_)) {
             self.enricher.notes().add("invalid_utf8", &body);
@@ -292,9 +300,13 @@ mod tests {
 
     fn parsed_in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, line_bytes_max: usize) -> Parsed {
         let arrival = Timestamp::from_unix_seconds(1_795_248_000);
-        let mut reader = BodyReader::new(Enricher::default(), Arc::default(), arrival, line_bytes_max);
-        pieces.into_iter().for_each(|piece| reader.feed(Bytes::copy_from_slice(piece)));
-        reader.finish().0
+        let mut reader = BodyReader::new(Enricher::default(), line_bytes_max);
+        // What a body that broke off left behind is no part of the next.
+        reader.begin(Arc::default(), Timestamp::EPOCH);
+        reader.feed("{\"msg\":\"of another body\"}\n[".to_owned());
+        reader.begin(Arc::default(), arrival);
+        pieces.into_iter().for_each(|piece| reader.feed(piece.to_vec()));
+        reader.finish()
     }
 
     fn parsed(body: &[u8], line_bytes_max: usize) -> Parsed {

@@ -19,7 +19,6 @@ use thiserror::Error;
 use super::body::{self, BodyError};
 use super::{BodyReader, Config, Parsed};
 use crate::delivery::{Outcome, Refusal, RefusalReason};
-use crate::enrich::Enricher;
 use crate::model::{Batch, LogRecord, Resource, Timestamp};
 use crate::source::{SourceContext, Tally};
 
@@ -27,13 +26,13 @@ use crate::source::{SourceContext, Tally};
 const READ_BYTES: usize = 1 << 20;
 /// … and what takes a few microseconds only is parsed where it is.
 const READ_HERE_BYTES_MAX: usize = 16 << 10;
-/// Enrichers kept for later requests: more are hardly at work at once.
-const ENRICHERS_MAX: usize = 16;
+/// Readers kept for later requests: more are hardly at work at once.
+const READERS_MAX: usize = 8;
 
 /// The route, to be mounted on the HTTP server.
 pub fn routes(config: Config, context: SourceContext) -> Router {
     let tally = context.tallies.of("json_lines", "/api/v1/logs");
-    let receiver = Receiver { config, context, tally, nobody: Arc::default(), enrichers: Mutex::default() };
+    let receiver = Receiver { config, context, tally, nobody: Arc::default(), readers: Mutex::default() };
     Router::new().route("/api/v1/logs", post(receive)).with_state(Arc::new(receiver))
 }
 
@@ -42,8 +41,8 @@ struct Receiver {
     context: SourceContext,
     tally: Arc<Tally>,
     nobody: Arc<Resource>,
-    /// Those not at work. They remember what they met, so that records of many requests share it.
-    enrichers: Mutex<Vec<Enricher>>,
+    /// Those not at work. They remember names and senders, so that records of many requests share them.
+    readers: Mutex<Vec<BodyReader>>,
 }
 
 /// What stands for what the records do not say.
@@ -124,23 +123,26 @@ impl Receiver {
             unread = decoded.len();
             pieces = vec![decoded.into()];
         }
-        let (parsed, mut enricher) = fed(reader, pieces, unread).await?.finish();
-        enricher.notes().report(&self.tally);
+        reader = fed(reader, pieces, unread).await?;
+        let parsed = reader.finish();
+        reader.enricher().notes().report(&self.tally);
         if let Some(first) = parsed.rejected.first() {
             self.tally.problem("malformed_line", parsed.rejected_count, &first.example);
         }
-        let mut enrichers = self.enrichers.lock();
-        if enrichers.len() < ENRICHERS_MAX {
-            enrichers.push(enricher);
+        let mut readers = self.readers.lock();
+        if readers.len() < READERS_MAX {
+            readers.push(reader);
         }
         Ok((parsed, received))
     }
 
     fn reader(&self, defaults: &Defaults) -> BodyReader {
-        let mut enricher = self.enrichers.lock().pop().unwrap_or_else(|| self.context.enricher.clone());
+        let fresh = || BodyReader::new(self.context.enricher.clone(), self.config.line_bytes_max);
+        let mut reader = self.readers.lock().pop().unwrap_or_else(fresh);
         let (host, service) = (defaults.host.as_deref(), defaults.service.as_deref());
-        let resource = enricher.resource(&self.nobody, host.unwrap_or_default(), service.unwrap_or_default());
-        BodyReader::new(enricher, resource, Timestamp::now(), self.config.line_bytes_max)
+        let resource = reader.enricher().resource(&self.nobody, host.unwrap_or_default(), service.unwrap_or_default());
+        reader.begin(resource, Timestamp::now());
+        reader
     }
 
     /// Hands the batches over and waits for all of them.
