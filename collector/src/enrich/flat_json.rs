@@ -107,14 +107,12 @@ impl Scanner<'_> {
     /// The name whose first byte is next; steps behind its closing quote.
     #[inline]
     fn name(&mut self, names: &mut Names, before: Option<Name>) -> Option<Name> {
-        let rest = &self.bytes[self.at..];
-        if let Some(expected) = names.follower(before) {
-            // A name is expected only where it stood without escapes before, so its bytes are what it says.
-            let text = names.text(expected).as_bytes();
-            if rest.get(text.len()) == Some(&b'"') && rest[..text.len()] == *text {
-                self.at += text.len() + 1;
-                return Some(expected);
-            }
+        // A name is expected only where it stood without escapes before, so its bytes are what it says.
+        if let Some(expected) = names.follower(before)
+            && let Some(length) = names.quoted_at(expected, &self.bytes[self.at..])
+        {
+            self.at += length;
+            return Some(expected);
         }
         let end = plain_end(self.bytes, self.at);
         if self.bytes.get(end) != Some(&b'"') || end - self.at > KEY_BYTES_MAX {

@@ -51,7 +51,13 @@ struct Known {
     position: usize,
     /// The name that stood behind this one last time.
     follower: Option<Name>,
+    /// The name and a quote, when they fit, to be compared in one step where the mask has bits.
+    quoted: u128,
+    mask: u128,
 }
+
+/// Bytes that are compared in one step.
+const STEP: usize = size_of::<u128>();
 
 impl Names {
     /// Starts a new record: no name has been kept in it yet.
@@ -71,7 +77,21 @@ impl Names {
         }
         let shared: Arc<str> = text.into();
         let name = Name(u32::try_from(self.known.len()).expect("the memory is emptied long before"));
-        let known = Known { name: Arc::clone(&shared), role: role_of(text), kept_in: 0, position: 0, follower: None };
+        let (mut quoted, mut mask) = ([0; STEP], [0; STEP]);
+        if text.len() < STEP {
+            quoted[..text.len()].copy_from_slice(text.as_bytes());
+            quoted[text.len()] = b'"';
+            mask[..=text.len()].fill(0xff);
+        }
+        let known = Known {
+            name: Arc::clone(&shared),
+            role: role_of(text),
+            kept_in: 0,
+            position: 0,
+            follower: None,
+            quoted: u128::from_le_bytes(quoted),
+            mask: u128::from_le_bytes(mask),
+        };
         self.known.push(known);
         self.numbers.insert(shared, name);
         name
@@ -80,6 +100,18 @@ impl Names {
     /// The text of a name.
     pub(super) fn text(&self, name: Name) -> &Arc<str> {
         &self.of(name).name
+    }
+
+    /// Whether the bytes start with the name and a quote behind it; if so, how many bytes these are.
+    #[inline]
+    pub(super) fn quoted_at(&self, name: Name, bytes: &[u8]) -> Option<usize> {
+        let known = self.of(name);
+        let length = known.name.len();
+        let is_there = match bytes.first_chunk() {
+            Some(start) if length < STEP => (u128::from_le_bytes(*start) ^ known.quoted) & known.mask == 0,
+            _ => bytes.get(length) == Some(&b'"') && bytes[..length] == *known.name.as_bytes(),
+        };
+        is_there.then_some(length + 1)
     }
 
     /// What the name is for.
