@@ -92,6 +92,11 @@ fn check(server: &Server, damaged: &str, what: &str) -> bool {
     let (status, ready) = server.get("/readyz");
     let ready = ready.as_str().unwrap().to_owned();
     assert!(status == 200 && ready.starts_with("ready"), "{what}: {ready}");
+    let mut query = taffrail();
+    query.args(["query", "--from", "0", "--to", "now+1d", "--limit", "5000", "--server"]).arg(server.url(""));
+    let output = query.output().expect("run taffrail query");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && told.contains(damaged) != named.is_empty(), "{what}: {told}");
     let any = !named.is_empty() || left_out > 0;
     assert_eq!(ready.contains(damaged), any, "{what}: {ready}");
     let metrics = server.get("/metrics").1.as_str().unwrap().to_owned();

@@ -26,9 +26,6 @@ pub fn run(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, BackupError> {
-    fs::create_dir_all(backup).map_err(|error| disk("create", backup, error))?;
-    refuse_inside(data_dir, backup)?;
-    let _lock = lock(backup)?;
     remove_unfinished(backup)?;
     let known = known_files(backup)?;
     let pin = Pin::new(data_dir)?;
@@ -53,6 +50,7 @@ pub fn run(
         copied_files: 0,
         copied_bytes: 0,
         missing: pin.missing.clone(),
+        removed: Vec::new(),
     };
     let mut files = Vec::with_capacity(planned.len());
     for (place, path, _, modified, before) in planned {
@@ -85,6 +83,21 @@ pub fn run(
     };
     report.generation = write_manifest(backup, generation)?;
     Ok(report)
+}
+
+/// Creates the backup's directory if need be, and keeps other backups out of it.
+pub fn lock(data_dir: &Path, backup: &Path) -> Result<File, BackupError> {
+    fs::create_dir_all(backup).map_err(|error| disk("create", backup, error))?;
+    refuse_inside(data_dir, backup)?;
+    let path = backup.join("lock");
+    let file = File::create(&path).map_err(|error| disk("create", &path, error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(BackupError::Refused(format!("another backup into {} is under way", backup.display())))
+        }
+        Err(error) => Err(disk("lock", &path, error.into())),
+    }
 }
 
 /// Copies a file into the backup, under a name that tells its checksum.
@@ -175,16 +188,4 @@ fn refuse_inside(data_dir: &Path, backup: &Path) -> Result<(), BackupError> {
         )));
     }
     Ok(())
-}
-
-fn lock(backup: &Path) -> Result<File, BackupError> {
-    let path = backup.join("lock");
-    let file = File::create(&path).map_err(|error| disk("create", &path, error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(BackupError::Refused(format!("another backup into {} is under way", backup.display())))
-        }
-        Err(error) => Err(disk("lock", &path, error.into())),
-    }
 }

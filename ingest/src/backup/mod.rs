@@ -14,17 +14,19 @@
 //!
 //! A manifest is the JSON of [`Manifest`]: its own CRC32C is that of the JSON of [`Generation`], which it wraps.
 //!
-//! Reading order: `pin` (holds still what a store consists of), `copy` (bytes with their checksum), `make`, `restore`.
+//! Reading order: `pin` (holds still what a store consists of), `copy` (bytes with their checksum), `make`, `prune`, `restore`.
 
 mod copy;
 mod make;
 mod pin;
+mod prune;
 mod restore;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -93,6 +95,8 @@ pub struct BackupReport {
     pub copied_bytes: u64,
     /// Parts that the catalog lists and that are not there.
     pub missing: Vec<String>,
+    /// Generations that were removed, because enough newer ones are kept.
+    pub removed: Vec<String>,
 }
 
 /// Why there is no backup, or nothing was restored.
@@ -120,7 +124,7 @@ pub enum BackupError {
     #[error("{0}")]
     Refused(String),
     /// A file of a backup is not what was written.
-    #[error("{path} is damaged: {message}; nothing was restored (another generation may be whole: --list shows them)")]
+    #[error("{path} is damaged: {message}; another generation may be whole: `taffrail restore --list` shows them")]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -132,15 +136,24 @@ pub enum BackupError {
     Stopped,
 }
 
-/// Makes a new generation of the store in `data_dir`, whether a server uses it or not. `progress` is told (done, total) bytes;
-/// `stop` ends it at the next chunk.
+/// Makes a new generation of the store in `data_dir`, whether a server uses it or not, and then removes the oldest ones beyond
+/// `keep`. `progress` is told (done, total) bytes; `stop` ends it at the next chunk.
 pub fn make(
     data_dir: &Path,
     backup: &Path,
+    keep: Option<NonZeroUsize>,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<BackupReport, BackupError> {
-    make::run(data_dir, backup, stop, progress)
+    let _lock = make::lock(data_dir, backup)?;
+    let mut report = make::run(data_dir, backup, stop, progress)?;
+    if let Some(keep) = keep {
+        report.removed = prune::run(backup, keep).map_err(|error| {
+            let made = &report.generation;
+            BackupError::Refused(format!("generation {made} was made, but no older one could be removed: {error}"))
+        })?;
+    }
+    Ok(report)
 }
 
 /// Makes the new data directory `data_dir` from a generation (the newest when none is named), checking every byte; returns the

@@ -31,7 +31,7 @@ fn batch(seconds: std::ops::Range<i64>) -> Batch {
 }
 
 fn make_whole(data_dir: &Path, backup: &Path) -> BackupReport {
-    make(data_dir, backup, &AtomicBool::new(false), &mut |done, total| assert!(done <= total)).unwrap()
+    make(data_dir, backup, None, &AtomicBool::new(false), &mut |done, total| assert!(done <= total)).unwrap()
 }
 
 fn restore_whole(backup: &Path, generation: Option<&str>) -> TempDir {
@@ -154,7 +154,7 @@ async fn a_backup_that_is_cut_short_is_none_and_leaves_the_earlier_ones_whole() 
     deliver(&ingest, batch(230..300)).await;
     ingest.seal().await.unwrap();
     let stop = AtomicBool::new(false);
-    let cut = make(data.path(), backup.path(), &stop, &mut |done, total| stop.store(done * 2 > total, Relaxed));
+    let cut = make(data.path(), backup.path(), None, &stop, &mut |done, total| stop.store(done * 2 > total, Relaxed));
     assert!(matches!(cut, Err(BackupError::Stopped)), "{cut:?}");
     let names: Vec<String> = generations(backup.path()).unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, [first.generation]);
@@ -216,11 +216,32 @@ async fn what_would_harm_is_refused_in_words() {
     let empty = tempfile::tempdir().unwrap();
     let from_nothing = restore(empty.path(), None, &empty.path().join("new"), &go_on, &mut |_, _| {}).map(drop);
     assert!(from_nothing.unwrap_err().to_string().contains("no generation"));
-    let inside = make(data.path(), &data.path().join("backup"), &go_on, &mut |_, _| {}).map(drop);
+    let inside = make(data.path(), &data.path().join("backup"), None, &go_on, &mut |_, _| {}).map(drop);
     assert!(inside.unwrap_err().to_string().contains("must lie elsewhere"));
-    let no_store = make(empty.path(), backup.path(), &go_on, &mut |_, _| {}).map(drop);
+    let no_store = make(empty.path(), backup.path(), None, &go_on, &mut |_, _| {}).map(drop);
     assert!(no_store.unwrap_err().to_string().contains("--data-dir"));
     ingest.shutdown().await;
+}
+
+#[tokio::test]
+async fn old_generations_go_with_the_files_that_only_they_had() {
+    let World { data, backup, ingest } = world().await;
+    let first = make_whole(data.path(), backup.path());
+    deliver(&ingest, batch(230..300)).await;
+    ingest.seal().await.unwrap();
+    make_whole(data.path(), backup.path());
+    ingest.shutdown().await;
+    let keep = NonZeroUsize::new(2);
+    let third = make(data.path(), backup.path(), keep, &AtomicBool::new(false), &mut |_, _| {}).unwrap();
+    assert_eq!(third.removed, [first.generation]);
+    let all = generations(backup.path()).unwrap();
+    let named = all.iter().flat_map(|(_, generation)| &generation.as_ref().unwrap().files);
+    let named: std::collections::BTreeSet<PathBuf> =
+        named.map(|file| backup.path().join(FILES).join(&file.stored)).collect();
+    assert_eq!(walk(&backup.path().join(FILES)).into_iter().collect::<std::collections::BTreeSet<_>>(), named);
+    for (name, _) in all {
+        assert_eq!(held(restore_whole(backup.path(), Some(&name)).path()).await.0.len(), 300);
+    }
 }
 
 #[tokio::test]

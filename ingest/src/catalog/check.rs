@@ -1,30 +1,18 @@
-//! Looks at a catalog without changing it, and takes out of a damaged one what can still be read: for `taffrail doctor`.
+//! Looks at a catalog without changing it, and takes over from a damaged one what can still be read: for `taffrail doctor`.
 
 use std::path::Path;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, params};
-use taffrail_collector::model::{AgentId, Checkpoint};
 
 use super::schema::NEWEST;
-use super::{Catalog, CatalogError, TENANT};
-use crate::stream_marks::StreamKey;
+use super::{Catalog, CatalogError};
 
 /// Complaints of SQLite's that are passed on; one page that is wrong brings forth hundreds.
 const COMPLAINTS_MAX: u32 = 10;
 
-/// What could be read of a damaged catalog besides its lists of parts, which the parts know better. None: not all of it.
-#[derive(Debug, Default)]
-pub struct Salvaged {
-    /// For each stream the sequence number with which it goes on.
-    pub marks: Option<Vec<(StreamKey, u64)>>,
-    /// How far sources were read.
-    pub checkpoints: Option<Vec<(AgentId, Checkpoint)>>,
-    /// Rows below lie in splits and blocks.
-    pub sealed_through: Option<u64>,
-    /// Kind, key and text of each document.
-    pub documents: Option<Vec<(String, String, String)>>,
-}
+/// Tables that a new catalog is filled with from elsewhere: splits and blocks know themselves best.
+const KNOWN_OTHERWISE: [&str; 3] = ["blocks", "meta", "splits"];
 
 impl Catalog {
     /// Opens an existing catalog of this release's version to read from it.
@@ -49,20 +37,26 @@ impl Catalog {
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 
-    /// Takes out what can be read as a whole.
-    pub fn salvage(&self) -> Salvaged {
-        Salvaged {
-            marks: self.stream_marks().ok(),
-            checkpoints: self.checkpoints().ok(),
-            sealed_through: self.sealed_through().ok(),
-            documents: self.all_documents().ok(),
-        }
-    }
-
-    fn all_documents(&self) -> Result<Vec<(String, String, String)>, CatalogError> {
+    /// Takes over from another catalog, which may be damaged, each table that can be read as a whole and that splits and blocks
+    /// do not tell of; returns the names of those that cannot.
+    pub fn salvage(&self, other: &Path) -> Result<Vec<String>, CatalogError> {
         let connection = self.connection.lock();
-        let mut statement = connection.prepare("SELECT kind, key, value FROM documents WHERE tenant = ?1")?;
-        let documents = statement.query_map(params![TENANT], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(documents.collect::<Result<_, _>>()?)
+        let mut statement =
+            connection.prepare("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name")?;
+        let tables: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let wanted = tables.into_iter().filter(|table| !KNOWN_OTHERWISE.contains(&table.as_str()));
+        let attached =
+            other.exists() && connection.execute("ATTACH DATABASE ?1 AS old", params![other.to_string_lossy()]).is_ok();
+        let lost = wanted
+            .filter(|table| {
+                // One statement is all or nothing.
+                let sql = format!("INSERT INTO main.{table} SELECT * FROM old.{table}");
+                !attached || connection.execute(&sql, []).is_err()
+            })
+            .collect();
+        if attached {
+            connection.execute("DETACH DATABASE old", [])?;
+        }
+        Ok(lost)
     }
 }

@@ -16,7 +16,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use thiserror::Error;
 
-pub use check::Salvaged;
 pub use parts::{Removal, Seal};
 
 /// The one tenant there is so far. Every row carries its tenant from the first day (DESIGN §14).

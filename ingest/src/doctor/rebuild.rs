@@ -2,7 +2,7 @@
 //!
 //! Lost with the old one, as far as it cannot be read any more: stream marks and checkpoints older than the journal (an agent
 //! that sends again what was sealed long ago would not be recognised, a file whose place is not known is read from its
-//! start), and documents (states of alerts). What can still be read of a damaged catalog is taken over.
+//! start), documents (states of alerts), and what else it kept. What can still be read of a damaged catalog is taken over.
 //!
 //! A merge leaves the parts that it replaced behind when a crash comes between. They must not count again:
 //! - a split that shares a record with one of a higher generation was replaced by it;
@@ -19,34 +19,48 @@ use taffrail_collector::journal::JournalReader;
 use super::examine::{CATALOG, JOURNAL, Listed, names_in};
 use super::quarantine::move_away;
 use super::{DoctorError, Problem, ProblemKind, Report, disk};
-use crate::catalog::{Catalog, Salvaged, Seal};
+use crate::catalog::{Catalog, CatalogError, Seal};
 use crate::log_store::SplitMeta;
 use crate::log_store::split_writer::{TEMPORARY_PREFIX, file_name, sync_directory};
 use crate::log_store::verify::{describe_split, sequence_numbers};
 use crate::series_store::verify::describe_block;
 use crate::series_store::{BLOCK_SUFFIX, BlockInfo};
 use crate::set_aside::{BLOCKS, SPLITS};
-use crate::stream_marks::StreamMarks;
+use crate::stream_marks::{Changes, StreamMarks};
 
 /// The new catalog is written under this name and takes its place in one step.
 const REBUILT: &str = "catalog.sqlite.rebuilt";
+/// The tables of stream marks and of checkpoints.
+const MARKS: &str = "stream_marks";
+const CHECKPOINTS: &str = "checkpoints";
 /// SQLite's files beside a catalog.
 const COMPANIONS: [&str; 2] = ["catalog.sqlite-wal", "catalog.sqlite-shm"];
 
 /// Makes the catalog anew and puts it in its place; the old one goes to the quarantine. Returns what it lists.
 pub fn run(data_dir: &Path, report: &mut Report) -> Result<Listed, DoctorError> {
-    let old = data_dir.join(CATALOG);
-    let salvaged = Catalog::open_read_only(&old).map(|catalog| catalog.salvage()).unwrap_or_default();
+    let (old, new) = (data_dir.join(CATALOG), data_dir.join(REBUILT));
     let splits = splits(data_dir, report)?;
     let blocks = blocks(data_dir, report)?;
-    let (sealed_through, marks) = journal(data_dir, &splits, &salvaged)?;
-
-    let new = data_dir.join(REBUILT);
     for leftover in [REBUILT.to_owned(), format!("{REBUILT}-wal"), format!("{REBUILT}-shm")] {
         let _ = fs::remove_file(data_dir.join(leftover));
     }
-    let written = write(&new, &splits, &blocks, sealed_through, marks, &salvaged);
-    written.map_err(|error| disk("write", &new, &error))?;
+    let writing = |error: CatalogError| disk("write", &new, &error);
+    let catalog = Catalog::open(&new).map_err(writing)?;
+    let lost = catalog.salvage(&old).map_err(writing)?;
+    let sealed_before = Catalog::open_read_only(&old).and_then(|old| old.sealed_through()).unwrap_or(0);
+    let (sealed_through, changes) = journal(data_dir, &splits, sealed_before)?;
+    let without = |table: &str| lost.iter().any(|lost| lost == table);
+    let seal = Seal {
+        splits: &splits,
+        blocks_added: &blocks,
+        marks: if without(MARKS) { &changes.marks } else { &[] },
+        checkpoints: if without(CHECKPOINTS) { &changes.checkpoints } else { &[] },
+        sealed_through: Some(sealed_through),
+        ..Seal::default()
+    };
+    catalog.record_seal(&seal).map_err(writing)?;
+    // Closing it leaves one file.
+    drop(catalog);
     for name in [CATALOG].into_iter().chain(COMPANIONS) {
         let path = data_dir.join(name);
         if path.exists() {
@@ -55,7 +69,7 @@ pub fn run(data_dir: &Path, report: &mut Report) -> Result<Listed, DoctorError> 
     }
     fs::rename(&new, &old).map_err(|error| disk("rename", &new, &error))?;
     sync_directory(data_dir).map_err(|error| disk("sync", data_dir, &error))?;
-    let done = told(&splits, &blocks, &salvaged);
+    let done = told(&splits, &blocks, &lost);
     for problem in &mut report.problems {
         if matches!(problem.kind, ProblemKind::CatalogLost | ProblemKind::CatalogDamaged) {
             problem.repaired = Some(done.clone());
@@ -64,48 +78,18 @@ pub fn run(data_dir: &Path, report: &mut Report) -> Result<Listed, DoctorError> 
     Ok(Listed { splits, blocks, sealed_through })
 }
 
-fn told(splits: &[SplitMeta], blocks: &[BlockInfo], salvaged: &Salvaged) -> String {
+fn told(splits: &[SplitMeta], blocks: &[BlockInfo], lost: &[String]) -> String {
     let mut told = format!("made anew from {} splits and {} blocks", splits.len(), blocks.len());
-    told += match (&salvaged.marks, &salvaged.checkpoints) {
-        (Some(_), Some(_)) => "; stream marks and checkpoints were read from the old one",
-        _ => {
-            "; stream marks and checkpoints cannot be rebuilt beyond what the journal holds: what agents or files send again \
-             of older records would be stored twice"
-        }
-    };
-    if salvaged.documents.is_none() {
-        told += "; states of alerts are lost";
+    if lost.iter().any(|table| table == MARKS || table == CHECKPOINTS) {
+        told += "; stream marks and checkpoints cannot be rebuilt beyond what the journal holds: what agents or files send again \
+                 of older records would be stored twice";
+    }
+    let others: Vec<&str> =
+        lost.iter().map(String::as_str).filter(|table| ![MARKS, CHECKPOINTS].contains(table)).collect();
+    if !others.is_empty() {
+        told += &format!("; lost with the old one: {}", others.join(", "));
     }
     told
-}
-
-fn write(
-    path: &Path,
-    splits: &[SplitMeta],
-    blocks: &[BlockInfo],
-    sealed_through: u64,
-    mut marks: StreamMarks,
-    salvaged: &Salvaged,
-) -> Result<(), crate::catalog::CatalogError> {
-    let catalog = Catalog::open(path)?;
-    let changes = marks.take_changes();
-    catalog.record_seal(&Seal {
-        marks: salvaged.marks.as_deref().unwrap_or_default(),
-        checkpoints: salvaged.checkpoints.as_deref().unwrap_or_default(),
-        ..Seal::default()
-    })?;
-    catalog.record_seal(&Seal {
-        splits,
-        blocks_added: blocks,
-        marks: &changes.marks,
-        checkpoints: &changes.checkpoints,
-        sealed_through: Some(sealed_through),
-        ..Seal::default()
-    })?;
-    for (kind, key, value) in salvaged.documents.iter().flatten() {
-        catalog.put_document(kind, key, value)?;
-    }
-    Ok(())
 }
 
 /// The splits that count; damaged and replaced ones go to the quarantine.
@@ -198,13 +182,11 @@ fn set_aside(
 ///
 /// All rows up to the last one in a split are sealed, and so is what the journal has forgotten. Rows after that may be: those of
 /// a batch are sealed together.
-fn journal(data_dir: &Path, splits: &[SplitMeta], salvaged: &Salvaged) -> Result<(u64, StreamMarks), DoctorError> {
+fn journal(data_dir: &Path, splits: &[SplitMeta], sealed_before: u64) -> Result<(u64, Changes), DoctorError> {
     let directory = data_dir.join(JOURNAL);
     let failed = |error: taffrail_collector::journal::JournalError| disk("read", &directory, &error);
-    let mut sealed_through = splits.iter().map(|split| split.seq_last + 1).max().unwrap_or(0);
-    sealed_through = sealed_through.max(salvaged.sealed_through.unwrap_or(0));
-    let mut marks =
-        StreamMarks::new(salvaged.marks.clone().unwrap_or_default(), salvaged.checkpoints.clone().unwrap_or_default());
+    let mut sealed_through = splits.iter().map(|split| split.seq_last + 1).max().unwrap_or(0).max(sealed_before);
+    let mut marks = StreamMarks::default();
     let mut reader = JournalReader::open(RealFileSystem, &directory, 0).map_err(failed)?;
     let mut first = true;
     while let Some(record) = reader.next_record().map_err(failed)? {
@@ -216,12 +198,8 @@ fn journal(data_dir: &Path, splits: &[SplitMeta], salvaged: &Salvaged) -> Result
         }
         sealed_through = sealed_through.max(record.seq + u64::from(record.rows.max(1)));
         let Ok((mut batch, _)) = frame::decode(&record.payload) else { continue };
-        if salvaged.marks.is_none() {
-            marks.advance(&batch);
-        }
-        if salvaged.checkpoints.is_none() {
-            marks.note_checkpoints(batch.agent, std::mem::take(&mut batch.checkpoints));
-        }
+        marks.advance(&batch);
+        marks.note_checkpoints(batch.agent, std::mem::take(&mut batch.checkpoints));
     }
-    Ok((sealed_through, marks))
+    Ok((sealed_through, marks.take_changes()))
 }

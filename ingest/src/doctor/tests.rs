@@ -47,6 +47,7 @@ async fn stopped_store() -> tempfile::TempDir {
         ingest.seal().await.unwrap();
     }
     deliver(&ingest, logs(SEALS * ROWS..SEALS * ROWS + UNSEALED)).await;
+    ingest.catalog().put_document("test", "kept", "yes").unwrap();
     ingest.shutdown().await;
     directory
 }
@@ -171,6 +172,11 @@ async fn damage_is_named_and_repaired_without_the_loss_of_anything_else() {
         assert!(kinds(&report).contains(&kind), "{what}");
         assert!(report.problems.iter().all(|problem| problem.repaired.is_some()), "{what}: {:?}", report.problems);
         assert_eq!(look(store.path(), Mode::Check).problems, [], "{what}, after the repair");
+        // What a damaged catalog still tells is taken over.
+        let document =
+            crate::catalog::Catalog::open(&store.path().join(CATALOG)).unwrap().document("test", "kept").unwrap();
+        let gone = ["a lost catalog", "an overwritten catalog"].contains(&what);
+        assert_eq!(document.is_none(), gone, "{what}");
         let lost = if costs_a_split { ROWS..2 * ROWS } else { 0..0 };
         let expected: Vec<i64> = (0..SEALS * ROWS + UNSEALED).filter(|second| !lost.contains(second)).collect();
         assert_eq!(seconds(store.path()).await, expected, "{what}");

@@ -1,5 +1,6 @@
 //! `taffrail backup` and `taffrail restore`: a store into a directory of generations while it is in use, and back.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -32,6 +33,9 @@ pub struct BackupArguments {
     /// The data directory to back up [env: TAFFRAIL_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Keep so many generations, this one included, and remove older ones; all when absent
+    #[arg(long, value_name = "COUNT")]
+    keep: Option<NonZeroUsize>,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -62,11 +66,11 @@ pub struct RestoreArguments {
 
 /// Makes a generation.
 pub fn run(arguments: BackupArguments) -> Outcome {
-    let BackupArguments { directory, config, data_dir, json } = arguments;
+    let BackupArguments { directory, config, data_dir, keep, json } = arguments;
     let (settings, _) = SettingsFlags { config, data_dir, ..SettingsFlags::default() }.load()?;
     let data_dir = settings.store.data_dir;
     let report =
-        with_progress("backing up", move |stop, progress| backup::make(&data_dir, &directory, stop, progress))?;
+        with_progress("backing up", move |stop, progress| backup::make(&data_dir, &directory, keep, stop, progress))?;
     if json {
         print_line(&serde_json::to_string(&report).context("write the report")?)?;
     } else {
@@ -125,8 +129,12 @@ fn show(directory: &std::path::Path, json: bool) -> Outcome {
 }
 
 fn told(report: &BackupReport) -> String {
+    let removed = match report.removed.len() {
+        0 => String::new(),
+        count => format!("; removed {count} older ones"),
+    };
     format!(
-        "generation {}: {} files, {}; copied {} of them, {}",
+        "generation {}: {} files, {}; copied {} of them, {}{removed}",
         report.generation,
         report.files,
         HumanBytes(report.bytes),
