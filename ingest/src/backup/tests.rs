@@ -245,6 +245,25 @@ async fn old_generations_go_with_the_files_that_only_they_had() {
 }
 
 #[tokio::test]
+async fn what_expires_while_a_backup_copies_is_in_it_all_the_same() {
+    let World { data, backup, ingest } = world().await;
+    ingest.shutdown().await;
+    let mut removed = 0;
+    make(data.path(), backup.path(), None, &AtomicBool::new(false), &mut |done, _| {
+        // As retention and merges do, at the moment the copying begins.
+        if done == 0 && removed == 0 {
+            for path in ["splits", "blocks", "journal"].iter().flat_map(|folder| walk(&data.path().join(folder))) {
+                fs::remove_file(path).unwrap();
+                removed += 1;
+            }
+        }
+    })
+    .unwrap();
+    assert!(removed > 4);
+    assert_eq!(held(restore_whole(backup.path(), None).path()).await, ((0..230).collect(), 230.0));
+}
+
+#[tokio::test]
 async fn a_part_that_is_missing_is_named_and_the_rest_is_backed_up() {
     let World { data, backup, ingest } = world().await;
     let split = fs::read_dir(data.path().join("splits")).unwrap().next().unwrap().unwrap().path();
