@@ -5,11 +5,14 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use taffrail_collector::model::LogRecord;
 use tokio::sync::watch;
 
 use crate::log_store::head::Chunk;
+use crate::log_store::mask::{DeletionMask, Masks};
+use crate::log_store::{FilterError, RecordId};
 
 /// Records that the ring holds, besides the newest chunk: at 100,000 lines a second a reader may pause for half a second.
 const RECORDS_MAX: usize = 50_000;
@@ -20,6 +23,8 @@ pub struct LiveFeed {
     ring: Arc<Mutex<Ring>>,
     /// The sequence number after the newest record; closed with the feed.
     newest: watch::Sender<u64>,
+    /// What was deleted since the ring's oldest record came.
+    hidden: Arc<ArcSwap<Masks>>,
 }
 
 #[derive(Debug)]
@@ -36,6 +41,7 @@ struct Ring {
 pub struct Subscription {
     ring: Arc<Mutex<Ring>>,
     newest: watch::Receiver<u64>,
+    hidden: Arc<ArcSwap<Masks>>,
     /// The least sequence number not seen yet.
     next_seq: u64,
     /// The chunk that was read last.
@@ -80,7 +86,7 @@ impl LiveFeed {
     /// An empty ring; the first record to come has this sequence number or a later one.
     pub(crate) fn new(next_seq: u64) -> LiveFeed {
         let ring = Ring { chunks: VecDeque::new(), records: 0, from_seq: next_seq, closed: false };
-        LiveFeed { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(next_seq) }
+        LiveFeed { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(next_seq), hidden: Arc::default() }
     }
 
     /// Adds durable records and wakes the readers.
@@ -100,6 +106,14 @@ impl LiveFeed {
         self.newest.send_modify(|newest| *newest = end.max(*newest));
     }
 
+    /// From now on no reader gets what was deleted.
+    pub(crate) fn hide(&self, deletion: &DeletionMask) -> Result<(), FilterError> {
+        let from_seq = self.ring.lock().from_seq;
+        let hidden = self.hidden.load().without_deletions(|earlier| earlier.seq_below > from_seq);
+        self.hidden.store(Arc::new(hidden.with_deletion(deletion.clone())?));
+        Ok(())
+    }
+
     /// No record will come any more: readers end after the last.
     pub(crate) fn close(&self) {
         self.ring.lock().closed = true;
@@ -110,7 +124,13 @@ impl LiveFeed {
     pub fn subscribe(&self, from_seq: Option<u64>) -> Subscription {
         let newest = self.newest.subscribe();
         let now = *newest.borrow();
-        Subscription { ring: self.ring.clone(), newest, next_seq: from_seq.unwrap_or(now), chunk: None }
+        Subscription {
+            ring: self.ring.clone(),
+            newest,
+            next_seq: from_seq.unwrap_or(now),
+            hidden: self.hidden.clone(),
+            chunk: None,
+        }
     }
 }
 
@@ -120,12 +140,22 @@ impl Subscription {
         loop {
             // Seen before the ring is looked at, so that a record that comes in between still wakes.
             self.newest.borrow_and_update();
-            if let Some(event) = self.ready() {
+            if let Some(event) = self.shown() {
                 return Some(event);
             }
             let closed = self.ring.lock().closed;
             if closed || self.newest.changed().await.is_err() {
-                return self.ready();
+                return self.shown();
+            }
+        }
+    }
+
+    fn shown(&mut self) -> Option<Event> {
+        loop {
+            match self.ready()? {
+                Event::Record { seq, record }
+                    if self.hidden.load().deletes(RecordId { time: record.timestamp, seq }, &record).is_some() => {}
+                event => return Some(event),
             }
         }
     }

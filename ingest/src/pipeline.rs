@@ -4,6 +4,7 @@
 //! outlet ─► encoder ─► writer ─► heads, live feed, receipts
 //!           times,      place,      │
 //!           frame       journal     └─► sealer ─► splits, blocks, catalog; retention
+//!                                                   └─► compactor: splits from splits
 //! ```
 //!
 //! All channels are bounded, so that a slow disk slows the senders. Opening is in [`startup`](crate::startup).
@@ -15,6 +16,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serde::Serialize;
 use taffrail_collector::delivery::{Delivery, Outlet};
@@ -27,8 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Limits, adjust_times, batch_bytes};
 use crate::catalog::{Catalog, StreamMark};
+use crate::compaction::{Compaction, CompactionBudget, CompactionStatus};
 use crate::live_feed::LiveFeed;
-use crate::log_store::LogStore;
+use crate::log_store::{FilterError, LogStore, RetentionRule, RetentionRules};
+use crate::retention::Retention;
 use crate::series_store::SeriesStore;
 use crate::write_ahead::{Command, Prepared, Shared};
 
@@ -47,8 +51,12 @@ pub struct IngestConfig {
     pub memory_bytes_max: usize,
     /// Data older than this is removed; none keeps it for ever.
     pub retention_age: Option<Duration>,
+    /// Log records that a rule matches are kept for that rule's time instead: the first that matches decides.
+    pub retention_rules: Vec<RetentionRule>,
     /// The oldest data is removed while more than this is on disk; none has no limit.
     pub retention_bytes: Option<u64>,
+    /// What the compaction of log splits may take of the machine.
+    pub compaction: CompactionBudget,
     /// Free bytes below which batches are refused (507) so that queries and the system go on.
     pub disk_reserve_bytes: u64,
     /// Records later than now by more than this get their arrival time (the time they claim is kept as an attribute).
@@ -60,6 +68,10 @@ pub struct Ingest {
     pub(crate) outlet: Outlet,
     pub(crate) shared: Shared,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) retention: Arc<ArcSwap<Retention>>,
+    pub(crate) compaction: Arc<Compaction>,
+    /// Held while a deletion is written down and comes into force.
+    pub(crate) deleting: Mutex<()>,
     pub(crate) replayed: Replayed,
     pub(crate) commands: SyncSender<Command>,
     pub(crate) threads: Mutex<Option<Threads>>,
@@ -83,6 +95,8 @@ pub(crate) struct Threads {
     pub(crate) encoder: JoinHandle<()>,
     pub(crate) writer: JoinHandle<()>,
     pub(crate) sealer: JoinHandle<()>,
+    pub(crate) compactor: JoinHandle<()>,
+    pub(crate) compaction: Arc<Compaction>,
 }
 
 /// Why the store could not be opened, or its heads not sealed; the message names the setting.
@@ -128,6 +142,8 @@ pub struct IngestStatus {
     pub split_bytes: u64,
     /// Services whose log lines have no templates or no common attributes, and how they are kept instead: they take more room.
     pub stepped_down: std::collections::BTreeMap<String, String>,
+    /// What the compaction of splits has done since the start.
+    pub compaction: CompactionStatus,
     /// Series known: of each metric the most that one block or the head holds.
     pub series: u64,
     /// Series blocks on disk.
@@ -144,6 +160,13 @@ pub struct IngestStatus {
     pub next_seq: u64,
     /// Free bytes on the data directory's disk.
     pub disk_free_bytes: u64,
+}
+
+impl IngestConfig {
+    pub(crate) fn retention(&self) -> Retention {
+        let rules = RetentionRules { rules: self.retention_rules.clone(), keep_rest: self.retention_age };
+        Retention { rules, bytes: self.retention_bytes }
+    }
 }
 
 impl Ingest {
@@ -171,6 +194,15 @@ impl Ingest {
     /// Small durable documents and the list of splits and blocks.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Keeps data by these rules and this size from now on: what has expired by them is hidden at once and leaves the disk
+    /// later. What has left it does not come back when data is kept longer again.
+    pub fn set_retention(&self, rules: RetentionRules, bytes: Option<u64>) -> Result<(), FilterError> {
+        self.shared.logs.change_masks(|masks, _| masks.with_rules(&rules))?;
+        self.retention.store(Arc::new(Retention { rules, bytes }));
+        self.compaction.wake();
+        Ok(())
     }
 
     /// Durable records as they come.
@@ -206,6 +238,7 @@ impl Ingest {
             split_rows: logs.split_rows,
             split_bytes: logs.split_bytes,
             stepped_down: self.shared.logs.stepped_down(),
+            compaction: self.compaction.status(),
             series: self.shared.series.metrics("", usize::MAX).iter().map(|metric| metric.series).sum(),
             blocks: series.blocks,
             block_bytes: series.block_bytes,
@@ -259,7 +292,8 @@ impl Drop for Ingest {
 impl Threads {
     fn join(self) {
         self.closing.cancel();
-        for thread in [self.encoder, self.writer, self.sealer] {
+        self.compaction.hurry();
+        for thread in [self.encoder, self.writer, self.sealer, self.compactor] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked; what it held stays in the journal");
             }

@@ -18,7 +18,7 @@ use taffrail_collector::simulated_file_system::SimulatedFileSystem;
 use crate::log_store::test_records::record_at;
 use crate::log_store::{Filter, Order, Search, StoredRecord};
 use crate::series_store::Windows;
-use crate::{Ingest, IngestConfig, Scan, TimeRange};
+use crate::{CompactionBudget, Ingest, IngestConfig, Scan, TimeRange};
 
 pub(crate) fn config(data_dir: &Path) -> IngestConfig {
     IngestConfig {
@@ -28,6 +28,8 @@ pub(crate) fn config(data_dir: &Path) -> IngestConfig {
         seal_age: Duration::from_secs(3600),
         memory_bytes_max: 1 << 30,
         retention_age: None,
+        retention_rules: Vec::new(),
+        compaction: CompactionBudget { cpu_share: 0.0, bytes_per_second: u64::MAX },
         retention_bytes: None,
         disk_reserve_bytes: 0,
         future_max: Duration::from_secs(3600),

@@ -1,7 +1,9 @@
 //! What is kept: parts whose newest row is too old go, and while all parts together are too large, the oldest go.
 //!
 //! A part (split or block) goes as a whole, and in this order: the catalog lists it no longer, readers no longer find it, its
-//! files are removed. A crash in between leaves files that nobody lists, which the next start removes.
+//! files are removed. A crash in between leaves files that nobody lists, which the next start removes. Rules that keep some
+//! records for less time than others hide what has expired at once ([`Masks`](crate::log_store::mask::Masks)); a part stays
+//! until the rule that keeps longest lets it go, or the compaction rewrites it without what has expired.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,14 +11,15 @@ use std::time::Duration;
 use taffrail_collector::model::Timestamp;
 
 use crate::catalog::{Catalog, Removal};
-use crate::log_store::LogStore;
+use crate::crash_point::crash_point;
+use crate::log_store::{LogStore, RetentionRules};
 use crate::series_store::SeriesStore;
 
 /// What is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retention {
-    /// Rows up to this age.
-    pub age: Option<Duration>,
+    /// Log records up to these ages. Metrics have the age of the rest.
+    pub rules: RetentionRules,
     /// Up to this many bytes of parts.
     pub bytes: Option<u64>,
 }
@@ -40,10 +43,10 @@ enum PartKind {
 impl Retention {
     /// Removes what is not to be kept any more.
     pub fn enforce(&self, logs: &LogStore, series: &SeriesStore, catalog: &Catalog) {
-        if self.age.is_none() && self.bytes.is_none() {
+        if self.rules.longest().is_none() && self.rules.keep_rest.is_none() && self.bytes.is_none() {
             return;
         }
-        let splits = logs.splits().into_iter().map(|split| Part {
+        let splits = logs.splits().into_iter().map(|split| split.meta.clone()).map(|split| Part {
             newest: split.newest.time,
             kind: PartKind::Split,
             name: split.name,
@@ -61,34 +64,40 @@ impl Retention {
         }
         let names = |kind| expired.iter().filter(move |part| part.kind == kind).map(|part| part.name.clone());
         let removal = Removal { splits: names(PartKind::Split).collect(), blocks: names(PartKind::Block).collect() };
+        crash_point("retention:before_catalog");
         if let Err(error) = catalog.record_removal(&removal) {
             tracing::error!(%error, "expired data could not be removed and is kept for now");
             return;
         }
+        crash_point("retention:after_catalog");
         tracing::info!(
             splits = removal.splits.len(),
             blocks = removal.blocks.len(),
             bytes = expired.iter().map(|part| part.bytes).sum::<u64>(),
             "expired data was removed"
         );
-        logs.remove_splits(&removal.splits.into_iter().collect::<HashSet<_>>());
+        logs.replace_splits(&removal.splits.into_iter().collect::<HashSet<_>>(), &[]);
         series.remove_blocks(&removal.blocks);
+        crash_point("retention:after_swap");
     }
 
     fn expired(&self, mut parts: Vec<Part>, now: Timestamp) -> Vec<Part> {
         parts.sort_unstable();
-        let oldest = self.age.map_or(Timestamp::MIN, |age| now.saturating_sub(age));
+        let cutoff = |keep: Option<Duration>| keep.map_or(Timestamp::MIN, |keep| now.saturating_sub(keep));
+        let (oldest_split, oldest_block) = (cutoff(self.rules.longest()), cutoff(self.rules.keep_rest));
         let mut bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+        parts.retain(|part| {
+            let oldest = match part.kind {
+                PartKind::Split => oldest_split,
+                PartKind::Block => oldest_block,
+            };
+            let goes = part.newest < oldest || self.bytes.is_some_and(|most| bytes > most);
+            if goes {
+                bytes -= part.bytes;
+            }
+            goes
+        });
         parts
-            .into_iter()
-            .take_while(|part| {
-                let goes = part.newest < oldest || self.bytes.is_some_and(|most| bytes > most);
-                if goes {
-                    bytes -= part.bytes;
-                }
-                goes
-            })
-            .collect()
     }
 }
 
@@ -111,7 +120,8 @@ mod tests {
             part(40, PartKind::Block, 10),
         ];
         let check = |age: Option<u64>, bytes, expected: &[&str]| {
-            let retention = Retention { age: age.map(Duration::from_secs), bytes };
+            let rules = RetentionRules { keep_rest: age.map(Duration::from_secs), rules: Vec::new() };
+            let retention = Retention { rules, bytes };
             let gone = retention.expired(parts.clone(), Timestamp::from_unix_seconds(50));
             assert_eq!(gone.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), expected);
         };

@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use taffrail_collector::model::Timestamp;
 
+use crate::log_store::stored_filter::nanoseconds;
+
 /// From `start` up to but not including `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeRange {
     /// The first moment inside.
+    #[serde(with = "nanoseconds")]
     pub start: Timestamp,
     /// The first moment after.
+    #[serde(with = "nanoseconds")]
     pub end: Timestamp,
 }
 

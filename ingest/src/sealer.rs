@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogError, Seal};
+use crate::compaction::Compaction;
+use crate::crash_point::crash_point;
 use crate::log_store::LogStore;
 use crate::log_store::head::Head;
-use crate::log_store::split_writer::{newest_first, write_split};
+use crate::log_store::rewrite::write_head;
 use crate::pipeline::SealReport;
 use crate::retention::Retention;
 use crate::series_store::{SeriesStore, SeriesStoreError};
@@ -47,7 +50,9 @@ pub struct Sealer {
     /// What counts.
     pub catalog: Arc<Catalog>,
     /// What is kept.
-    pub retention: Retention,
+    pub retention: Arc<ArcSwap<Retention>>,
+    /// Merges what becomes many.
+    pub compaction: Arc<Compaction>,
     /// Set when sealing is to stop half way: the journal has it all.
     pub abandon: Arc<AtomicBool>,
 }
@@ -65,19 +70,20 @@ enum SealError {
 impl Sealer {
     /// Works until the writer has gone or the work is abandoned.
     pub fn run(self, jobs: &Receiver<SealJob>, done: &SyncSender<Command>) {
-        lower_priority();
+        lower_priority(NICE);
         let mut retention_at = Instant::now();
         while !self.abandon.load(Relaxed) {
             match jobs.recv_timeout(TICK) {
                 Ok(job) => {
                     self.seal_until_done(&job, done);
+                    self.compaction.wake();
                     self.compact();
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
             }
             if Instant::now() >= retention_at {
-                self.retention.enforce(&self.logs, &self.series, &self.catalog);
+                self.retention.load().enforce(&self.logs, &self.series, &self.catalog);
                 retention_at = Instant::now() + RETENTION_PERIOD;
             }
         }
@@ -97,7 +103,7 @@ impl Sealer {
                 return;
             }
             // A full disk may be what failed, and what is too old may be what fills it.
-            self.retention.enforce(&self.logs, &self.series, &self.catalog);
+            self.retention.load().enforce(&self.logs, &self.series, &self.catalog);
             let again = Instant::now() + RETRY;
             while Instant::now() < again {
                 if self.abandon.load(Relaxed) {
@@ -109,17 +115,21 @@ impl Sealer {
     }
 
     fn seal(&self, job: &SealJob) -> Result<SealReport, SealError> {
-        let head = job.head.snapshot();
-        let split = write_split(self.logs.splits_directory(), 0, &mut newest_first(&head), &self.abandon)?;
+        crash_point("seal:before_split");
+        let (head, masks) = (job.head.snapshot(), self.logs.masks());
+        let (split, deleted) = write_head(self.logs.splits_directory(), &head, &masks, &self.abandon)?;
         let blocks = self.series.write_frozen()?;
+        crash_point("seal:before_catalog");
         self.catalog.record_seal(&Seal {
             splits: split.as_slice(),
+            deleted: &deleted,
             blocks_added: blocks.added(),
             blocks_removed: blocks.removed(),
             marks: &job.changes.marks,
             checkpoints: &job.changes.checkpoints,
             sealed_through: Some(job.through),
         })?;
+        crash_point("seal:after_catalog");
         let report = SealReport {
             log_rows: split.as_ref().map_or(0, |split| split.rows),
             samples: blocks.added().iter().map(|block| block.samples).sum(),
@@ -153,9 +163,10 @@ impl Sealer {
     }
 }
 
-/// Linux gives every thread its own niceness. Where it is refused, sealing just runs as everything else does.
-fn lower_priority() {
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        tracing::debug!(%error, "the sealing thread keeps the usual priority");
+/// Lowers the calling thread's priority: Linux gives every thread its own niceness. Where it is refused, the thread just runs
+/// as everything else does.
+pub fn lower_priority(nice: i32) {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice) {
+        tracing::debug!(%error, "a background thread keeps the usual priority");
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use taffrail_collector::delivery;
@@ -30,12 +31,14 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::{DiskSpace, Limits, UNREADABLE, batch_bytes};
 use crate::backup::remove_stale_pins;
 use crate::catalog::Catalog;
+use crate::compaction::{Compaction, Compactor, Target};
 use crate::counters::Counters;
+use crate::deletion::{DeletionError, is_needed};
 use crate::live_feed::LiveFeed;
+use crate::log_store::mask::Extent;
 use crate::log_store::split_writer::{SPLIT_SUFFIX, sync_directory};
 use crate::log_store::{LogStore, SplitMeta};
 use crate::pipeline::{Ingest, IngestConfig, OpenError, Replayed, Threads, encode_ahead};
-use crate::retention::Retention;
 use crate::sealer::Sealer;
 use crate::series_store::SeriesStore;
 use crate::set_aside::{BLOCKS, SPLITS, catalog_is_lost, set_aside};
@@ -104,6 +107,7 @@ pub fn open<F: FileSystem>(
         disk: Arc::new(DiskSpace::new(data_dir)),
         crashed: Arc::new(AtomicBool::new(false)),
     };
+    hide(&shared, &catalog, &config).map_err(|error| cannot_use(data_dir, &error))?;
     let total = journal.disk_bytes();
     let reader = JournalReader::open(file_system, &journal_directory, sealed_through)
         .map_err(|error| cannot_use(&journal_directory, &error))?;
@@ -127,11 +131,24 @@ fn start<F: FileSystem>(
     let (jobs, sealer_jobs) = sync_channel(1);
     let closing = CancellationToken::new();
     let abandon = Arc::new(AtomicBool::new(false));
+    let compaction = Arc::new(Compaction::default());
+    let retention = Arc::new(ArcSwap::from_pointee(config.retention()));
     let sealer = Sealer {
         logs: shared.logs.clone(),
         series: shared.series.clone(),
         catalog: catalog.clone(),
-        retention: Retention { age: config.retention_age, bytes: config.retention_bytes },
+        retention: retention.clone(),
+        compaction: compaction.clone(),
+        abandon: abandon.clone(),
+    };
+    let compactor = Compactor {
+        logs: shared.logs.clone(),
+        catalog: catalog.clone(),
+        commands: commands.clone(),
+        budget: config.compaction,
+        target: Target { rows: config.seal_rows as u64, bytes: config.seal_bytes as u64 },
+        disk: (shared.disk.clone(), config.disk_reserve_bytes),
+        shared: compaction.clone(),
         abandon: abandon.clone(),
     };
     let triggers = SealTriggers { rows: config.seal_rows, bytes: config.seal_bytes, age: config.seal_age };
@@ -144,8 +161,32 @@ fn start<F: FileSystem>(
         encoder: thread("taffrail-encode", move || block_on(encoder)),
         writer: thread("taffrail-journal", move || writer.run(&writer_commands)),
         sealer: thread("taffrail-seal", move || sealer.run(&sealer_jobs, &done)),
+        compactor: thread("taffrail-compact", move || compactor.run()),
+        compaction: compaction.clone(),
     };
-    Ingest { outlet, shared, catalog, replayed, commands, threads: Mutex::new(Some(threads)), _lock: lock }
+    let deleting = Mutex::new(());
+    let threads = Mutex::new(Some(threads));
+    Ingest { outlet, shared, catalog, retention, compaction, deleting, replayed, commands, threads, _lock: lock }
+}
+
+/// Puts the retention and the deletions that are still needed in force, before anything can be asked.
+fn hide(shared: &Shared, catalog: &Catalog, config: &IngestConfig) -> Result<(), DeletionError> {
+    let deletions = catalog.deletions()?;
+    shared.logs.change_masks(|masks, splits| {
+        let mut masks = masks.with_rules(&config.retention().rules)?;
+        for deletion in &deletions {
+            masks = masks.with_deletion(deletion.mask.clone())?;
+        }
+        let needed = |id| {
+            let parts = splits.iter().map(|split| Extent::from(&**split));
+            deletions.iter().any(|deletion| deletion.mask.id == id && is_needed(deletion, parts.clone()))
+        };
+        Ok(masks.without_deletions(|mask| needed(mask.id)))
+    })?;
+    for mask in shared.logs.masks().deletions() {
+        shared.feed.hide(mask)?;
+    }
+    Ok(())
 }
 
 /// Rebuilds heads, marks and checkpoints from what the journal holds beyond the last seal.

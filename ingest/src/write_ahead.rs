@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::admission::{self, DiskSpace, Limits};
 use crate::counters::Counters;
+use crate::crash_point::crash_point;
 use crate::live_feed::LiveFeed;
 use crate::log_store::LogStore;
 use crate::log_store::head::Chunk;
@@ -364,9 +365,15 @@ impl<F: FileSystem> Writer<F> {
     fn seal_asked(&mut self, answer: oneshot::Sender<Result<SealReport, OpenError>>) {
         match (self.unsealed.since, self.sealing) {
             (None, None) => {
+                // Everything is sealed already; whoever asks wants it off the journal too.
+                self.rotate_journal();
+                self.empty_journal(self.journal.next_seq());
                 let _ = answer.send(Ok(SealReport::default()));
             }
-            (None, Some(_)) => self.waiting.push(answer),
+            (None, Some(_)) => {
+                self.rotate_journal();
+                self.waiting.push(answer);
+            }
             (Some(_), _) => self.waiting_for_next.push(answer),
         }
     }
@@ -374,6 +381,9 @@ impl<F: FileSystem> Writer<F> {
     /// Sets everything stored so far aside. Between two groups nothing is half way.
     fn start_seal(&mut self) {
         self.waiting.append(&mut self.waiting_for_next);
+        if !self.waiting.is_empty() {
+            self.rotate_journal();
+        }
         self.unsealed = Unsealed::default();
         self.shared.series.freeze();
         let through = self.journal.next_seq();
@@ -386,13 +396,27 @@ impl<F: FileSystem> Writer<F> {
         }
     }
 
+    /// After a seal that was asked for nothing of what it sealed is left in the journal: the last segment is never removed, so
+    /// what comes next goes to a new one.
+    fn rotate_journal(&mut self) {
+        if let Err(error) = self.journal.rotate() {
+            tracing::warn!(%error, "the journal's last segment stays until the next seal");
+        }
+    }
+
+    fn empty_journal(&mut self, through: u64) {
+        if let Err(error) = self.journal.remove_below(through) {
+            tracing::warn!(%error, "a sealed journal segment could not be removed");
+        }
+    }
+
     fn sealed(&mut self, result: Result<SealReport, String>) {
         match result {
             Ok(report) => {
-                if let Some(through) = self.sealing.take()
-                    && let Err(error) = self.journal.remove_below(through)
-                {
-                    tracing::warn!(%error, "a sealed journal segment could not be removed");
+                if let Some(through) = self.sealing.take() {
+                    crash_point("seal:before_journal");
+                    self.empty_journal(through);
+                    crash_point("seal:after_journal");
                 }
                 self.publish_journal_state();
                 self.waiting.drain(..).for_each(|answer| drop(answer.send(Ok(report))));

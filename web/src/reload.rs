@@ -1,7 +1,7 @@
 //! What can be read again while the server runs (SIGHUP, `POST /-/reload`): the settings file and the rules files it names.
 //!
-//! A bad file keeps what was there before and says why. The rules take effect at once; a change of any other key is answered
-//! with the advice to restart.
+//! A bad file keeps what was there before and says why. Rules of alerts and of retention take effect at once; a change of any
+//! other key is answered with the advice to restart.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use crate::config::keys::keys;
 use crate::config::{Layers, Override, Settings};
+
+/// Keys whose new values take effect at once, beside `[[retention]]`, which has none of its own.
+const TAKEN: &[&str] = &["alerts.rules", "store.retention_age", "store.retention_bytes"];
 
 /// Takes the rules of these settings, all or none.
 pub type TakeRules = Arc<dyn Fn(&Settings) -> anyhow::Result<()> + Send + Sync>;
@@ -51,9 +54,9 @@ impl Reload {
         }
         let mut at_work = self.at_work.lock();
         let changed = keys().map(|key| key.path).filter(|path| layers.value(path) != at_work.value(path));
-        let needs_restart = changed.filter(|path| *path != "alerts.rules").collect();
+        let needs_restart = changed.filter(|path| !TAKEN.contains(path)).collect();
         // Only what took effect counts as being at work.
-        at_work.take_value("alerts.rules", &layers);
+        TAKEN.iter().for_each(|path| at_work.take_value(path, &layers));
         Ok(ReloadReport { needs_restart })
     }
 
@@ -92,7 +95,7 @@ mod tests {
             }
         }));
         assert_eq!(reload.run().unwrap(), ReloadReport::default());
-        write("[query]\nrows_max = 6\n[alerts]\nrules = [\"a.yml\"]\n");
+        write("[query]\nrows_max = 6\n[store]\nretention_age = \"3d\"\n[alerts]\nrules = [\"a.yml\"]\n");
         assert_eq!(reload.run().unwrap().needs_restart, ["query.rows_max"]);
         assert_eq!(reload.run().unwrap().needs_restart, ["query.rows_max"], "it still does");
         write("[query]\nrows_min = 6\n");

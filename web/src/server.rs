@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use taffrail_collector::model::{AgentId, Timestamp};
 use taffrail_collector::source::{Running, SourceContext, Tallies};
 use taffrail_ingest::Ingest;
+use taffrail_ingest::log_store::RetentionRules;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -78,9 +79,12 @@ impl Server {
         };
         let alerts = alerting.rules.clone();
         reload.set_take_rules({
-            let alerts = alerts.clone();
+            let (alerts, ingest) = (alerts.clone(), ingest.clone());
             Arc::new(move |settings: &Settings| {
-                alerts.reload(settings.alerts.rules.clone()).map(drop).map_err(|problems| BadRules(problems).into())
+                alerts.reload(settings.alerts.rules.clone()).map_err(BadRules)?;
+                let store = &settings.store;
+                let rules = RetentionRules { rules: store.retention_rules.clone(), keep_rest: store.retention_age };
+                Ok(ingest.set_retention(rules, store.retention_bytes)?)
             })
         });
         let app = Arc::new(App {

@@ -201,6 +201,16 @@ impl<F: FileSystem> JournalWriter<F> {
         Ok(())
     }
 
+    /// Starts a new segment, so that [`Self::remove_below`] can remove everything appended so far.
+    pub fn rotate(&mut self) -> Result<(), JournalError> {
+        self.sync()?;
+        if self.segments.last().is_some_and(|last| last.first_seq < self.next_seq) {
+            self.active = None;
+            self.open_segment()?;
+        }
+        Ok(())
+    }
+
     /// Whether [`Self::remove_below`] has something to remove.
     pub fn can_remove_below(&self, seq: u64) -> bool {
         self.segments.get(1).is_some_and(|next| next.first_seq <= seq)

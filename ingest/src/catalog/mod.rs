@@ -2,10 +2,11 @@
 //! (alert states, later dashboards and saved views). One SQLite file in WAL mode; one transaction per seal.
 //!
 //! This is the only place that knows SQL: `schema` (tables and their versions), `parts` (what a seal, a compaction and the
-//! retention change), `check` (what a sound one is), `copy` (for backups), here the documents.
+//! retention change), `deletions`, `check` (what a sound one is), `copy` (for backups), here the documents.
 
 mod check;
 mod copy;
+mod deletions;
 mod parts;
 mod schema;
 
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use thiserror::Error;
 
+pub use deletions::Replacement;
 pub use parts::{Removal, Seal};
 
 /// The one tenant there is so far. Every row carries its tenant from the first day (DESIGN §14).

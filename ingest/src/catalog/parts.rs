@@ -1,18 +1,23 @@
 //! What the catalog knows of splits, blocks, marks and checkpoints, and the transactions that change them together.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Row, Transaction, params};
 use taffrail_collector::model::{AgentId, Checkpoint, Timestamp};
 
+use super::deletions::count_deleted;
 use super::{Catalog, CatalogError, TENANT};
 use crate::log_store::{RecordId, SplitMeta};
 use crate::series_store::BlockInfo;
 use crate::stream_marks::StreamKey;
 
 /// Everything that one seal makes true at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Seal<'a> {
     /// Splits to list.
     pub splits: &'a [SplitMeta],
+    /// Rows that were left out because they were deleted, by deletion.
+    pub deleted: &'a BTreeMap<u64, u64>,
     /// Blocks to list.
     pub blocks_added: &'a [BlockInfo],
     /// Blocks to list no longer.
@@ -23,6 +28,21 @@ pub struct Seal<'a> {
     pub checkpoints: &'a [(AgentId, Checkpoint)],
     /// Rows below this number lie in splits and blocks; the journal is replayed from here on. None leaves it.
     pub sealed_through: Option<u64>,
+}
+
+impl Default for Seal<'_> {
+    fn default() -> Self {
+        static NONE: BTreeMap<u64, u64> = BTreeMap::new();
+        Seal {
+            splits: &[],
+            deleted: &NONE,
+            blocks_added: &[],
+            blocks_removed: &[],
+            marks: &[],
+            checkpoints: &[],
+            sealed_through: None,
+        }
+    }
 }
 
 /// Splits and blocks to list no longer.
@@ -40,6 +60,7 @@ impl Catalog {
         let mut connection = self.connection.lock();
         let transaction = connection.transaction()?;
         seal.splits.iter().try_for_each(|split| insert_split(&transaction, split))?;
+        count_deleted(&transaction, seal.deleted, 0)?;
         remove(&transaction, "DELETE FROM blocks WHERE tenant = ?1 AND name = ?2", seal.blocks_removed)?;
         seal.blocks_added.iter().try_for_each(|block| insert_block(&transaction, block))?;
         for (key, next_seq) in seal.marks {
@@ -79,7 +100,7 @@ impl Catalog {
 
     /// The splits that count.
     pub fn splits(&self) -> Result<Vec<SplitMeta>, CatalogError> {
-        let sql = "SELECT name, rows, bytes, oldest_time, oldest_seq, newest_time, newest_seq, seq_first, seq_last, generation
+        let sql = "SELECT name, rows, bytes, oldest_time, oldest_seq, newest_time, newest_seq, seq_first, seq_last, generation, deletions_through
                    FROM splits WHERE tenant = ?1 ORDER BY newest_time, newest_seq";
         self.list(sql, |row| {
             Ok(SplitMeta {
@@ -91,6 +112,7 @@ impl Catalog {
                 seq_first: unsigned(row, 7)?,
                 seq_last: unsigned(row, 8)?,
                 generation: row.get(9)?,
+                deletions_through: unsigned(row, 10)?,
             })
         })
     }
@@ -141,9 +163,10 @@ impl Catalog {
     }
 }
 
-fn insert_split(transaction: &Transaction<'_>, split: &SplitMeta) -> Result<(), CatalogError> {
-    transaction.prepare_cached("INSERT INTO splits VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?.execute(
-        params![
+pub(super) fn insert_split(transaction: &Transaction<'_>, split: &SplitMeta) -> Result<(), CatalogError> {
+    transaction
+        .prepare_cached("INSERT INTO splits VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
+        .execute(params![
             TENANT,
             split.name,
             split.rows.cast_signed(),
@@ -154,9 +177,9 @@ fn insert_split(transaction: &Transaction<'_>, split: &SplitMeta) -> Result<(), 
             split.newest.seq.cast_signed(),
             split.seq_first.cast_signed(),
             split.seq_last.cast_signed(),
-            split.generation
-        ],
-    )?;
+            split.generation,
+            split.deletions_through.cast_signed()
+        ])?;
     Ok(())
 }
 
@@ -182,7 +205,7 @@ fn remove(transaction: &Transaction<'_>, sql: &str, names: &[String]) -> Result<
     Ok(())
 }
 
-fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(at).map(i64::cast_unsigned)
 }
 
@@ -210,6 +233,7 @@ mod tests {
             seq_first: seq,
             seq_last: u64::MAX,
             generation: 2,
+            deletions_through: 3,
         };
         let block = |name: &str, order| BlockInfo {
             name: name.to_owned(),

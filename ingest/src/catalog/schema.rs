@@ -7,7 +7,7 @@ use super::CatalogError;
 
 /// Numbers of 64 bits without sign (sequence numbers, epochs) are kept as the same bits with sign, as SQLite has no others;
 /// times are nanoseconds since the epoch.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE splits (
         tenant      TEXT NOT NULL,
@@ -64,6 +64,27 @@ const MIGRATIONS: [&str; 2] = [
 ",
     "
     ALTER TABLE splits ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+",
+    "
+    ALTER TABLE splits ADD COLUMN deletions_through INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE deletions (
+        tenant       TEXT NOT NULL,
+        id           INTEGER NOT NULL,
+        query        TEXT NOT NULL,
+        filter       TEXT NOT NULL,
+        range_start  INTEGER NOT NULL,
+        range_end    INTEGER NOT NULL,
+        seq_below    INTEGER NOT NULL,
+        asked_by     TEXT NOT NULL,
+        asked_at     INTEGER NOT NULL,
+        reason       TEXT NOT NULL,
+        splits       INTEGER,
+        splits_done  INTEGER NOT NULL DEFAULT 0,
+        rows_removed INTEGER NOT NULL DEFAULT 0,
+        damaged      TEXT NOT NULL DEFAULT '[]',
+        finished_at  INTEGER,
+        PRIMARY KEY (tenant, id)
+    ) WITHOUT ROWID;
 ",
 ];
 

@@ -11,6 +11,7 @@ use taffrail_collector::model::{LogRecord, Timestamp};
 use super::bits::Bits;
 use super::facet::VALUES_COUNTED_MAX;
 use super::field::Field;
+use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
 use super::minute_counts::{MINUTE, MinuteCounts};
 use super::split_filter::{Hits, SplitFilter, Stop, Window, parts};
@@ -24,7 +25,7 @@ use crate::scan::{Scan, TimeRange};
 /// See [`LogStore::count_by_interval`](super::LogStore::count_by_interval).
 pub fn count_by_interval(
     snapshot: &Snapshot,
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     range: TimeRange,
     interval_ms: u64,
     by: Option<&str>,

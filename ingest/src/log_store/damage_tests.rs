@@ -42,7 +42,7 @@ fn build() -> Built {
                 .unwrap();
         store.finish_seal(split);
     }
-    Built { directory, metas: store.splits() }
+    Built { directory, metas: store.splits().iter().map(|split| split.meta.clone()).collect() }
 }
 
 impl Built {

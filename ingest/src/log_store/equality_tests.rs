@@ -49,12 +49,12 @@ fn test() -> impl Strategy<Value = Test> {
     ]
 }
 
-fn field_name() -> impl Strategy<Value = String> {
+pub(super) fn field_name() -> impl Strategy<Value = String> {
     let short = prop::sample::select(field::SHORT_NAMES.to_vec()).prop_map(str::to_owned);
     prop_oneof![short, name()]
 }
 
-fn range() -> impl Strategy<Value = TimeRange> {
+pub(super) fn range() -> impl Strategy<Value = TimeRange> {
     prop_oneof![
         2 => Just(TimeRange::ALL),
         3 => (0i64..6000, 0i64..6000).prop_map(|(a, b)| TimeRange {
@@ -64,7 +64,7 @@ fn range() -> impl Strategy<Value = TimeRange> {
     ]
 }
 
-fn filter() -> impl Strategy<Value = Filter> {
+pub(super) fn filter() -> impl Strategy<Value = Filter> {
     let severity = || (0u8..=24).prop_map(|number| Severity::from_number(number).expect("up to 24"));
     let leaf = prop_oneof![
         1 => Just(Filter::All),
@@ -135,7 +135,7 @@ fn build(world: World) -> Built {
     Built { store, all, _directory: directory }
 }
 
-fn plain_search(all: &[StoredRecord], wanted: &Search) -> Vec<RecordId> {
+pub(super) fn plain_search(all: &[StoredRecord], wanted: &Search) -> Vec<RecordId> {
     let filter = wanted.filter.compile().expect("a good filter");
     let mut ids: Vec<RecordId> = all
         .iter()
@@ -153,7 +153,7 @@ fn plain_search(all: &[StoredRecord], wanted: &Search) -> Vec<RecordId> {
     ids
 }
 
-fn found(store: &LogStore, wanted: &Search) -> Vec<StoredRecord> {
+pub(super) fn found(store: &LogStore, wanted: &Search) -> Vec<StoredRecord> {
     let mut found = Vec::new();
     let ending = store
         .search(wanted, &Scan::unlimited(), &mut |record| {
@@ -165,9 +165,9 @@ fn found(store: &LogStore, wanted: &Search) -> Vec<StoredRecord> {
     found
 }
 
-type Buckets = BTreeMap<Timestamp, HashMap<String, u64>>;
+pub(super) type Buckets = BTreeMap<Timestamp, HashMap<String, u64>>;
 
-fn plain_counts(matching: &[&StoredRecord], interval: Duration, by: Option<&str>) -> Buckets {
+pub(super) fn plain_counts(matching: &[&StoredRecord], interval: Duration, by: Option<&str>) -> Buckets {
     let mut buckets = Buckets::new();
     for stored in matching {
         let bucket = buckets.entry(stored.id.time.floor_to(interval)).or_default();

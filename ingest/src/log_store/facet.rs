@@ -6,6 +6,7 @@ use std::ops::Range;
 use taffrail_collector::model::LogRecord;
 
 use super::field::{self, Field, SHORT_NAMES, is_there};
+use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
 use super::schema::{FieldKind, Schema};
 use super::split_filter::{Hits, SplitFilter, Stop, Window, parts};
@@ -26,7 +27,7 @@ pub const VALUES_COUNTED_MAX: usize = 100_000;
 /// See [`LogStore::facets`](super::LogStore::facets).
 pub fn facets(
     snapshot: &Snapshot,
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     range: TimeRange,
     fields: &[String],
     limit: usize,
@@ -41,7 +42,7 @@ pub fn facets(
 /// See [`LogStore::field_names`](super::LogStore::field_names).
 pub fn field_names(
     snapshot: &Snapshot,
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     range: TimeRange,
     scan: &Scan,
 ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {

@@ -1,14 +1,16 @@
 //! Which records a question wants: the tree that the query room hands to the store. What it means for one record is
 //! [`CompiledFilter::matches`](super::CompiledFilter::matches).
 
+use serde::{Deserialize, Serialize};
 use taffrail_collector::model::{Severity, SpanId, TraceId};
 
 use super::matching::{CompiledFilter, FilterError};
+use super::stored_filter::{severity, span_id, trace_id};
 
 use crate::scan::TimeRange;
 
 /// A condition on a record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Filter {
     /// Every record.
     All,
@@ -35,18 +37,18 @@ pub enum Filter {
         test: Test,
     },
     /// Severity in a closed range (`level:error`, `level:>=warn`).
-    SeverityBetween(Severity, Severity),
+    SeverityBetween(#[serde(with = "severity")] Severity, #[serde(with = "severity")] Severity),
     /// The record's time lies in the range (`time:>=now-15m`): to the nanosecond, where a number test would round.
     Time(TimeRange),
     /// The trace.
-    Trace(TraceId),
+    Trace(#[serde(with = "trace_id")] TraceId),
     /// The span.
-    Span(SpanId),
+    Span(#[serde(with = "span_id")] SpanId),
 }
 
 /// How text is looked for. Words are maximal runs of letters and digits (Unicode `Alphanumeric` plus `_`); letters compare
 /// without case (Unicode simple lower case): [`words`](super::words).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TextMatch {
     /// These words, next to each other, in this order; one word is a phrase of one, no words stand in every text.
     /// Already folded.
@@ -61,7 +63,7 @@ pub enum TextMatch {
 }
 
 /// A test of one field's value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Test {
     /// The field is there and not null; of the record's own fields, not empty.
     Exists,

@@ -43,7 +43,13 @@ pub enum FilterError {
 impl CompiledFilter {
     pub(super) fn new(filter: &Filter) -> Result<CompiledFilter, FilterError> {
         let mut budget = CONDITIONS_MAX;
-        Ok(CompiledFilter { root: Condition::compile(filter, 0, &mut budget)? })
+        Ok(CompiledFilter { root: Condition::compile(filter, DEPTH_MAX + 1, &mut budget)? })
+    }
+
+    /// Prepares a filter made of parts that were each checked before, whatever its size.
+    pub(super) fn of_checked(filter: &Filter) -> CompiledFilter {
+        let root = Condition::compile(filter, 2 * DEPTH_MAX, &mut usize::MAX.clone());
+        CompiledFilter { root: root.expect("its parts compiled within half of this depth") }
     }
 
     /// Whether the record passes.
@@ -89,20 +95,18 @@ pub(super) enum FieldTest {
 }
 
 impl Condition {
-    fn compile(filter: &Filter, depth: usize, budget: &mut usize) -> Result<Condition, FilterError> {
-        if depth > DEPTH_MAX {
-            return Err(FilterError::TooLarge);
-        }
+    fn compile(filter: &Filter, depth_left: usize, budget: &mut usize) -> Result<Condition, FilterError> {
+        let depth_left = depth_left.checked_sub(1).ok_or(FilterError::TooLarge)?;
         *budget = budget.checked_sub(1).ok_or(FilterError::TooLarge)?;
         let mut all = |filters: &[Filter]| -> Result<Box<[Condition]>, FilterError> {
-            filters.iter().map(|filter| Condition::compile(filter, depth + 1, budget)).collect()
+            filters.iter().map(|filter| Condition::compile(filter, depth_left, budget)).collect()
         };
         Ok(match filter {
             Filter::All => Condition::All,
             Filter::Nothing => Condition::Nothing,
             Filter::And(filters) => Condition::And(all(filters)?),
             Filter::Or(filters) => Condition::Or(all(filters)?),
-            Filter::Not(filter) => Condition::Not(Box::new(Condition::compile(filter, depth + 1, budget)?)),
+            Filter::Not(filter) => Condition::Not(Box::new(Condition::compile(filter, depth_left, budget)?)),
             Filter::Text { text, everywhere } => {
                 Condition::Text { text: Matcher::compile(text)?, everywhere: *everywhere }
             }

@@ -1,11 +1,11 @@
 //! The log store: newest records in memory, older ones in immutable splits.
 //!
-//! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), [`matching`] (what that means), [`field`]
-//! (fields by name); [`head`] (records in memory). A split: `template` (a text with its variables taken out), `step_down`,
+//! Reading order: [`words`] (what a word is), [`filter`] (which records are wanted), `stored_filter` (the same as text),
+//! [`matching`] (what that means), [`field`] (fields by name); [`head`] (records in memory). A split: `template` (a text with its variables taken out), `step_down`,
 //! `schema` (attributes), `number_column`, `variable_column`, `id_column`, `postings`, `minute_counts`, `template_table`,
 //! `template_index` (what its file is made of), `split_file`, `split_layout`; `split_builder`, [`split_writer`]; `split_reader`,
 //! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `split_values`. `split` and
-//! `damage` (a split as the store holds it), [`store`] (the one view that changes from head to split), and the answers:
+//! `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from splits), [`store`] (the one view that changes from head to split), and the answers:
 //! `search`, `work`, `count`, `facet`; `verify` (a whole split).
 
 mod bits;
@@ -16,14 +16,16 @@ pub mod field;
 pub mod filter;
 pub mod head;
 mod id_column;
+pub(crate) mod mask;
 pub mod matching;
 mod minute_counts;
 mod number_column;
 mod postings;
+pub(crate) mod rewrite;
 mod row_conditions;
 mod schema;
 mod search;
-mod split;
+pub(crate) mod split;
 mod split_builder;
 mod split_file;
 mod split_filter;
@@ -34,6 +36,7 @@ mod split_values;
 pub mod split_writer;
 mod step_down;
 pub mod store;
+pub(crate) mod stored_filter;
 mod template;
 mod template_conditions;
 mod template_index;
@@ -48,6 +51,8 @@ mod damage_tests;
 #[cfg(test)]
 mod equality_tests;
 #[cfg(test)]
+mod keep_tests;
+#[cfg(test)]
 pub(crate) mod test_records;
 
 use taffrail_collector::model::{LogRecord, Timestamp};
@@ -56,6 +61,7 @@ use thiserror::Error;
 pub use damage::DamagedSplit;
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
+pub use mask::{RetentionRule, RetentionRules};
 pub use matching::{CompiledFilter, FilterError};
 pub use split::SplitMeta;
 pub use store::LogStore;

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::head::{Chunk, HeadSnapshot};
+use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
 use super::split::Split;
 use super::split_filter::{SplitFilter, Stop};
@@ -24,7 +25,7 @@ const ROWS_PER_TOUCH: usize = 1000;
 pub fn search(
     snapshot: &Snapshot,
     wanted: &Search,
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     scan: &Scan,
     emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
 ) -> Result<(), Interrupt> {
@@ -46,7 +47,7 @@ pub fn search(
 struct Question<'a> {
     wanted: &'a Search,
     range: TimeRange,
-    filter: &'a CompiledFilter,
+    filter: &'a MaskedFilter,
     scan: &'a Scan,
 }
 
@@ -163,12 +164,13 @@ impl<'a> Merge<'a> {
     }
 
     fn open_chunk(&mut self, chunk: &'a Chunk, question: &Question<'_>) -> Result<(), Interrupt> {
+        let filter = question.filter.of(chunk);
         let mut from = 0;
         for rows in chunk.records().chunks(ROWS_PER_TOUCH) {
             question.scan.touch(rows.len() as u64, 0)?;
             for (at, record) in (from..).zip(rows) {
                 let id = chunk.id(at);
-                if question.wants(id) && question.filter.matches(record) {
+                if question.wants(id) && filter.matches(record) {
                     self.in_memory.push(InMemory { rank: question.rank(id), chunk, at });
                 }
             }
@@ -192,6 +194,7 @@ impl<'a> Merge<'a> {
         self.splits.push(Some(SplitRows {
             split: split.clone(),
             reader,
+            filter: question.filter.of(&**split),
             left: range,
             superblocks: 1,
             found: VecDeque::new(),
@@ -219,6 +222,7 @@ impl<'a> Merge<'a> {
 struct SplitRows {
     split: Arc<Split>,
     reader: Arc<SplitReader>,
+    filter: Arc<CompiledFilter>,
     /// Rows that were not asked yet.
     left: Range<u32>,
     /// How many superblocks are asked next.
@@ -273,7 +277,7 @@ impl SplitRows {
             Order::NewestFirst => all.start..all.end.min(all.start + self.superblocks),
             Order::OldestFirst => all.start.max(all.end.saturating_sub(self.superblocks))..all.end,
         };
-        let filter = SplitFilter::new(&self.reader, question.filter, question.scan)?;
+        let filter = SplitFilter::new(&self.reader, &self.filter, question.scan)?;
         if filter.possible().next_at_or_after(0).is_none() {
             self.left = 0..0;
             return Ok(false);

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -33,6 +33,8 @@ pub struct SplitMeta {
     pub seq_last: u64,
     /// How often its rows were rewritten at most: a head makes generation 0, a merge one more than the splits it replaces.
     pub generation: u32,
+    /// The newest deletion whose records its writer left out, if they were among its rows; 0 before the first.
+    pub deletions_through: u64,
 }
 
 /// A split on disk.
@@ -43,6 +45,7 @@ pub struct Split {
     reader: Mutex<Weak<SplitReader>>,
     damage: Mutex<Option<Damage>>,
     readers: Arc<OpenReaders>,
+    deletions_through: AtomicU64,
     doomed: AtomicBool,
 }
 
@@ -79,6 +82,7 @@ impl Split {
     /// The split at `path`, not opened yet.
     pub fn new(path: PathBuf, meta: SplitMeta, readers: Arc<OpenReaders>) -> Split {
         Split {
+            deletions_through: AtomicU64::new(meta.deletions_through),
             meta,
             path,
             reader: Mutex::new(Weak::new()),
@@ -166,6 +170,16 @@ impl Split {
             "a split is damaged; answers are without its records until it is restored from a backup (`taffrail doctor` says more)"
         );
         damage
+    }
+
+    /// The newest deletion that left nothing to remove here.
+    pub fn deletions_through(&self) -> u64 {
+        self.deletions_through.load(Relaxed)
+    }
+
+    /// Nothing is here that deletions up to this one remove.
+    pub fn set_deletions_through(&self, id: u64) {
+        self.deletions_through.fetch_max(id, Relaxed);
     }
 
     /// The split's files are removed once nobody reads them any more.

@@ -74,7 +74,9 @@ impl SplitReader {
     /// Opens the split's file at `path` and checks it against what the catalog says.
     pub fn open(path: &Path, meta: &SplitMeta) -> Result<SplitReader, LogStoreError> {
         let reader = SplitReader::open_unlisted(path, &meta.name)?;
-        if reader.describe(meta.bytes) != *meta {
+        // Which deletions it is without is known to the catalog alone: it changes though the file does not.
+        let found = SplitMeta { deletions_through: meta.deletions_through, ..reader.describe(meta.bytes) };
+        if found != *meta {
             return Err(reader.failed(damaged("it is not the split that the catalog lists under its name")));
         }
         Ok(reader)
@@ -118,6 +120,7 @@ impl SplitReader {
             seq_first,
             seq_last,
             generation,
+            deletions_through: 0,
         }
     }
 
@@ -352,7 +355,13 @@ impl SplitReader {
 
     /// All records with their places, newest first, some in memory at a time; it ends with the first error.
     pub fn records(self: &Arc<Self>) -> SplitRecords {
-        SplitRecords { split: self.clone(), rows: 0..self.rows(), ready: Vec::new().into_iter() }
+        self.records_by(SUPERBLOCK)
+    }
+
+    /// The same with so many records in memory at a time, at most a block of them.
+    pub fn records_by(self: &Arc<Self>, at_once: u32) -> SplitRecords {
+        let at_once = at_once.clamp(1, SUPERBLOCK);
+        SplitRecords { split: self.clone(), rows: 0..self.rows(), at_once, ready: Vec::new().into_iter() }
     }
 
     fn read(&self, region: &Region) -> io::Result<Vec<u8>> {
@@ -372,6 +381,7 @@ impl PageSource for SplitReader {
 pub struct SplitRecords {
     split: Arc<SplitReader>,
     rows: Range<u32>,
+    at_once: u32,
     ready: std::vec::IntoIter<StoredRecord>,
 }
 
@@ -380,8 +390,9 @@ impl Iterator for SplitRecords {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ready.len() == 0 && !self.rows.is_empty() {
-            // Whole superblocks, as finding the templates of some of its rows costs as much as of all.
-            let end = (self.rows.start + SUPERBLOCK).min(self.rows.end);
+            // Finding the templates of some rows of a superblock costs as much as of all, so they are not cut.
+            let block_end = (self.rows.start / SUPERBLOCK + 1) * SUPERBLOCK;
+            let end = (self.rows.start + self.at_once).min(block_end).min(self.rows.end);
             let rows: Vec<u32> = (self.rows.start..end).collect();
             match RecordReader::new(&self.split).and_then(|mut reader| reader.records(&rows)) {
                 Ok(records) => self.ready = records.into_iter(),

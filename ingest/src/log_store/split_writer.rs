@@ -22,6 +22,7 @@ use super::template_table::{Place, Template, TemplateTable};
 use super::variable_column::{self, PageSink, Strings};
 use super::{id_column, minute_counts, postings, template_index};
 use crate::byte_cursor::{put_prefixed, put_varint};
+use crate::crash_point::crash_point;
 
 /// Files of splits end so.
 pub const SPLIT_SUFFIX: &str = ".split";
@@ -92,9 +93,11 @@ pub fn write_split<'a>(
         // What was written so far helps nobody, and may be what fills the disk.
         drop(fs::remove_file(&temporary));
     })?;
+    crash_point("split:before_rename");
     fs::rename(&temporary, path)?;
     sync_directory(splits_directory)?;
-    Ok(Some(SplitMeta { name, rows, bytes, oldest, newest, seq_first, seq_last, generation }))
+    crash_point("split:after_rename");
+    Ok(Some(SplitMeta { name, rows, bytes, oldest, newest, seq_first, seq_last, generation, deletions_through: 0 }))
 }
 
 /// Makes creations, renames and removals in a directory durable.

@@ -8,16 +8,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use taffrail_collector::model::TraceId;
+use taffrail_collector::model::{Timestamp, TraceId};
 
 use super::count::count_by_interval;
 use super::facet::{facets, field_names};
 use super::head::{Chunk, Head, HeadSize, HeadSnapshot};
+use super::mask::{MaskedFilter, Masks};
 use super::search::search;
 use super::split::{OpenReaders, Split, SplitMeta};
-use super::{DamagedSplit, Ending, Facet, Filter, IntervalCounts, LogStoreError, Order, Search, StoredRecord};
+use super::{
+    DamagedSplit, Ending, Facet, Filter, FilterError, IntervalCounts, LogStoreError, Order, Search, StoredRecord,
+};
 use crate::scan::{Scan, TimeRange};
 
+/// An interval that holds everything before and everything after the epoch.
+const WHOLE_MS: u64 = i64::MAX as u64 / 1_000_000;
 /// Of so many of the newest splits it is told which services stepped down.
 const STEPS_LOOKED_AT: usize = 8;
 
@@ -29,6 +34,8 @@ pub struct LogStore {
     view: ArcSwap<View>,
     /// Held while a new view is made from the present one.
     changing: Mutex<()>,
+    /// What time it is for the retention.
+    clock: fn() -> Timestamp,
 }
 
 #[derive(Clone, Default)]
@@ -37,6 +44,8 @@ struct View {
     /// The head before, while it is being written to a split.
     sealing: Option<Arc<Head>>,
     head: Arc<Head>,
+    /// What no answer shows.
+    masks: Arc<Masks>,
 }
 
 /// What a question works on.
@@ -69,7 +78,14 @@ impl LogStore {
         let split = |meta: SplitMeta| Split::new(splits_directory.join(&meta.name), meta, readers.clone());
         let view = View { splits: splits.into_iter().map(split).map(Arc::new).collect(), ..View::default() };
         view.splits.iter().for_each(|split| split.check_length());
-        LogStore { splits_directory, readers, view: ArcSwap::from_pointee(view), changing: Mutex::new(()) }
+        let view = ArcSwap::from_pointee(view);
+        LogStore { splits_directory, readers, view, changing: Mutex::new(()), clock: Timestamp::now }
+    }
+
+    /// The same with another clock.
+    #[cfg(test)]
+    pub(crate) fn with_clock(self, clock: fn() -> Timestamp) -> LogStore {
+        LogStore { clock, ..self }
     }
 
     /// Emits matching records in order until `limit`, the consumer's break or the scan's end.
@@ -79,13 +95,8 @@ impl LogStore {
         scan: &Scan,
         emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
     ) -> Result<Ending, LogStoreError> {
-        Ending::of(search(
-            &self.snapshot(),
-            wanted,
-            &wanted.filter.compile().map_err(LogStoreError::Filter)?,
-            scan,
-            emit,
-        ))
+        let (snapshot, filter) = self.question(&wanted.filter)?;
+        Ending::of(search(&snapshot, wanted, &filter, scan, emit))
     }
 
     /// Counts matching records per interval (`interval_ms` aligned to the epoch), split by a field's value when `by` is given
@@ -100,15 +111,9 @@ impl LogStore {
         values_max: usize,
         scan: &Scan,
     ) -> Result<IntervalCounts, LogStoreError> {
-        count_by_interval(
-            &self.snapshot(),
-            &filter.compile().map_err(LogStoreError::Filter)?,
-            filter.narrow(range),
-            interval_ms,
-            by,
-            values_max,
-            scan,
-        )
+        let range = filter.narrow(range);
+        let (snapshot, filter) = self.question(filter)?;
+        count_by_interval(&snapshot, &filter, range, interval_ms, by, values_max, scan)
     }
 
     /// The commonest `limit` values of each field among matching records. A record whose field is an array counts once for
@@ -122,7 +127,8 @@ impl LogStore {
         scan: &Scan,
     ) -> Result<(Vec<Facet>, Ending), LogStoreError> {
         let range = filter.narrow(range);
-        facets(&self.snapshot(), &filter.compile().map_err(LogStoreError::Filter)?, range, fields, limit, scan)
+        let (snapshot, filter) = self.question(filter)?;
+        facets(&snapshot, &filter, range, fields, limit, scan)
     }
 
     /// Names of the fields that matching records have, with how many of them have it, commonest first.
@@ -133,7 +139,8 @@ impl LogStore {
         scan: &Scan,
     ) -> Result<(Vec<(String, u64)>, Ending), LogStoreError> {
         let range = filter.narrow(range);
-        field_names(&self.snapshot(), &filter.compile().map_err(LogStoreError::Filter)?, range, scan)
+        let (snapshot, filter) = self.question(filter)?;
+        field_names(&snapshot, &filter, range, scan)
     }
 
     /// All records of a trace, oldest first.
@@ -224,20 +231,55 @@ impl LogStore {
         let _changing = self.changing.lock();
         let mut view = View::clone(&self.view.load());
         view.sealing = None;
-        if let Some(meta) = split {
-            let path = self.splits_directory.join(&meta.name);
-            view.splits.push(Arc::new(Split::new(path, meta, self.readers.clone())));
-        }
+        view.splits.extend(split.map(|meta| self.split(meta)));
         self.view.store(Arc::new(view));
     }
 
-    /// What the catalog knows of every split.
-    pub(crate) fn splits(&self) -> Vec<SplitMeta> {
-        self.view.load().splits.iter().map(|split| split.meta.clone()).collect()
+    /// All splits.
+    pub(crate) fn splits(&self) -> Vec<Arc<Split>> {
+        self.view.load().splits.clone()
     }
 
-    /// Forgets splits that the catalog no longer lists; their files go once no question reads them any more.
-    pub(crate) fn remove_splits(&self, names: &HashSet<String>) {
+    /// What no answer shows.
+    pub(crate) fn masks(&self) -> Arc<Masks> {
+        self.view.load().masks.clone()
+    }
+
+    /// Hides other records from now on.
+    pub(crate) fn change_masks(
+        &self,
+        change: impl FnOnce(&Masks, &[Arc<Split>]) -> Result<Masks, FilterError>,
+    ) -> Result<(), FilterError> {
+        let _changing = self.changing.lock();
+        let mut view = View::clone(&self.view.load());
+        view.masks = Arc::new(change(&view.masks, &view.splits)?);
+        self.view.store(Arc::new(view));
+        Ok(())
+    }
+
+    /// How many records of the split match, hidden or not.
+    pub(crate) fn count_in(
+        &self,
+        split: &Arc<Split>,
+        filter: &Filter,
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<u64, LogStoreError> {
+        split.reader()?;
+        let snapshot = Snapshot { splits: vec![split.clone()], heads: Vec::new() };
+        let masked = MaskedFilter::new(filter, Arc::default(), self.now()).map_err(LogStoreError::Filter)?;
+        let counts = count_by_interval(&snapshot, &masked, range, WHOLE_MS, None, 1, scan)?;
+        // A split that broke meanwhile was left out.
+        split.reader().map(|_| counts.total)
+    }
+
+    /// What time it is for the retention.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Puts splits in the place of others, as the catalog did; the files of these go once no question reads them any more.
+    pub(crate) fn replace_splits(&self, names: &HashSet<String>, by: &[SplitMeta]) {
         let _changing = self.changing.lock();
         let mut view = View::clone(&self.view.load());
         view.splits.retain(|split| {
@@ -247,14 +289,28 @@ impl LogStore {
             }
             !gone
         });
+        view.splits.extend(by.iter().map(|meta| self.split(meta.clone())));
         self.view.store(Arc::new(view));
     }
 
+    fn split(&self, meta: SplitMeta) -> Arc<Split> {
+        let path = self.splits_directory.join(&meta.name);
+        Arc::new(Split::new(path, meta, self.readers.clone()))
+    }
+
+    /// What a question works on: one consistent state, and the filter without what is hidden in it.
+    fn question(&self, filter: &Filter) -> Result<(Snapshot, MaskedFilter), LogStoreError> {
+        let view = self.view.load_full();
+        let filter = MaskedFilter::new(filter, view.masks.clone(), self.now()).map_err(LogStoreError::Filter)?;
+        Ok((view.snapshot(), filter))
+    }
+}
+
+impl View {
     /// One consistent state. The view is loaded first: heads only grow, and a head that was set aside after that is still
     /// this view's head.
     fn snapshot(&self) -> Snapshot {
-        let view = self.view.load_full();
-        let heads = view.sealing.iter().chain([&view.head]).map(|head| head.snapshot()).collect();
-        Snapshot { splits: view.splits.clone(), heads }
+        let heads = self.sealing.iter().chain([&self.head]).map(|head| head.snapshot()).collect();
+        Snapshot { splits: self.splits.clone(), heads }
     }
 }

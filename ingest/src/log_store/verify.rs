@@ -22,7 +22,7 @@ pub struct VerifiedSplit {
 pub fn verify_split(path: &Path, meta: &SplitMeta) -> Result<VerifiedSplit, LogStoreError> {
     let fail = |message: String| LogStoreError::Split { split: meta.name.clone(), message };
     check_length(path, meta).map_err(fail)?;
-    let found = read_whole(path, &meta.name)?;
+    let found = SplitMeta { deletions_through: meta.deletions_through, ..read_whole(path, &meta.name)? };
     if found != *meta {
         return Err(fail(format!("its records are not those that the catalog lists: {found:?}, not {meta:?}")));
     }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use taffrail_collector::model::LogRecord;
 
 use super::head::HeadSnapshot;
+use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
 use super::split::Split;
 use super::split_filter::Stop;
@@ -40,7 +41,7 @@ pub trait Work: Send + Sized {
 /// Does the work on everything in the range. A split that cannot be read adds nothing, also when it breaks half way.
 pub fn works<W: Work>(
     snapshot: &Snapshot,
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     range: TimeRange,
     scan: &Scan,
     mut work: W,
@@ -61,12 +62,13 @@ pub fn works<W: Work>(
 
 fn heads<W: Work>(
     snapshot: &Snapshot,
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     range: TimeRange,
     scan: &Scan,
     work: &mut W,
 ) -> Result<(), Interrupt> {
     for chunk in snapshot.heads.iter().flat_map(HeadSnapshot::chunks).filter(|chunk| chunk.overlaps(&range)) {
+        let filter = filter.of(&**chunk);
         for records in chunk.records().chunks(ROWS_PER_TOUCH) {
             scan.touch(records.len() as u64, 0)?;
             for record in records {
@@ -82,7 +84,7 @@ fn heads<W: Work>(
 /// As many splits at once as there are cores; what was counted before the budget ended stays counted.
 fn each_split<W: Work>(
     splits: &[&Split],
-    filter: &CompiledFilter,
+    filter: &MaskedFilter,
     range: TimeRange,
     scan: &Scan,
     work: &mut W,
@@ -95,10 +97,9 @@ fn each_split<W: Work>(
         let mut done = Ok(());
         while let Some(split) = splits.get(next.fetch_add(1, Relaxed)) {
             let mut part = own.fresh();
-            let counted = split
-                .reader()
-                .map_err(Interrupt::from)
-                .and_then(|reader| part.split(&reader, filter, range, scan).map_err(|stop| stop.of(&reader)));
+            let counted = split.reader().map_err(Interrupt::from).and_then(|reader| {
+                part.split(&reader, &filter.of(*split), range, scan).map_err(|stop| stop.of(&reader))
+            });
             match split.unless_broken(scan, counted) {
                 Ok(Some(())) => own.merge(part),
                 Ok(None) => {}

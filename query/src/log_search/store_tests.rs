@@ -30,6 +30,8 @@ impl World {
             seal_age: Duration::from_secs(600),
             memory_bytes_max: 1 << 26,
             retention_age: None,
+            retention_rules: Vec::new(),
+            compaction: taffrail_ingest::CompactionBudget { cpu_share: 1.0, bytes_per_second: u64::MAX },
             retention_bytes: None,
             disk_reserve_bytes: 0,
             future_max: Duration::from_secs(600),

@@ -64,6 +64,36 @@ fn render(app: &App, damaged: &[DamagedSplit]) -> String {
     single("taffrail_splits", "gauge", "Log splits on disk.", store.splits);
     single("taffrail_split_rows", "gauge", "Rows in them.", store.split_rows);
     single("taffrail_split_bytes", "gauge", "Their bytes.", store.split_bytes);
+    let compaction = &store.compaction;
+    single("taffrail_compactions_total", "counter", "Times that splits were rewritten.", compaction.rewrites);
+    single("taffrail_compacted_splits_total", "counter", "Splits that were rewritten.", compaction.splits);
+    single("taffrail_compacted_rows_total", "counter", "Rows read for it.", compaction.rows);
+    single(
+        "taffrail_compaction_removed_rows_total",
+        "counter",
+        "Rows left out of it: expired or deleted.",
+        compaction.rows_removed,
+    );
+    single("taffrail_compaction_read_bytes_total", "counter", "Bytes read for it.", compaction.bytes_read);
+    single("taffrail_compaction_written_bytes_total", "counter", "Bytes written by it.", compaction.bytes_written);
+    single(
+        "taffrail_compaction_seconds_total",
+        "counter",
+        "Seconds that it took, rests included.",
+        compaction.seconds as u64,
+    );
+    single(
+        "taffrail_compaction_failures_total",
+        "counter",
+        "Attempts that failed and will be repeated.",
+        compaction.failures,
+    );
+    single(
+        "taffrail_compactions_postponed_total",
+        "counter",
+        "Merges put off for want of disk space.",
+        compaction.postponed,
+    );
     single("taffrail_series", "gauge", "Series known.", store.series);
     single("taffrail_blocks", "gauge", "Series blocks on disk.", store.blocks);
     single("taffrail_block_bytes", "gauge", "Their bytes.", store.block_bytes);

@@ -62,10 +62,14 @@ const KEYS: &[Key] = &[
          foreign page can reach it through a name of its own. Name here what a proxy before it passes on; `[\"*\"]` allows \
          every name, and so does an empty list where other machines can reach server.http.",
     ),
-    key("store.retention_age", "Data older than this is removed; \"none\" keeps it for ever."),
+    key(
+        "store.retention_age",
+        "Data older than this is removed; \"none\" keeps it for ever. Log records that a [[retention]] rule matches have the \
+         rule's age instead. A reload changes it at once; what has left the disk does not come back.",
+    ),
     key(
         "store.retention_bytes",
-        "The oldest data is removed while more than this is on disk; \"none\" sets no limit.",
+        "The oldest data is removed while more than this is on disk; \"none\" sets no limit. A reload changes it.",
     ),
     key("store.seal_rows", "Records held in memory before they are written to disk as a split …"),
     key("store.seal_bytes", "… or bytes of them …"),
@@ -76,6 +80,12 @@ const KEYS: &[Key] = &[
     ),
     key("store.disk_reserve_bytes", "Free bytes on the disk below which new data is refused (507) while questions go on."),
     key("store.future_max", "Records that claim a time later than now by more than this get their arrival time."),
+    key(
+        "store.compaction_cpu_percent",
+        "How much of one core the merging of small splits may take, in the background: 100 works without rest, 0 merges nothing \
+         (deletions are carried out all the same).",
+    ),
+    key("store.compaction_bytes_per_second", "How fast merging may read and write, both together."),
     key("query.time_max", "How long one question may take before its answer is cut and says so."),
     key("query.rows_max", "How many rows one question may look at before its answer is cut and says so."),
     key("query.limit_max", "How many records one answer may hold; more are fetched page by page."),
@@ -182,6 +192,17 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
     ("line_bytes_max", "Longest line; what is beyond is cut and the record marked.", "1048576"),
 ];
 
+/// The keys of a repeated table, `[[retention]]`, with an example of each.
+pub const RETENTION_KEYS: &[(&str, &str, &str)] = &[
+    (
+        "filter",
+        "Which log records, in the search language. The first rule that matches a record decides; store.retention_age keeps the \
+         rest. What has expired is hidden at once, and leaves the disk when enough of its split has. A reload changes the rules.",
+        r#""service:debug-noise""#,
+    ),
+    ("keep", "How long they are kept; \"none\" keeps them for ever.", r#""1d""#),
+];
+
 #[cfg(test)]
 mod tests {
     use toml::{Table, Value};
@@ -208,7 +229,11 @@ mod tests {
         leaves("", &Value::Table(default_table()), &mut paths);
         let unexplained: Vec<_> =
             paths.iter().filter(|path| !KEYS.iter().any(|key| key.path == path.as_str())).collect();
-        assert_eq!(unexplained, ["collector.files"], "keys without an explanation (files are explained apart)");
+        assert_eq!(
+            unexplained,
+            ["collector.files", "retention"],
+            "keys without an explanation (tables are explained apart)"
+        );
         for key in KEYS {
             let layers = Layers::read(None, std::iter::empty(), Vec::new()).unwrap();
             let value = layers.value(key.path).unwrap_or_else(|| Value::String("/a/path".into()));

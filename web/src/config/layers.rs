@@ -13,8 +13,14 @@ use super::sections::File;
 /// Every variable of ours starts so.
 const VARIABLE_PREFIX: &str = "TAFFRAIL_";
 /// Variables that are not settings: read by the build, by the command line, or by tests.
-const OTHER_VARIABLES: &[&str] =
-    &["TAFFRAIL_CONFIG", "TAFFRAIL_SERVER", "TAFFRAIL_LOG", "TAFFRAIL_UI_DIST", "TAFFRAIL_TEST_SEED"];
+const OTHER_VARIABLES: &[&str] = &[
+    "TAFFRAIL_CONFIG",
+    "TAFFRAIL_SERVER",
+    "TAFFRAIL_LOG",
+    "TAFFRAIL_UI_DIST",
+    "TAFFRAIL_TEST_SEED",
+    "TAFFRAIL_CRASH_AT",
+];
 
 /// A value given on the command line.
 #[derive(Clone, Debug, PartialEq)]

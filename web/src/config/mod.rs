@@ -132,6 +132,17 @@ mod tests {
         check("[collector.statsd]\naddress = \"0.0.0.0:8125\"\n", "collector.statsd.address");
         check("[collector.syslog]\naddress = \"[::]:5514\"\n", "collector.syslog.address");
         check("[alerts]\nwebhooks = [\"example.org\"]\n", "alerts.webhooks");
+        check("[store]\ncompaction_cpu_percent = 101\n", "store.compaction_cpu_percent");
+        check("[[retention]]\nfilter = \"level:(\"\nkeep = \"1d\"\n", "[[retention]] filter");
+    }
+
+    #[test]
+    fn rules_of_retention_are_read_in_their_order() {
+        let rule = |filter: &str, keep: &str| format!("[[retention]]\nfilter = {filter:?}\nkeep = {keep:?}\n");
+        let settings = load(&(rule("service:debug-noise", "1d") + &rule("audit", "none"))).unwrap();
+        let rules = settings.store.retention_rules;
+        assert_eq!(rules.iter().map(|rule| rule.keep).collect::<Vec<_>>(), [Some(Duration::from_secs(86_400)), None]);
+        assert_eq!(rules[1].filter, taffrail_query::log_search::parse("audit").unwrap());
     }
 
     #[test]
@@ -140,6 +151,8 @@ mod tests {
         assert_eq!(settings.server.http.to_string(), "127.0.0.1:6464");
         assert_eq!(settings.store.retention_age, Some(Duration::from_secs(30 * 86_400)));
         assert_eq!(settings.store.retention_bytes, None);
+        assert_eq!(settings.store.retention_rules, []);
+        assert_eq!(settings.store.compaction.cpu_share, 0.25);
         assert_eq!(settings.query.time_max, Duration::from_secs(30));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::keys::{FILES_KEYS, keys};
+use super::keys::{FILES_KEYS, RETENTION_KEYS, keys};
 use super::layers::{Layers, Origin};
 
 /// The settings as a file: every key with its explanation, its value, and where that came from.
@@ -39,21 +39,31 @@ pub fn print(layers: &Layers) -> String {
             }
         }
     }
-    text.push_str("\n# Log files to follow: a table for each group of files.\n# [[collector.files]]\n");
-    for (name, doc, example) in FILES_KEYS {
+    let tables = [
+        ("retention", "Log records that are kept for a time of their own: a table for each rule.", RETENTION_KEYS),
+        ("collector.files", "Log files to follow: a table for each group of files.", FILES_KEYS),
+    ];
+    for (table, what, keys) in tables {
+        print_tables(&mut text, table, what, keys, layers.value(table).as_ref());
+    }
+    text
+}
+
+/// A repeated table: explained, and as often as it is there.
+fn print_tables(text: &mut String, table: &str, what: &str, keys: &[(&str, &str, &str)], value: Option<&Value>) {
+    let _ = write!(text, "\n# {what}\n# [[{table}]]\n");
+    for (name, doc, example) in keys {
         for line in wrapped(doc, 106) {
             let _ = writeln!(text, "#   # {line}");
         }
         let _ = writeln!(text, "#   {name} = {example}");
     }
-    let groups = layers.value("collector.files");
-    for group in groups.as_ref().and_then(Value::as_array).into_iter().flatten() {
-        text.push_str("\n[[collector.files]]\n");
-        for (name, value) in group.as_table().into_iter().flatten() {
+    for entry in value.and_then(Value::as_array).into_iter().flatten() {
+        let _ = write!(text, "\n[[{table}]]\n");
+        for (name, value) in entry.as_table().into_iter().flatten() {
             let _ = writeln!(text, "{name} = {}", inline(value));
         }
     }
-    text
 }
 
 /// The value on one line, as it may stand after `=`.

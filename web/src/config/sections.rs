@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use taffrail_ingest::IngestConfig;
+use taffrail_ingest::{CompactionBudget, IngestConfig};
+use taffrail_query::log_search;
 
 use super::notation::{Bytes, Limit, Span};
 use crate::notify::REPEAT_INTERVAL;
@@ -22,6 +23,8 @@ pub struct File {
     pub server: Server,
     /// `[store]`
     pub store: Store,
+    /// `[[retention]]`
+    pub retention: Vec<RetentionRule>,
     /// `[query]`
     pub query: Query,
     /// `[alerts]`
@@ -54,6 +57,17 @@ pub struct Store {
     pub memory_bytes_max: Bytes,
     pub disk_reserve_bytes: Bytes,
     pub future_max: Span,
+    pub compaction_cpu_percent: u8,
+    pub compaction_bytes_per_second: Bytes,
+}
+
+/// `[[retention]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/keys.rs, where its users see it")]
+pub struct RetentionRule {
+    pub filter: String,
+    pub keep: Limit<Span>,
 }
 
 /// `[query]`
@@ -106,6 +120,8 @@ impl Default for Store {
             memory_bytes_max: Bytes(1 << 30),
             disk_reserve_bytes: Bytes(256 << 20),
             future_max: Span(Duration::from_secs(600)),
+            compaction_cpu_percent: 25,
+            compaction_bytes_per_second: Bytes(32 << 20),
         }
     }
 }
@@ -136,7 +152,7 @@ impl Default for Alerts {
 impl File {
     /// Checks what no single value can show to be wrong.
     pub fn check(self) -> Result<Settings, Mistake> {
-        let File { server, store, query, alerts, collector } = self;
+        let File { server, store, retention, query, alerts, collector } = self;
         let addresses = [
             ("server.http", Some(server.http.0)),
             ("collector.statsd.address", collector.statsd.address.address()),
@@ -159,6 +175,7 @@ impl File {
             ("query.limit_max", query.limit_max == 0),
             ("query.rows_max", query.rows_max == 0),
             ("store.seal_rows", store.seal_rows == 0),
+            ("store.compaction_bytes_per_second", store.compaction_bytes_per_second.0 == 0),
         ] {
             if zero {
                 return Err(Mistake::of_setting(key, "must be 1 at least".to_owned()));
@@ -170,6 +187,11 @@ impl File {
                 format!("{} is less than store.seal_bytes = {}", store.memory_bytes_max, store.seal_bytes),
             ));
         }
+        if store.compaction_cpu_percent > 100 {
+            let message = format!("{} is more than 100", store.compaction_cpu_percent);
+            return Err(Mistake::of_setting("store.compaction_cpu_percent", message));
+        }
+        let retention = retention.iter().map(RetentionRule::check).collect::<Result<_, _>>()?;
         let urls = alerts.webhooks.iter().map(|url| ("alerts.webhooks", url));
         let urls = urls.chain(alerts.external_url.iter().map(|url| ("alerts.external_url", url)));
         let urls = urls.chain(collector.to.iter().map(|url| ("collector.to", url)));
@@ -179,7 +201,7 @@ impl File {
             }
         }
         Ok(Settings {
-            store: store.check(server.data_dir.clone()),
+            store: store.check(server.data_dir.clone(), retention),
             server: ServerSettings {
                 data_dir: server.data_dir,
                 http: server.http.0,
@@ -199,8 +221,17 @@ impl File {
     }
 }
 
+impl RetentionRule {
+    fn check(&self) -> Result<taffrail_ingest::log_store::RetentionRule, Mistake> {
+        let filter = log_search::parse(&self.filter).map_err(|error| {
+            Mistake::of_setting(format!("[[retention]] filter = {:?}", self.filter), error.to_string())
+        })?;
+        Ok(taffrail_ingest::log_store::RetentionRule { filter, keep: self.keep.0.map(|span| span.0) })
+    }
+}
+
 impl Store {
-    fn check(self, data_dir: PathBuf) -> IngestConfig {
+    fn check(self, data_dir: PathBuf, retention_rules: Vec<taffrail_ingest::log_store::RetentionRule>) -> IngestConfig {
         let bytes = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
         IngestConfig {
             data_dir,
@@ -209,7 +240,12 @@ impl Store {
             seal_age: self.seal_age.0,
             memory_bytes_max: bytes(self.memory_bytes_max),
             retention_age: self.retention_age.0.map(|span| span.0),
+            retention_rules,
             retention_bytes: self.retention_bytes.0.map(|bytes| bytes.0),
+            compaction: CompactionBudget {
+                cpu_share: f64::from(self.compaction_cpu_percent) / 100.0,
+                bytes_per_second: self.compaction_bytes_per_second.0,
+            },
             disk_reserve_bytes: self.disk_reserve_bytes.0,
             future_max: self.future_max.0,
         }
