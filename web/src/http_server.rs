@@ -2,9 +2,12 @@
 //! open requests end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -12,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 /// How long a request's head may take to arrive: slow heads would otherwise hold connections for nothing.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
@@ -19,6 +23,10 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long accepting pauses when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who a request came from, as far as the connection tells: among the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
 
 /// A router that is served.
 #[derive(Debug)]
@@ -59,17 +67,20 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
         .max_header_list_size(HEAD_BYTES_MAX as u32);
     loop {
         // Both branches are cancel-safe (tokio documents it of `accept` and `cancelled`).
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => return connections,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     pause_after(&error).await;
                     continue;
                 }
             },
         };
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            request
+        }));
         let connection = builder.serve_connection(TokioIo::new(low_latency(stream)), service).into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {

@@ -75,6 +75,26 @@ const OPERATIONS: &[Operation] = &[
     operation("GET", "/api/v1/logs/record", "One record", &[("id", "the record")]),
     operation(
         "POST",
+        "/api/v1/logs/delete",
+        "Deletes matching records that were stored before, for good; answers once no answer shows them any more, and they leave the disk \
+         soon after",
+        &[
+            ("q", "which records, in the search language"),
+            ("from", "as elsewhere; default the beginning"),
+            ("to", "as elsewhere; default the end"),
+            ("reason", "why; kept for ever with the question and the one who asked"),
+            ("by", "who asks; kept beside the address"),
+            ("preview", "true only counts what matches"),
+        ],
+    ),
+    operation(
+        "GET",
+        "/api/v1/logs/deletions",
+        "Every deletion there ever was and what became of it, newest first",
+        &[],
+    ),
+    operation(
+        "POST",
         "/api/v1/logs",
         "Takes records as NDJSON or a JSON array, plain, gzip or zstd; answers after the fsync",
         &[],

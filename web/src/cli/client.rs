@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow, bail};
 use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode, Uri, header};
+use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -66,7 +66,16 @@ impl Client {
 
     /// The whole answer.
     pub async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let body = self.send(path, parameters, "application/json").await?;
+        self.whole(Method::GET, path, parameters).await
+    }
+
+    /// The whole answer to a request that changes something.
+    pub async fn post(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
+        self.whole(Method::POST, path, parameters).await
+    }
+
+    async fn whole(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let body = self.send(method, path, parameters, "application/json").await?;
         let bytes = Limited::new(body, ANSWER_BYTES_MAX)
             .collect()
             .await
@@ -76,12 +85,20 @@ impl Client {
 
     /// The answer line by line. Dropping it closes the connection, and the server stops working for it.
     pub async fn lines(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Lines> {
-        let body = self.send(path, parameters, "application/x-ndjson").await?;
+        let body = self.send(Method::GET, path, parameters, "application/x-ndjson").await?;
         Ok(Lines { body, waiting: BytesMut::new() })
     }
 
-    async fn send(&self, path: &str, parameters: &[(&str, &str)], accept: &str) -> anyhow::Result<Incoming> {
-        let request = Request::get(self.url(path, parameters))
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+        accept: &str,
+    ) -> anyhow::Result<Incoming> {
+        let request = Request::builder()
+            .method(method)
+            .uri(self.url(path, parameters))
             .header(header::ACCEPT, accept)
             .header(header::USER_AGENT, concat!("taffrail/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())

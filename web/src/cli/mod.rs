@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
-//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`check`], [`demo`],
+//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`delete`], [`check`], [`demo`],
 //! [`promql_test`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings.
 //!
@@ -18,6 +18,7 @@ mod backup;
 mod check;
 mod client;
 mod collect;
+mod delete;
 mod demo;
 mod doctor;
 mod promql_test;
@@ -55,6 +56,8 @@ enum Command {
     Query(query::QueryArguments),
     /// Follow log records as they arrive
     Tail(tail::TailArguments),
+    /// Delete log records for good
+    Delete(delete::DeleteArguments),
     /// Check settings and rules files without starting anything
     Check(check::CheckArguments),
     /// Check every byte below the data directory, and repair what can be
@@ -158,6 +161,7 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(demo)) => demo::run(demo),
         Some(Command::Query(query)) => query::run(query),
         Some(Command::Tail(tail)) => tail::run(tail),
+        Some(Command::Delete(delete)) => delete::run(delete),
         Some(Command::Check(check)) => check::run(check),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
         Some(Command::Backup(backup)) => backup::run(backup),

@@ -1,17 +1,18 @@
 //! `/api/v1/logs/*`: questions about log records.
 //!
 //! [`search`] (records, streamed), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
-//! [`context`] (one record and its neighbours).
+//! [`context`] (one record and its neighbours), [`delete`] (records removed for good).
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::App;
 
 pub mod context;
 pub mod counts;
+pub mod delete;
 pub mod search;
 pub mod tail;
 
@@ -25,4 +26,6 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/logs/fields", get(counts::fields).post(counts::fields))
         .route("/api/v1/logs/context", get(context::context))
         .route("/api/v1/logs/record", get(context::record))
+        .route("/api/v1/logs/delete", post(delete::delete))
+        .route("/api/v1/logs/deletions", get(delete::deletions))
 }
