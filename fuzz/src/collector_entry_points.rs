@@ -129,14 +129,17 @@ pub fn syslog(bytes: &[u8]) {
     }
 }
 
-/// Bytes as the body of `POST /api/v1/logs`, plain or compressed.
+/// Bytes as the body of `POST /api/v1/logs`, plain or compressed, whole and in two pieces.
 pub fn json_lines(bytes: &[u8]) {
-    let resource = Arc::new(Resource::default());
     for encoding in ["", "gzip", "zstd"] {
         let Ok(decoded) = json_lines::body::decoded(bytes, encoding, 1 << 20) else { continue };
-        let body = decoded.as_deref().unwrap_or(bytes);
-        let parsed = json_lines::parse(body, &mut Enricher::default(), &resource, ARRIVAL, 1 << 16);
-        check_records(parsed.logs);
+        for cut in [0, decoded.len() / 2] {
+            let mut reader = json_lines::BodyReader::new(Enricher::default(), 1 << 16);
+            reader.begin(Arc::default(), ARRIVAL);
+            reader.feed(decoded[..cut].to_vec());
+            reader.feed(decoded[cut..].to_vec());
+            check_records(reader.finish().batches.concat());
+        }
     }
 }
 

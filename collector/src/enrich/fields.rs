@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::names::{Names, Role};
+use super::names::{Name, Names, Role};
 use super::notes::Notes;
 use super::severity;
 use super::timestamp::{self, Setting};
@@ -49,7 +49,7 @@ pub(super) struct Fields<'a, 'n> {
 #[derive(Debug)]
 struct Claim<'a, T> {
     rank: u8,
-    name: Arc<str>,
+    name: Name,
     /// As it was given; none when it is kept as an attribute already.
     given: Option<Given<'a>>,
     read: T,
@@ -71,14 +71,14 @@ pub(super) struct Parts<'a> {
 const LEVEL_BYTES_MAX: usize = 32;
 
 impl<'a, 'n> Fields<'a, 'n> {
-    /// For the record of `line`, which expects about `width` attributes.
+    /// For the record of `line`. Its attributes are gathered in `room`, which is empty.
     pub(super) fn new(
         names: &'n mut Names,
         notes: &'n mut Notes,
         setting: Setting<'n>,
         line: &'a str,
         takes_body: bool,
-        width: usize,
+        room: Attributes,
     ) -> Fields<'a, 'n> {
         names.next_record();
         Fields {
@@ -87,7 +87,7 @@ impl<'a, 'n> Fields<'a, 'n> {
             setting,
             line,
             takes_body,
-            attributes: Vec::with_capacity(width),
+            attributes: room,
             count: 0,
             elements: 0,
             overflow: String::new(),
@@ -127,10 +127,15 @@ impl<'a, 'n> Fields<'a, 'n> {
         self.overflow.push_str(json);
     }
 
+    /// The names met so far.
+    pub(super) fn names(&mut self) -> &mut Names {
+        self.names
+    }
+
     /// Takes what the transport knows of the line, unless the line says it itself.
     pub(super) fn offer_from_transport(&mut self, name: &str, value: Value) {
-        let is_said = self.names.meet(name).1.is_some();
-        if !is_said {
+        let known = self.names.meet(name);
+        if self.names.position(known).is_none() {
             self.offer(name, value.into());
         }
     }
@@ -140,23 +145,25 @@ impl<'a, 'n> Fields<'a, 'n> {
         if !self.has_room_for(name) {
             return self.offer_overflow(name, &given.to_json());
         }
+        let name = self.names.meet(name);
+        self.offer_known(name, given);
+    }
+
+    /// Takes one field that has room.
+    pub(super) fn offer_known(&mut self, name: Name, given: Given<'a>) {
         self.count += 1;
-        let (known, position) = self.names.meet(name);
-        let role = known.role;
+        let role = self.names.role(name);
         if role == Role::Attribute {
-            let name = Arc::clone(&known.name);
-            return self.keep_at(name, position, given);
+            return self.keep(name, given);
         }
-        let name = Arc::clone(&known.name);
-        if let Some(given) = self.offer_to_field(role, &name, given) {
-            let (_, position) = self.names.meet(&name);
-            self.keep_at(name, position, given);
+        if let Some(given) = self.offer_to_field(role, name, given) {
+            self.keep(name, given);
         }
     }
 
     /// Offers a value to the field that its name is for; gives it back when it is not of that field's kind.
-    fn offer_to_field(&mut self, role: Role, name: &Arc<str>, given: Given<'a>) -> Option<Given<'a>> {
-        let claim_text = |rank, given| Claim { rank, name: Arc::clone(name), given: Some(given), read: () };
+    fn offer_to_field(&mut self, role: Role, name: Name, given: Given<'a>) -> Option<Given<'a>> {
+        let claim_text = |rank, given| Claim { rank, name, given: Some(given), read: () };
         match role {
             Role::Attribute => return Some(given),
             Role::Time(rank) => {
@@ -170,7 +177,7 @@ impl<'a, 'n> Fields<'a, 'n> {
                     self.note("timestamp_not_understood");
                     return Some(given);
                 };
-                let lost = claim(&mut self.time, Claim { rank, name: Arc::clone(name), given: Some(given), read });
+                let lost = claim(&mut self.time, Claim { rank, name, given: Some(given), read });
                 self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
             }
             Role::Level(rank) => {
@@ -180,7 +187,7 @@ impl<'a, 'n> Fields<'a, 'n> {
                     Given::Other(Value::Int(number)) => severity::of_number(*number)?,
                     _ => return Some(given),
                 };
-                let lost = claim(&mut self.level, Claim { rank, name: Arc::clone(name), given: Some(given), read });
+                let lost = claim(&mut self.level, Claim { rank, name, given: Some(given), read });
                 self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
             }
             Role::SeverityNumber => {
@@ -190,7 +197,7 @@ impl<'a, 'n> Fields<'a, 'n> {
                 };
                 let read = Severity::from_number(number)?;
                 if self.level.as_ref().is_none_or(|level| level.read == Severity::UNSPECIFIED) {
-                    self.level = Some(Claim { rank: u8::MAX, name: Arc::clone(name), given: None, read });
+                    self.level = Some(Claim { rank: u8::MAX, name, given: None, read });
                 }
             }
             Role::Body(rank) if self.takes_body && matches!(given, Given::Text(_)) => {
@@ -221,7 +228,7 @@ impl<'a, 'n> Fields<'a, 'n> {
         None
     }
 
-    fn offer_context(&mut self, rank: u8, form: Form, name: &Arc<str>, given: Given<'a>) -> Option<Given<'a>> {
+    fn offer_context(&mut self, rank: u8, form: Form, name: Name, given: Given<'a>) -> Option<Given<'a>> {
         let context = match &given {
             // Libraries write these when there is no trace.
             Given::Text(text) if text.bytes().all(|b| b == b'0') => return None,
@@ -236,34 +243,31 @@ impl<'a, 'n> Fields<'a, 'n> {
         if let Some(trace) = context.trace {
             let read = (trace, form);
             let given = claimed.take();
-            let lost = claim(&mut self.trace, Claim { rank, name: Arc::clone(name), given, read });
+            let lost = claim(&mut self.trace, Claim { rank, name, given, read });
             self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
         }
         if let Some(span) = context.span {
             let given = claimed.take();
-            let lost = claim(&mut self.span, Claim { rank, name: Arc::clone(name), given, read: span });
+            let lost = claim(&mut self.span, Claim { rank, name, given, read: span });
             self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
         }
         kept
     }
 
     /// What lost its field to a better name becomes an attribute; an earlier value of the same name is gone.
-    fn keep_lost(&mut self, winner: &Arc<str>, lost: Option<(Arc<str>, Option<Given<'a>>)>) {
+    fn keep_lost(&mut self, winner: Name, lost: Option<(Name, Option<Given<'a>>)>) {
         let Some((name, given)) = lost else { return };
         match given {
-            Some(_) if Arc::ptr_eq(&name, winner) && !self.is_outranked(&name) => self.note("duplicate_key"),
-            Some(given) => {
-                let (_, position) = self.names.meet(&name);
-                self.keep_at(name, position, given);
-            }
+            Some(_) if name == winner && !self.is_outranked(name) => self.note("duplicate_key"),
+            Some(given) => self.keep(name, given),
             None => {}
         }
     }
 
     /// Whether a value of this name was just turned away because a better name holds its field.
-    fn is_outranked(&self, name: &Arc<str>) -> bool {
-        fn holds<T>(slot: &Option<Claim<'_, T>>, name: &Arc<str>) -> bool {
-            slot.as_ref().is_some_and(|claim| Arc::ptr_eq(&claim.name, name))
+    fn is_outranked(&self, name: Name) -> bool {
+        fn holds<T>(slot: &Option<Claim<'_, T>>, name: Name) -> bool {
+            slot.as_ref().is_some_and(|claim| claim.name == name)
         }
         let text_slots = [&self.body, &self.host, &self.service];
         let is_holder = holds(&self.time, name)
@@ -274,16 +278,17 @@ impl<'a, 'n> Fields<'a, 'n> {
         !is_holder
     }
 
-    fn keep_at(&mut self, name: Arc<str>, position: Option<usize>, given: Given<'a>) {
+    /// Keeps a value as an attribute, in the place of an earlier one of its name.
+    fn keep(&mut self, name: Name, given: Given<'a>) {
         let value = given.into_value();
-        match position {
+        match self.names.position(name) {
             Some(position) => {
                 self.attributes[position].1 = value;
                 self.note("duplicate_key");
             }
             None => {
-                self.names.keep(&name, self.attributes.len());
-                self.attributes.push((name, value));
+                self.names.keep(name, self.attributes.len());
+                self.attributes.push((Arc::clone(self.names.text(name)), value));
             }
         }
     }
@@ -292,8 +297,8 @@ impl<'a, 'n> Fields<'a, 'n> {
     pub(super) fn finish(mut self) -> Parts<'a> {
         if !self.overflow.is_empty() {
             self.overflow.push('}');
-            let name = Arc::clone(&self.names.meet(OVERFLOW_ATTRIBUTE).0.name);
-            self.attributes.push((name, Value::String(self.overflow)));
+            let name = self.names.meet(OVERFLOW_ATTRIBUTE);
+            self.attributes.push((Arc::clone(self.names.text(name)), Value::String(self.overflow)));
         }
         let trace = self.trace.map(|claim| match (claim.read, self.datadog_high_bits) {
             ((id, Form::DatadogTrace), Some(high)) if id.bits() >> 64 == 0 => {
@@ -305,7 +310,7 @@ impl<'a, 'n> Fields<'a, 'n> {
             attributes: self.attributes,
             time: self.time.map(|claim| claim.read),
             severity: self.level.map(|claim| (claim.read, claim.given.map(Given::into_text).unwrap_or_default())),
-            body: self.body.and_then(body_of),
+            body: self.body.and_then(|claim| body_of(self.names.text(claim.name), claim.given)),
             host: text_of(self.host),
             service: text_of(self.service),
             context: Context { trace, span: self.span.map(|claim| claim.read) },
@@ -322,9 +327,9 @@ fn claim<'a, T>(slot: &mut Option<Claim<'a, T>>, new: Claim<'a, T>) -> Option<Cl
 }
 
 /// Docker ends the text of its `log` field with the line's own line feed.
-fn body_of<'a>(claim: Claim<'a, ()>) -> Option<Cow<'a, str>> {
-    let is_docker = &*claim.name == "log";
-    Some(match claim.given?.into_text() {
+fn body_of<'a>(name: &str, given: Option<Given<'a>>) -> Option<Cow<'a, str>> {
+    let is_docker = name == "log";
+    Some(match given?.into_text() {
         Cow::Borrowed(text) if is_docker => Cow::Borrowed(text.strip_suffix('\n').unwrap_or(text)),
         Cow::Owned(mut text) if is_docker => {
             if text.ends_with('\n') {

@@ -1,6 +1,7 @@
 //! A JSON object's members become fields, nested objects flattened to dotted names.
 //!
-//! The object is read in one pass by `serde_json` straight into [`Fields`], without a tree in between. Objects nested deeper than
+//! A flat object is read by [`flat_json`](super::flat_json), any other in one pass by `serde_json` straight into [`Fields`],
+//! without a tree in between. Objects nested deeper than
 //! [`DEPTH_MAX`] and objects inside arrays are kept as their JSON text. Whole numbers that no `i64` holds are kept as their
 //! digits, because they are ids rather than amounts.
 
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::DEPTH_MAX;
 use super::fields::{Fields, Given};
+use super::flat_json::{self, Member as FlatMember};
 use crate::model::Value;
 
 /// Whether the text may be a JSON object; a cheap look at its ends.
@@ -20,10 +22,34 @@ pub(super) fn looks_like_object(text: &str) -> bool {
     text.starts_with('{') && text.ends_with('}')
 }
 
-/// Offers the members of the object that `text` is. `path` is a buffer to build dotted names in.
-///
-/// After an error `fields` may hold some of them and is of no use.
-pub(super) fn read<'a>(text: &'a str, fields: &mut Fields<'a, '_>, path: &mut String) -> Result<(), serde_json::Error> {
+/// Reads objects; keeps what it allocates for the next one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JsonReader {
+    /// Members of a flat object.
+    members: Vec<FlatMember>,
+    /// Dotted names are built here.
+    path: String,
+}
+
+impl JsonReader {
+    /// Offers the members of the object that `text` is.
+    ///
+    /// After an error `fields` may hold some of them and is of no use.
+    pub(super) fn read<'a>(&mut self, text: &'a str, fields: &mut Fields<'a, '_>) -> Result<(), serde_json::Error> {
+        if flat_json::scan(text, fields.names(), &mut self.members).is_some() {
+            self.members.iter().for_each(|member| fields.offer_known(member.name, member.given(text)));
+            return Ok(());
+        }
+        read_any(text, fields, &mut self.path)
+    }
+}
+
+/// The same for every object, flat or not. `path` is a buffer.
+pub(super) fn read_any<'a>(
+    text: &'a str,
+    fields: &mut Fields<'a, '_>,
+    path: &mut String,
+) -> Result<(), serde_json::Error> {
     path.clear();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Members { fields, path, depth: 1 })?;

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::fields::{Fields, Parts};
+use super::json::{self, JsonReader};
 use super::names::Names;
 use super::notes::Notes;
 use super::timestamp::{self, Setting, Zone};
-use super::{TRUNCATED_ATTRIBUTE, json, logfmt, severity, trace_context};
-use crate::model::{LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
+use super::{TRUNCATED_ATTRIBUTE, logfmt, severity, trace_context};
+use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
 use crate::source::StartError;
 
 /// A line as it arrived, with what its transport knew of it.
@@ -89,8 +90,9 @@ pub struct Enricher {
     resources: Resources,
     words: LevelWords,
     notes: Notes,
-    path: String,
-    width: usize,
+    json: JsonReader,
+    /// Where attributes are gathered, so that a record's own list has no more room than it needs.
+    room: Attributes,
 }
 
 /// Why text is not taken for a JSON record.
@@ -103,9 +105,6 @@ pub enum JsonRejection {
     #[error("not valid JSON: {0}")]
     Invalid(String),
 }
-
-/// Attributes that room is made for at once; the last record's number is a good guess up to here.
-const WIDTH_MAX: usize = 64;
 
 impl<'a> ReceivedLine<'a> {
     /// A line of which only its text, its arrival and its sender are known.
@@ -157,13 +156,15 @@ impl Enricher {
         let from_transport = std::mem::take(&mut line.attributes);
         let setting = Setting { zone: &self.zone, arrival: line.arrival };
         if matches!(self.parse, Parse::Auto | Parse::Json) && json::looks_like_object(&text) {
-            let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, self.width);
-            if json::read(&text, &mut fields, &mut self.path).is_ok() {
+            let room = std::mem::take(&mut self.room);
+            let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, room);
+            if self.json.read(&text, &mut fields).is_ok() {
                 let parts = with_transport(fields, from_transport);
                 return self.finish(parts, &text, &line);
             }
         }
-        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, false, 0);
+        let room = std::mem::take(&mut self.room);
+        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, false, room);
         if matches!(self.parse, Parse::Auto | Parse::Logfmt) && logfmt::is_logfmt(&text) {
             logfmt::read(&text, &mut fields);
         }
@@ -179,8 +180,9 @@ impl Enricher {
             return Err(JsonRejection::NotAnObject);
         }
         let setting = Setting { zone: &self.zone, arrival: line.arrival };
-        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, self.width);
-        json::read(&text, &mut fields, &mut self.path).map_err(|error| JsonRejection::Invalid(one_line(&error)))?;
+        let room = std::mem::take(&mut self.room);
+        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, room);
+        self.json.read(&text, &mut fields).map_err(|error| JsonRejection::Invalid(one_line(&error)))?;
         let parts = with_transport(fields, from_transport);
         Ok(self.finish(parts, &text, &line))
     }
@@ -196,8 +198,7 @@ impl Enricher {
     }
 
     fn finish(&mut self, parts: Parts<'_>, text: &str, line: &ReceivedLine<'_>) -> LogRecord {
-        let Parts { mut attributes, time, severity, body, host, service, mut context } = parts;
-        self.width = attributes.len().min(WIDTH_MAX);
+        let Parts { attributes: mut gathered, time, severity, body, host, service, mut context } = parts;
         let body = match body {
             Some(body) if !body.is_empty() => body,
             _ => Cow::Borrowed(text),
@@ -220,8 +221,12 @@ impl Enricher {
         }
         if line.truncated {
             self.notes.add("line_too_long", text.as_bytes());
-            attributes.push((Arc::clone(&self.names.meet(TRUNCATED_ATTRIBUTE).0.name), Value::Bool(true)));
+            let name = self.names.meet(TRUNCATED_ATTRIBUTE);
+            gathered.push((Arc::clone(self.names.text(name)), Value::Bool(true)));
         }
+        let mut attributes = Attributes::with_capacity(gathered.len());
+        attributes.append(&mut gathered);
+        self.room = gathered;
         LogRecord {
             timestamp: time.or(line.timestamp).or(in_line.map(|(time, _)| time)).unwrap_or(line.arrival),
             observed_timestamp: line.arrival,

@@ -5,10 +5,11 @@
 //! Sources know transports; only this folder knows how programs write log lines.
 //!
 //! Reading order: [`line_reader`] (one line from end to end), [`names`] (which field names mean something), [`fields`]
-//! (named values become a record's parts), [`json`], [`logfmt`], [`timestamp`], [`severity`], [`trace_context`],
+//! (named values become a record's parts), [`json`], [`flat_json`], [`logfmt`], [`timestamp`], [`severity`], [`trace_context`],
 //! [`notes`] (counts of what had to be adjusted).
 
 mod fields;
+mod flat_json;
 mod json;
 mod line_reader;
 mod logfmt;

@@ -31,48 +31,122 @@ pub(super) enum Role {
 /// The names met so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    known: RapidHashMap<Arc<str>, Known>,
+    numbers: RapidHashMap<Arc<str>, Name>,
+    known: Vec<Known>,
     record: u64,
+    /// The name that the last object began with.
+    first: Option<Name>,
 }
 
-/// One name.
+/// A name that was met, until [`Names::next_record`]. Equal names are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name(u32);
+
 #[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) name: Arc<str>,
-    pub(super) role: Role,
+struct Known {
+    name: Arc<str>,
+    role: Role,
     /// The record in which it was last kept as an attribute, and where.
     kept_in: u64,
     position: usize,
+    /// The name that stood behind this one last time.
+    follower: Option<Name>,
+    /// The name and a quote, when they fit, to be compared in one step where the mask has bits.
+    quoted: u128,
+    mask: u128,
 }
+
+/// Bytes that are compared in one step.
+const STEP: usize = size_of::<u128>();
 
 impl Names {
     /// Starts a new record: no name has been kept in it yet.
     pub(super) fn next_record(&mut self) {
         self.record += 1;
         if self.known.len() > NAMES_MAX {
+            self.numbers.clear();
             self.known.clear();
+            self.first = None;
         }
     }
 
-    /// The name, with its role and, when this record keeps it already, its position among the attributes.
-    pub(super) fn meet(&mut self, name: &str) -> (&mut Known, Option<usize>) {
-        if !self.known.contains_key(name) {
-            let shared: Arc<str> = name.into();
-            let known = Known { name: Arc::clone(&shared), role: role_of(name), kept_in: 0, position: 0 };
-            self.known.insert(shared, known);
+    /// The name of this text.
+    pub(super) fn meet(&mut self, text: &str) -> Name {
+        if let Some(name) = self.numbers.get(text) {
+            return *name;
         }
-        let record = self.record;
-        let known = self.known.get_mut(name).expect("it was there or has just been put there");
-        let position = (known.kept_in == record && record > 0).then_some(known.position);
-        (known, position)
+        let shared: Arc<str> = text.into();
+        let name = Name(u32::try_from(self.known.len()).expect("the memory is emptied long before"));
+        let (mut quoted, mut mask) = ([0; STEP], [0; STEP]);
+        if text.len() < STEP {
+            quoted[..text.len()].copy_from_slice(text.as_bytes());
+            quoted[text.len()] = b'"';
+            mask[..=text.len()].fill(0xff);
+        }
+        let known = Known {
+            name: Arc::clone(&shared),
+            role: role_of(text),
+            kept_in: 0,
+            position: 0,
+            follower: None,
+            quoted: u128::from_le_bytes(quoted),
+            mask: u128::from_le_bytes(mask),
+        };
+        self.known.push(known);
+        self.numbers.insert(shared, name);
+        name
+    }
+
+    /// The text of a name.
+    pub(super) fn text(&self, name: Name) -> &Arc<str> {
+        &self.of(name).name
+    }
+
+    /// Whether the bytes start with the name and a quote behind it; if so, how many bytes these are.
+    #[inline]
+    pub(super) fn quoted_at(&self, name: Name, bytes: &[u8]) -> Option<usize> {
+        let known = self.of(name);
+        let length = known.name.len();
+        let is_there = match bytes.first_chunk() {
+            Some(start) if length < STEP => (u128::from_le_bytes(*start) ^ known.quoted) & known.mask == 0,
+            _ => bytes.get(length) == Some(&b'"') && bytes[..length] == *known.name.as_bytes(),
+        };
+        is_there.then_some(length + 1)
+    }
+
+    /// What the name is for.
+    pub(super) fn role(&self, name: Name) -> Role {
+        self.of(name).role
+    }
+
+    /// Where the current record keeps the name among its attributes, if it does.
+    pub(super) fn position(&self, name: Name) -> Option<usize> {
+        let known = self.of(name);
+        (known.kept_in == self.record && self.record > 0).then_some(known.position)
     }
 
     /// Remembers where the current record keeps a name.
-    pub(super) fn keep(&mut self, name: &str, position: usize) {
-        if let Some(known) = self.known.get_mut(name) {
-            known.kept_in = self.record;
-            known.position = position;
+    pub(super) fn keep(&mut self, name: Name, position: usize) {
+        let record = self.record;
+        let known = &mut self.known[name.0 as usize];
+        (known.kept_in, known.position) = (record, position);
+    }
+
+    /// The name that stood behind this one last time; at the beginning, when none is given.
+    pub(super) fn follower(&self, name: Option<Name>) -> Option<Name> {
+        name.map_or(self.first, |name| self.of(name).follower)
+    }
+
+    /// Remembers what stands behind a name.
+    pub(super) fn follow(&mut self, name: Option<Name>, follower: Name) {
+        match name {
+            Some(name) => self.known[name.0 as usize].follower = Some(follower),
+            None => self.first = Some(follower),
         }
+    }
+
+    fn of(&self, name: Name) -> &Known {
+        &self.known[name.0 as usize]
     }
 }
 

@@ -43,12 +43,44 @@ impl fmt::Debug for Setting<'_> {
 
 /// The text as a time, when all of it is one.
 pub(super) fn whole(text: &str, setting: Setting<'_>) -> Option<Timestamp> {
+    if let Some(time) = usual_form(text.as_bytes()) {
+        return Some(time);
+    }
     let text = text.trim_ascii();
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return from_number(text.parse().ok()?);
     }
     let (time, length) = start(text.as_bytes(), setting)?;
     (length == text.len()).then_some(time)
+}
+
+/// `2026-11-21T07:33:00Z`, perhaps with a fraction: what most programs write, read without a search for its form.
+fn usual_form(text: &[u8]) -> Option<Timestamp> {
+    let (start, rest) = text.split_first_chunk::<19>()?;
+    let digit = |at: usize| Some(u32::from(start[at].wrapping_sub(b'0'))).filter(|digit| *digit < 10);
+    let two = |at: usize| Some(digit(at)? * 10 + digit(at + 1)?);
+    let is_usual = [start[4], start[7], start[10], start[13], start[16]] == *b"--T::";
+    let fraction = rest.strip_suffix(b"Z").filter(|_| is_usual)?;
+    let mut nanos = 0;
+    if let [point, decimals @ ..] = fraction {
+        if *point != b'.' || !(1..=9).contains(&decimals.len()) {
+            return None;
+        }
+        for place in 0..9 {
+            let decimal = decimals.get(place).map_or(0, |byte| byte.wrapping_sub(b'0'));
+            if decimal > 9 {
+                return None;
+            }
+            nanos = nanos * 10 + u32::from(decimal);
+        }
+    }
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let clock = Clock { seconds: hour * 3600 + minute * 60 + second, nanos };
+    let utc = Setting { zone: &Zone::UTC, arrival: Timestamp::EPOCH };
+    moment(i64::from(two(0)? * 100 + two(2)?), two(5)?, two(8)?, &clock, Some(0), utc)
 }
 
 /// The time that a line starts with, and how many bytes it takes.

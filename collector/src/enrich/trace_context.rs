@@ -253,10 +253,13 @@ fn span_hex(text: &str) -> Option<SpanId> {
 /// Up to 32 hexadecimal digits of either case; the standard library's parser costs several times as much.
 pub(super) fn hex(digits: &[u8]) -> Option<u128> {
     let half = |digits: &[u8]| {
-        digits.iter().try_fold(0u64, |number, digit| {
+        let (mut number, mut all) = (0, 0);
+        for digit in digits {
             let value = HEX_VALUE[usize::from(*digit)];
-            (value < 16).then_some((number << 4) | u64::from(value))
-        })
+            all |= value;
+            number = (number << 4) | u64::from(value & 0xf);
+        }
+        (all < 16).then_some(number)
     };
     let (high, low) = digits.split_at(digits.len().saturating_sub(16));
     if high.len() > 16 {

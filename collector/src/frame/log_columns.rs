@@ -38,18 +38,59 @@ const HAS_SPAN: u8 = 4;
 const KEPT_COLUMNS: usize = 1024;
 
 /// Writes log records; keeps what it allocates for the next frame.
+///
+/// Goes over the records once for all small columns and once more for the bodies: a large batch does not fit in the
+/// caches, and a pass for each column would fetch it from memory as often.
 pub(super) struct LogWriter {
     keys: Dictionary,
     resources: Dictionary,
     shapes: Dictionary,
     texts: Dictionary,
-    text_cells: Vec<u8>,
-    resource_cells: Vec<u8>,
-    shape_cells: Vec<u8>,
+    cells: Cells,
     value_cells: Vec<Vec<u8>>,
     /// The keys of the record at hand.
     shape_keys: Vec<u32>,
     entry: Vec<u8>,
+}
+
+/// The columns that are not bodies or values.
+#[derive(Default)]
+struct Cells {
+    times: Vec<u8>,
+    observed: Vec<u8>,
+    severities: Vec<u8>,
+    texts: Vec<u8>,
+    resources: Vec<u8>,
+    shapes: Vec<u8>,
+    traces: Vec<u8>,
+    lengths: Vec<u8>,
+    trace_ids: Vec<u8>,
+    span_ids: Vec<u8>,
+}
+
+impl Cells {
+    /// In the order in which they stand in the frame.
+    fn columns(&mut self) -> [&mut Vec<u8>; 10] {
+        [
+            &mut self.times,
+            &mut self.observed,
+            &mut self.severities,
+            &mut self.texts,
+            &mut self.resources,
+            &mut self.shapes,
+            &mut self.traces,
+            &mut self.lengths,
+            &mut self.trace_ids,
+            &mut self.span_ids,
+        ]
+    }
+}
+
+/// What a record's cells are told by, of the records before it.
+struct Before<'a> {
+    log: &'a LogRecord,
+    text: u32,
+    shape: u32,
 }
 
 impl LogWriter {
@@ -59,9 +100,7 @@ impl LogWriter {
             resources: Dictionary::new(),
             shapes: Dictionary::new(),
             texts: Dictionary::new(),
-            text_cells: Vec::new(),
-            resource_cells: Vec::new(),
-            shape_cells: Vec::new(),
+            cells: Cells::default(),
             value_cells: Vec::new(),
             shape_keys: Vec::new(),
             entry: Vec::new(),
@@ -76,25 +115,19 @@ impl LogWriter {
         allowance: &mut Allowance,
     ) -> Result<(), FrameError> {
         self.clear();
-        self.gather(logs, allowance)?;
+        let bodies = self.gather(logs, allowance)?;
         for dictionary in [&self.keys, &self.resources, &self.shapes, &self.texts] {
             allowance.take(dictionary.len())?;
             put_varint(out, dictionary.len() as u64);
             out.extend_from_slice(dictionary.entries());
         }
-        put_column(out, |out| put_times(out, logs, |log| log.timestamp));
-        put_column(out, |out| put_times(out, logs, |log| log.observed_timestamp));
-        put_column(out, |out| out.extend(logs.iter().map(|log| log.severity.number())));
-        for cells in [&self.text_cells, &self.resource_cells, &self.shape_cells] {
+        for cells in self.cells.columns() {
             put_column(out, |out| out.extend_from_slice(cells));
         }
-        put_column(out, |out| put_trace_flags(out, logs));
-        put_column(out, |out| logs.iter().for_each(|log| put_varint(out, log.body.len() as u64)));
-        put_column(out, |out| put_trace_ids(out, logs));
         put_column(out, |out| {
-            logs.iter().filter_map(|log| log.span_id).for_each(|id| out.extend_from_slice(&id.bits().to_be_bytes()));
+            out.reserve(bodies);
+            logs.iter().for_each(|log| out.extend_from_slice(log.body.as_bytes()));
         });
-        put_column(out, |out| logs.iter().for_each(|log| out.extend_from_slice(log.body.as_bytes())));
         for cells in &self.value_cells[..self.keys.len()] {
             put_column(out, |out| out.extend_from_slice(cells));
         }
@@ -105,37 +138,59 @@ impl LogWriter {
         [&mut self.keys, &mut self.resources, &mut self.shapes, &mut self.texts]
             .into_iter()
             .for_each(Dictionary::clear);
-        [&mut self.text_cells, &mut self.resource_cells, &mut self.shape_cells].into_iter().for_each(Vec::clear);
+        self.cells.columns().into_iter().for_each(Vec::clear);
         self.value_cells.truncate(KEPT_COLUMNS);
         self.value_cells.iter_mut().for_each(Vec::clear);
     }
 
-    /// Fills the dictionaries, their index cells and the values' cells.
-    fn gather(&mut self, logs: &[LogRecord], allowance: &mut Allowance) -> Result<(), FrameError> {
-        let mut before: Option<(&LogRecord, u32, u32)> = None;
+    /// Fills the dictionaries and the cells of all columns but the bodies'; returns the bytes of those.
+    fn gather(&mut self, logs: &[LogRecord], allowance: &mut Allowance) -> Result<usize, FrameError> {
+        let mut before: Option<Before> = None;
+        let (mut time, mut observed, mut last_trace, mut bodies) = (0i64, 0i64, None, 0);
         for log in logs {
             let resource = self.resource(&log.resource, allowance)?;
-            put_varint(&mut self.resource_cells, u64::from(resource));
-            let (text, shape) = match before {
-                Some((last, text, shape)) => (
-                    if last.severity_text == log.severity_text { text } else { self.text(&log.severity_text) },
-                    if same_keys(&last.attributes, &log.attributes) {
-                        shape
-                    } else {
-                        self.shape(&log.attributes, allowance)?
-                    },
-                ),
-                None => (self.text(&log.severity_text), self.shape(&log.attributes, allowance)?),
+            let text = match &before {
+                Some(before) if before.log.severity_text == log.severity_text => before.text,
+                _ => self.text(&log.severity_text),
             };
-            put_varint(&mut self.text_cells, u64::from(text));
-            put_varint(&mut self.shape_cells, u64::from(shape));
+            let shape = match &before {
+                Some(before) if same_keys(&before.log.attributes, &log.attributes) => before.shape,
+                _ => self.shape(&log.attributes, allowance)?,
+            };
             allowance.take(log.attributes.len())?;
             for (&key, (_, value)) in self.shape_keys.iter().zip(&log.attributes) {
                 put_value(&mut self.value_cells[key as usize], value, allowance)?;
             }
-            before = Some((log, text, shape));
+            before = Some(Before { log, text, shape });
+
+            let cells = &mut self.cells;
+            let (now, seen) = (log.timestamp.unix_nanos(), log.observed_timestamp.unix_nanos());
+            put_signed(&mut cells.times, now.wrapping_sub(time));
+            put_signed(&mut cells.observed, seen.wrapping_sub(observed));
+            (time, observed) = (now, seen);
+            cells.severities.push(log.severity.number());
+            put_varint(&mut cells.texts, u64::from(text));
+            put_varint(&mut cells.resources, u64::from(resource));
+            put_varint(&mut cells.shapes, u64::from(shape));
+            let mut flags = 0;
+            if let Some(id) = log.trace_id {
+                if last_trace == Some(id) {
+                    flags |= LAST_TRACE;
+                } else {
+                    flags |= OWN_TRACE;
+                    cells.trace_ids.extend_from_slice(&id.bits().to_be_bytes());
+                    last_trace = Some(id);
+                }
+            }
+            if let Some(id) = log.span_id {
+                flags |= HAS_SPAN;
+                cells.span_ids.extend_from_slice(&id.bits().to_be_bytes());
+            }
+            cells.traces.push(flags);
+            put_varint(&mut cells.lengths, log.body.len() as u64);
+            bodies += log.body.len();
         }
-        Ok(())
+        Ok(bodies)
     }
 
     fn text(&mut self, text: &str) -> u32 {
@@ -200,38 +255,6 @@ impl LogWriter {
 
 fn same_keys(a: &Attributes, b: &Attributes) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|((a, _), (b, _))| Arc::ptr_eq(a, b) || a == b)
-}
-
-fn put_times(out: &mut Vec<u8>, logs: &[LogRecord], time: impl Fn(&LogRecord) -> Timestamp) {
-    let mut last = 0;
-    for log in logs {
-        let nanos = time(log).unix_nanos();
-        put_signed(out, nanos.wrapping_sub(last));
-        last = nanos;
-    }
-}
-
-fn put_trace_flags(out: &mut Vec<u8>, logs: &[LogRecord]) {
-    let mut last = None;
-    out.extend(logs.iter().map(|log| {
-        let trace = match log.trace_id {
-            None => 0,
-            id if id == last => LAST_TRACE,
-            _ => OWN_TRACE,
-        };
-        last = log.trace_id.or(last);
-        trace | if log.span_id.is_some() { HAS_SPAN } else { 0 }
-    }));
-}
-
-fn put_trace_ids(out: &mut Vec<u8>, logs: &[LogRecord]) {
-    let mut last = None;
-    for id in logs.iter().filter_map(|log| log.trace_id) {
-        if last != Some(id) {
-            out.extend_from_slice(&id.bits().to_be_bytes());
-            last = Some(id);
-        }
-    }
 }
 
 /// Reads `rows` records.

@@ -27,10 +27,14 @@ pub struct Chunk {
 impl Chunk {
     /// The records with the sequence numbers `first_seq ..`; none when there are none.
     pub fn new(first_seq: u64, records: Vec<LogRecord>) -> Option<Chunk> {
-        let mut ids = (first_seq..).zip(&records).map(|(seq, record)| RecordId { time: record.timestamp, seq });
-        let first = ids.next()?;
-        let (oldest, newest) = ids.fold((first, first), |(oldest, newest), id| (oldest.min(id), newest.max(id)));
-        let bytes = records.iter().map(record_bytes).sum();
+        let id_of = |(seq, record): (u64, &LogRecord)| RecordId { time: record.timestamp, seq };
+        let first = id_of((first_seq, records.first()?));
+        let (mut oldest, mut newest, mut bytes) = (first, first, 0);
+        for (seq, record) in (first_seq..).zip(&records) {
+            let id = id_of((seq, record));
+            (oldest, newest) = (oldest.min(id), newest.max(id));
+            bytes += record_bytes(record);
+        }
         Some(Chunk { first_seq, records, oldest, newest, bytes })
     }
 
@@ -137,9 +141,9 @@ impl HeadSnapshot {
     }
 }
 
-/// Bytes that a record takes in memory, near enough for limits.
+/// Bytes that a record takes in memory, near enough for limits; what it shares with others is left out.
 pub fn record_bytes(record: &LogRecord) -> usize {
-    size_of::<LogRecord>() + record.body.len() + record.severity_text.len() + attributes_bytes(&record.attributes)
+    size_of::<LogRecord>() + record.body.len() + attributes_bytes(&record.attributes)
 }
 
 fn attributes_bytes(attributes: &Attributes) -> usize {

@@ -5,38 +5,44 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
+use thiserror::Error;
 
 use super::body::{self, BodyError};
-use super::{Config, Parsed, parse};
+use super::{BodyReader, Config, Parsed};
 use crate::delivery::{Outcome, Refusal, RefusalReason};
 use crate::model::{Batch, LogRecord, Resource, Timestamp};
 use crate::source::{SourceContext, Tally};
 
-/// A batch holds at most this many records and, about, this many bytes: what the store takes in one piece.
-const BATCH_RECORDS_MAX: usize = 20_000;
-const BATCH_BYTES_MAX: usize = 4 << 20;
+/// As much of a body is parsed at once as keeps a thread busy for a millisecond …
+const READ_BYTES: usize = 1 << 20;
+/// … and what takes a few microseconds only is parsed where it is.
+const READ_HERE_BYTES_MAX: usize = 16 << 10;
+/// Readers kept for later requests: more are hardly at work at once.
+const READERS_MAX: usize = 8;
 
 /// The route, to be mounted on the HTTP server.
 pub fn routes(config: Config, context: SourceContext) -> Router {
     let tally = context.tallies.of("json_lines", "/api/v1/logs");
-    let limit = config.body_bytes_max;
-    Router::new()
-        .route("/api/v1/logs", post(receive))
-        .layer(DefaultBodyLimit::max(limit))
-        .with_state(Arc::new(Receiver { config, context, tally }))
+    let receiver = Receiver { config, context, tally, nobody: Arc::default(), readers: Mutex::default() };
+    Router::new().route("/api/v1/logs", post(receive)).with_state(Arc::new(receiver))
 }
 
 struct Receiver {
     config: Config,
     context: SourceContext,
     tally: Arc<Tally>,
+    nobody: Arc<Resource>,
+    /// Those not at work. They remember names and senders, so that records of many requests share them.
+    readers: Mutex<Vec<BodyReader>>,
 }
 
 /// What stands for what the records do not say.
@@ -46,46 +52,38 @@ struct Defaults {
     host: Option<String>,
 }
 
+/// Why a body could not be read.
+#[derive(Debug, Error)]
+enum ReadError {
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    #[error("the body broke off: {0}")]
+    BrokeOff(Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Undecodable(#[from] BodyError),
+    #[error("reading the body failed")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
 async fn receive(
     State(receiver): State<Arc<Receiver>>,
     Query(defaults): Query<Defaults>,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let body = match Bytes::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            receiver.tally.problem("body_too_large", 1, b"");
-            let message = format!(
-                "the body has more than {} bytes: send smaller batches, or raise collector.json_lines.body_bytes_max",
-                receiver.config.body_bytes_max
-            );
-            return answer_error(StatusCode::PAYLOAD_TOO_LARGE, &message);
-        }
-        Err(rejection) => {
-            receiver.tally.problem("body_broke_off", 1, b"");
-            return answer_error(StatusCode::BAD_REQUEST, &rejection.body_text());
-        }
+    let (parsed, received_bytes) = match receiver.read(request.into_body(), &headers, &defaults).await {
+        Ok(read) => read,
+        Err(error) => return receiver.answer_read_error(&error),
     };
-    let received_bytes = body.len() as u64;
-    let reading = {
-        let receiver = Arc::clone(&receiver);
-        tokio::task::spawn_blocking(move || receiver.read(&body, &headers, &defaults))
-    };
-    let parsed = match reading.await {
-        Ok(Ok(parsed)) => parsed,
-        Ok(Err(error)) => return receiver.answer_body_error(&error),
-        Err(_) => return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "reading the body failed"),
-    };
-    if parsed.logs.is_empty() && parsed.rejected_count > 0 {
+    let accepted = parsed.logs().count();
+    if accepted == 0 && parsed.rejected_count > 0 {
         return answer_parsed(StatusCode::BAD_REQUEST, 0, &parsed);
     }
-    let accepted = parsed.logs.len();
-    let Parsed { logs, rejected, rejected_count } = parsed;
-    match receiver.store(logs).await {
+    let Parsed { batches, rejected, rejected_count } = parsed;
+    match receiver.store(batches).await {
         Ok(()) => {
-            receiver.tally.took(accepted as u64, received_bytes);
-            let parsed = Parsed { logs: Vec::new(), rejected, rejected_count };
+            receiver.tally.took(accepted as u64, received_bytes as u64);
+            let parsed = Parsed { batches: Vec::new(), rejected, rejected_count };
             answer_parsed(StatusCode::OK, accepted, &parsed)
         }
         Err(refusal) => {
@@ -96,30 +94,62 @@ async fn receive(
 }
 
 impl Receiver {
-    /// Decompresses and parses; counts what was adjusted or rejected.
-    fn read(&self, body: &[u8], headers: &HeaderMap, defaults: &Defaults) -> Result<Parsed, BodyError> {
+    /// Reads and parses the body, and says how many bytes it had; counts what was adjusted or rejected. What is not
+    /// compressed is parsed as it comes in. Nothing is stored before the body has ended as it should.
+    async fn read(&self, body: Body, headers: &HeaderMap, defaults: &Defaults) -> Result<(Parsed, usize), ReadError> {
         let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let decoded = body::decoded(body, encoding, self.config.decompressed_bytes_max)?;
-        let body = decoded.as_deref().unwrap_or(body);
-        let own = Resource {
-            host: defaults.host.as_deref().unwrap_or_default().into(),
-            service: defaults.service.as_deref().unwrap_or_default().into(),
-            attributes: Vec::new(),
-        };
-        let mut enricher = self.context.enricher.clone();
-        let parsed = parse(body, &mut enricher, &Arc::new(own), Timestamp::now(), self.config.line_bytes_max);
-        enricher.notes().report(&self.tally);
+        let is_plain = body::is_plain(encoding);
+        let mut body = Limited::new(body, self.config.body_bytes_max);
+        let mut reader = self.reader(defaults);
+        let (mut pieces, mut unread, mut received) = (Vec::new(), 0, 0);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+                true => ReadError::TooLarge(self.config.body_bytes_max),
+                false => ReadError::BrokeOff(error),
+            })?;
+            let Ok(piece) = frame.into_data() else { continue };
+            received += piece.len();
+            unread += piece.len();
+            pieces.push(piece);
+            if is_plain && unread >= READ_BYTES {
+                reader = fed(reader, std::mem::take(&mut pieces), unread).await?;
+                unread = 0;
+            }
+        }
+        if !is_plain {
+            let (encoding, bytes_max) = (encoding.to_owned(), self.config.decompressed_bytes_max);
+            let decode = move || body::decoded(&pieces.concat(), &encoding, bytes_max);
+            let decoded = tokio::task::spawn_blocking(decode).await??;
+            unread = decoded.len();
+            pieces = vec![decoded.into()];
+        }
+        reader = fed(reader, pieces, unread).await?;
+        let parsed = reader.finish();
+        reader.enricher().notes().report(&self.tally);
         if let Some(first) = parsed.rejected.first() {
             self.tally.problem("malformed_line", parsed.rejected_count, &first.example);
         }
-        Ok(parsed)
+        let mut readers = self.readers.lock();
+        if readers.len() < READERS_MAX {
+            readers.push(reader);
+        }
+        Ok((parsed, received))
     }
 
-    /// Hands the records over in batches and waits for all of them.
-    async fn store(&self, logs: Vec<LogRecord>) -> Result<(), Refusal> {
+    fn reader(&self, defaults: &Defaults) -> BodyReader {
+        let fresh = || BodyReader::new(self.context.enricher.clone(), self.config.line_bytes_max);
+        let mut reader = self.readers.lock().pop().unwrap_or_else(fresh);
+        let (host, service) = (defaults.host.as_deref(), defaults.service.as_deref());
+        let resource = reader.enricher().resource(&self.nobody, host.unwrap_or_default(), service.unwrap_or_default());
+        reader.begin(resource, Timestamp::now());
+        reader
+    }
+
+    /// Hands the batches over and waits for all of them.
+    async fn store(&self, batches: Vec<Vec<LogRecord>>) -> Result<(), Refusal> {
         let mut pending = Vec::new();
         let mut refused = None;
-        for logs in in_batches(logs) {
+        for logs in batches {
             match self.context.outlet.send(Batch { logs, ..Batch::local() }).await {
                 Ok(answer) => pending.push(answer),
                 Err(refusal) => {
@@ -146,57 +176,36 @@ impl Receiver {
         refused.map_or(Ok(()), Err)
     }
 
-    fn answer_body_error(&self, error: &BodyError) -> Response {
+    fn answer_read_error(&self, error: &ReadError) -> Response {
         let (status, reason) = match error {
-            BodyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "decompressed_body_too_large"),
-            BodyError::UnknownEncoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding"),
-            BodyError::Invalid { .. } => (StatusCode::BAD_REQUEST, "malformed_body"),
+            ReadError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            ReadError::BrokeOff(_) => (StatusCode::BAD_REQUEST, "body_broke_off"),
+            ReadError::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+            ReadError::Undecodable(BodyError::TooLarge(_)) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "decompressed_body_too_large")
+            }
+            ReadError::Undecodable(BodyError::UnknownEncoding(_)) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding")
+            }
+            ReadError::Undecodable(BodyError::Invalid { .. }) => (StatusCode::BAD_REQUEST, "malformed_body"),
         };
         self.tally.problem(reason, 1, error.to_string().as_bytes());
-        match error {
-            BodyError::TooLarge(_) => answer_error(
-                status,
-                &format!("{error}: send smaller batches, or raise collector.json_lines.decompressed_bytes_max"),
-            ),
-            _ => answer_error(status, &error.to_string()),
-        }
+        let setting = match error {
+            ReadError::TooLarge(_) => "collector.json_lines.body_bytes_max",
+            ReadError::Undecodable(BodyError::TooLarge(_)) => "collector.json_lines.decompressed_bytes_max",
+            _ => return answer_error(status, &error.to_string()),
+        };
+        answer_error(status, &format!("{error}: send smaller batches, or raise {setting}"))
     }
 }
 
-/// Cuts the records into pieces that the store takes.
-fn in_batches(logs: Vec<LogRecord>) -> Vec<Vec<LogRecord>> {
-    let mut batches = Vec::new();
-    let mut batch = Vec::with_capacity(logs.len().min(BATCH_RECORDS_MAX));
-    let mut bytes = 0;
-    for record in logs {
-        let size = approximate_bytes(&record);
-        if !batch.is_empty() && (batch.len() == BATCH_RECORDS_MAX || bytes + size > BATCH_BYTES_MAX) {
-            batches.push(std::mem::take(&mut batch));
-            bytes = 0;
-        }
-        bytes += size;
-        batch.push(record);
-    }
-    if !batch.is_empty() {
-        batches.push(batch);
-    }
-    batches
-}
-
-/// About as many bytes as the record takes on the wire.
-fn approximate_bytes(record: &LogRecord) -> usize {
-    record.body.len()
-        + record.attributes.iter().map(|(name, value)| name.len() + value_bytes(value)).sum::<usize>()
-        + 40
-}
-
-fn value_bytes(value: &crate::model::Value) -> usize {
-    use crate::model::Value;
-    match value {
-        Value::String(text) => text.len() + 1,
-        Value::Array(items) => items.iter().map(value_bytes).sum::<usize>() + 1,
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 9,
-    }
+/// Has the reader read the pieces, on a thread that may be busy if they have many bytes.
+async fn fed(mut reader: BodyReader, pieces: Vec<Bytes>, bytes: usize) -> Result<BodyReader, ReadError> {
+    let read = move || {
+        pieces.into_iter().for_each(|piece| reader.feed(piece));
+        reader
+    };
+    if bytes <= READ_HERE_BYTES_MAX { Ok(read()) } else { Ok(tokio::task::spawn_blocking(read).await?) }
 }
 
 fn answer_parsed(status: StatusCode, accepted: usize, parsed: &Parsed) -> Response {

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::super::batches::BATCH_RECORDS_MAX;
 use super::*;
 use crate::delivery;
 use crate::enrich::Enricher;
@@ -119,11 +120,38 @@ async fn a_huge_body_is_stored_in_several_batches() {
     assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (3, 50));
 }
 
-#[test]
-fn batches_hold_no_more_than_they_may() {
-    let mut enricher = Enricher::default();
-    let resource = Arc::default();
-    let parsed = parse("{\"a\":1}\n".repeat(45_000).as_bytes(), &mut enricher, &resource, Timestamp::EPOCH, 1000);
-    let sizes: Vec<_> = in_batches(parsed.logs).iter().map(Vec::len).collect();
-    assert_eq!(sizes, [20_000, 20_000, 5_000]);
+#[tokio::test]
+async fn a_body_that_comes_in_pieces_is_stored_whole_or_not_at_all() {
+    let lines = 3 * BATCH_RECORDS_MAX;
+    let text: Vec<u8> = (0..lines).flat_map(|n| format!("{{\"msg\":\"{n:0>150}\"}}\n").into_bytes()).collect();
+    let text = Bytes::from(text);
+    let pieces = || {
+        let text = text.clone();
+        (0..text.len()).step_by(60_000).map(move |at| Ok(text.slice(at..text.len().min(at + 60_000))))
+    };
+    let check = async |body: Body, expected: StatusCode, records: usize| {
+        let (router, context, stored) = router(Config::default(), STORED);
+        let response = router.oneshot(Request::post("/api/v1/logs").body(body).unwrap()).await.unwrap();
+        assert_eq!(response.status(), expected);
+        let stored: Vec<usize> =
+            stored.lock().iter().flat_map(|batch| &batch.logs).map(|record| record.body.parse().unwrap()).collect();
+        assert_eq!(stored, (0..records).collect::<Vec<_>>());
+        context.tallies.snapshot()[0].problems.iter().map(|problem| problem.reason).collect::<Vec<_>>()
+    };
+    let whole = futures_util::stream::iter(pieces());
+    assert!(check(Body::from_stream(whole), StatusCode::OK, lines).await.is_empty());
+    let broken = pieces().take(30).chain([Err(std::io::Error::other("reset"))]);
+    let problems = check(Body::from_stream(futures_util::stream::iter(broken)), StatusCode::BAD_REQUEST, 0).await;
+    assert_eq!(problems, ["body_broke_off"]);
+}
+
+#[tokio::test]
+async fn records_of_several_requests_share_their_sender() {
+    let (router, _, stored) = router(Config::default(), STORED);
+    for _ in 0..3 {
+        post_to(router.clone(), "/api/v1/logs?service=shop", "", b"{\"msg\":\"a\",\"host\":\"web-1\"}".to_vec()).await;
+    }
+    let stored = stored.lock();
+    assert_eq!((stored.len(), &*stored[0].logs[0].resource.service), (3, "shop"));
+    assert!(stored.iter().all(|batch| Arc::ptr_eq(&batch.logs[0].resource, &stored[0].logs[0].resource)));
 }
