@@ -178,7 +178,9 @@ impl<'a, 'n> Fields<'a, 'n> {
                     return Some(given);
                 };
                 let lost = claim(&mut self.time, Claim { rank, name, given: Some(given), read });
-                self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
+                if let Some(lost) = lost {
+                    self.keep_lost(name, lost.name, lost.given);
+                }
             }
             Role::Level(rank) => {
                 let read = match &given {
@@ -188,7 +190,9 @@ impl<'a, 'n> Fields<'a, 'n> {
                     _ => return Some(given),
                 };
                 let lost = claim(&mut self.level, Claim { rank, name, given: Some(given), read });
-                self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
+                if let Some(lost) = lost {
+                    self.keep_lost(name, lost.name, lost.given);
+                }
             }
             Role::SeverityNumber => {
                 let number = match &given {
@@ -202,7 +206,9 @@ impl<'a, 'n> Fields<'a, 'n> {
             }
             Role::Body(rank) if self.takes_body && matches!(given, Given::Text(_)) => {
                 let lost = claim(&mut self.body, claim_text(rank, given));
-                self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
+                if let Some(lost) = lost {
+                    self.keep_lost(name, lost.name, lost.given);
+                }
             }
             Role::Body(_) => return Some(given),
             Role::Host(rank) | Role::Service(rank) => {
@@ -213,7 +219,9 @@ impl<'a, 'n> Fields<'a, 'n> {
                 }
                 let slot = if matches!(role, Role::Host(_)) { &mut self.host } else { &mut self.service };
                 let lost = claim(slot, claim_text(rank, given));
-                self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
+                if let Some(lost) = lost {
+                    self.keep_lost(name, lost.name, lost.given);
+                }
             }
             Role::Context(rank, form) => return self.offer_context(rank, form, name, given),
             Role::DatadogHighBits => {
@@ -244,19 +252,23 @@ impl<'a, 'n> Fields<'a, 'n> {
             let read = (trace, form);
             let given = claimed.take();
             let lost = claim(&mut self.trace, Claim { rank, name, given, read });
-            self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
+            if let Some(lost) = lost {
+                self.keep_lost(name, lost.name, lost.given);
+            }
         }
         if let Some(span) = context.span {
             let given = claimed.take();
             let lost = claim(&mut self.span, Claim { rank, name, given, read: span });
-            self.keep_lost(name, lost.map(|lost| (lost.name, lost.given)));
+            if let Some(lost) = lost {
+                self.keep_lost(name, lost.name, lost.given);
+            }
         }
         kept
     }
 
     /// What lost its field to a better name becomes an attribute; an earlier value of the same name is gone.
-    fn keep_lost(&mut self, winner: Name, lost: Option<(Name, Option<Given<'a>>)>) {
-        let Some((name, given)) = lost else { return };
+    #[cold]
+    fn keep_lost(&mut self, winner: Name, name: Name, given: Option<Given<'a>>) {
         match given {
             Some(_) if name == winner && !self.is_outranked(name) => self.note("duplicate_key"),
             Some(given) => self.keep(name, given),
@@ -319,10 +331,15 @@ impl<'a, 'n> Fields<'a, 'n> {
 }
 
 /// Puts the new claim into the slot unless a better one holds it; returns the one that lost.
+#[inline]
 fn claim<'a, T>(slot: &mut Option<Claim<'a, T>>, new: Claim<'a, T>) -> Option<Claim<'a, T>> {
     match slot {
         Some(holder) if holder.rank < new.rank => Some(new),
-        _ => slot.replace(new),
+        Some(holder) => Some(std::mem::replace(holder, new)),
+        None => {
+            *slot = Some(new);
+            None
+        }
     }
 }
 
