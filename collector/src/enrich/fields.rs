@@ -11,7 +11,7 @@ use super::names::{Name, Names, Role};
 use super::notes::Notes;
 use super::severity;
 use super::timestamp::{self, Setting};
-use super::trace_context::{Context, Form, hex};
+use super::trace_context::{Context, Form, hex, is_no_id};
 use super::{FIELDS_MAX, KEY_BYTES_MAX, OVERFLOW_ATTRIBUTE};
 use crate::model::{Attributes, Severity, SpanId, Timestamp, TraceId, Value};
 
@@ -68,7 +68,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// A level that is no known word is kept up to this many bytes as the severity's text.
-const LEVEL_BYTES_MAX: usize = 32;
+pub(super) const LEVEL_BYTES_MAX: usize = 32;
 
 impl<'a, 'n> Fields<'a, 'n> {
     /// For the record of `line`. Its attributes are gathered in `room`, which is empty.
@@ -238,8 +238,7 @@ impl<'a, 'n> Fields<'a, 'n> {
 
     fn offer_context(&mut self, rank: u8, form: Form, name: Name, given: Given<'a>) -> Option<Given<'a>> {
         let context = match &given {
-            // Libraries write these when there is no trace.
-            Given::Text(text) if text.bytes().all(|b| b == b'0') => return None,
+            Given::Text(text) if is_no_id(text) => return None,
             Given::Text(text) => form.read(text),
             Given::Other(Value::Int(number)) if matches!(form, Form::DatadogTrace | Form::DatadogSpan) => {
                 form.read(&number.to_string())
@@ -368,7 +367,7 @@ pub(super) fn json_text(text: &str) -> String {
 }
 
 impl<'a> Given<'a> {
-    fn into_value(self) -> Value {
+    pub(super) fn into_value(self) -> Value {
         match self {
             Given::Text(text) => Value::String(text.into_owned()),
             Given::Other(value) => value,

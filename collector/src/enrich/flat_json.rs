@@ -33,11 +33,29 @@ enum Found {
 }
 
 impl Member {
-    /// The member's value in the text that it was scanned from.
+    /// The member's value as it stands in the text that it was scanned from, when it is text without escapes.
+    #[inline]
+    pub(super) fn plain_text(self, text: &str) -> Option<&str> {
+        match self.value {
+            Found::Text(start, end) => Some(&text[start as usize..end as usize]),
+            _ => None,
+        }
+    }
+
+    /// The same when it is any text.
+    #[inline]
+    pub(super) fn text(self, text: &str) -> Option<Cow<'_, str>> {
+        match self.value {
+            Found::Text(start, end) => Some(Cow::Borrowed(&text[start as usize..end as usize])),
+            Found::Escaped(start, end) => Some(Cow::Owned(unescaped(&text[start as usize..end as usize]))),
+            _ => None,
+        }
+    }
+
+    /// The same of any kind.
     pub(super) fn given(self, text: &str) -> Given<'_> {
         match self.value {
-            Found::Text(start, end) => Given::Text(Cow::Borrowed(&text[start as usize..end as usize])),
-            Found::Escaped(start, end) => Given::Text(Cow::Owned(unescaped(&text[start as usize..end as usize]))),
+            Found::Text(..) | Found::Escaped(..) => Given::Text(self.text(text).unwrap_or_default()),
             Found::Int(number) => Given::Other(Value::Int(number)),
             Found::Float(number) => Given::Other(Value::Float(number)),
             Found::Bool(truth) => Given::Other(Value::Bool(truth)),
@@ -281,9 +299,10 @@ mod tests {
 
     use super::*;
     use crate::enrich::fields::Fields;
-    use crate::enrich::json::{JsonReader, read_any};
+    use crate::enrich::json::{read, read_any};
     use crate::enrich::notes::Notes;
     use crate::enrich::timestamp::{Setting, Zone};
+    use crate::enrich::undisputed;
     use crate::model::Timestamp;
 
     /// The names and values that the scan finds, when it reads the text.
@@ -368,12 +387,13 @@ mod tests {
         }
     }
 
+    const SETTING: Setting<'static> = Setting { zone: &Zone::UTC, arrival: Timestamp::EPOCH };
+
     /// What the fields of the last text make of a record, and what was noted; after all others were read in the same way.
     fn read_all(texts: &[String], read: impl for<'a> Fn(&'a str, &mut Fields<'a, '_>) -> bool) -> String {
         let (mut names, mut notes, mut last) = (Names::default(), Notes::default(), String::new());
         for text in texts {
-            let setting = Setting { zone: &Zone::UTC, arrival: Timestamp::EPOCH };
-            let mut fields = Fields::new(&mut names, &mut notes, setting, text, true, Vec::new());
+            let mut fields = Fields::new(&mut names, &mut notes, SETTING, text, true, Vec::new());
             last = if read(text, &mut fields) { format!("{:?}", fields.finish()) } else { String::new() };
         }
         format!("{last} {notes:?}")
@@ -430,10 +450,20 @@ mod tests {
                 let at = at.index(text.len() + 1);
                 text.insert_str((0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default(), &broken);
             }
-            let (reader, path) = (RefCell::new(JsonReader::default()), RefCell::default());
-            let quick = read_all(&texts, |text, fields| reader.borrow_mut().read(text, fields).is_ok());
+            let (buffers, path) = (RefCell::default(), RefCell::default());
+            let quick = read_all(&texts, |text, fields| read(text, fields, &mut buffers.borrow_mut()).is_ok());
             let long = read_all(&texts, |text, fields| read_any(text, fields, &mut path.borrow_mut()).is_ok());
-            prop_assert_eq!(quick, long);
+            prop_assert_eq!(&quick, &long);
+
+            let (mut names, mut members, mut room) = (Names::default(), Vec::new(), Vec::new());
+            for text in &texts {
+                let parts = undisputed::parts(text, &mut names, SETTING, &mut members, &mut room);
+                let alone = read_all(std::slice::from_ref(text), |text, fields| read_any(text, fields, &mut path.borrow_mut()).is_ok());
+                if let Some(parts) = parts {
+                    prop_assert_eq!(format!("{parts:?} {:?}", Notes::default()), alone);
+                }
+                prop_assert!(room.is_empty());
+            }
         }
     }
 }

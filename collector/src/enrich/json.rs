@@ -22,26 +22,28 @@ pub(super) fn looks_like_object(text: &str) -> bool {
     text.starts_with('{') && text.ends_with('}')
 }
 
-/// Reads objects; keeps what it allocates for the next one.
+/// What is kept allocated from one object to the next.
 #[derive(Clone, Debug, Default)]
-pub(super) struct JsonReader {
+pub(super) struct Buffers {
     /// Members of a flat object.
-    members: Vec<FlatMember>,
+    pub(super) members: Vec<FlatMember>,
     /// Dotted names are built here.
     path: String,
 }
 
-impl JsonReader {
-    /// Offers the members of the object that `text` is.
-    ///
-    /// After an error `fields` may hold some of them and is of no use.
-    pub(super) fn read<'a>(&mut self, text: &'a str, fields: &mut Fields<'a, '_>) -> Result<(), serde_json::Error> {
-        if flat_json::scan(text, fields.names(), &mut self.members).is_some() {
-            self.members.iter().for_each(|member| fields.offer_known(member.name, member.given(text)));
-            return Ok(());
-        }
-        read_any(text, fields, &mut self.path)
+/// Offers the members of the object that `text` is.
+///
+/// After an error `fields` may hold some of them and is of no use.
+pub(super) fn read<'a>(
+    text: &'a str,
+    fields: &mut Fields<'a, '_>,
+    buffers: &mut Buffers,
+) -> Result<(), serde_json::Error> {
+    if flat_json::scan(text, fields.names(), &mut buffers.members).is_some() {
+        buffers.members.iter().for_each(|member| fields.offer_known(member.name, member.given(text)));
+        return Ok(());
     }
+    read_any(text, fields, &mut buffers.path)
 }
 
 /// The same for every object, flat or not. `path` is a buffer.

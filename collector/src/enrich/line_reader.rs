@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::fields::{Fields, Parts};
-use super::json::{self, JsonReader};
+use super::json::{self, Buffers};
 use super::names::Names;
 use super::notes::Notes;
 use super::timestamp::{self, Setting, Zone};
-use super::{TRUNCATED_ATTRIBUTE, logfmt, severity, trace_context};
+use super::{TRUNCATED_ATTRIBUTE, logfmt, severity, trace_context, undisputed};
 use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
 use crate::source::StartError;
 
@@ -90,7 +90,7 @@ pub struct Enricher {
     resources: Resources,
     words: LevelWords,
     notes: Notes,
-    json: JsonReader,
+    buffers: Buffers,
     /// Where attributes are gathered, so that a record's own list has no more room than it needs.
     room: Attributes,
 }
@@ -153,40 +153,57 @@ impl Enricher {
     /// Reads JSON, logfmt, severity, time and trace context out of the line.
     pub fn enrich(&mut self, mut line: ReceivedLine<'_>) -> LogRecord {
         let text = self.text_of(line.bytes);
-        let from_transport = std::mem::take(&mut line.attributes);
-        let setting = Setting { zone: &self.zone, arrival: line.arrival };
-        if matches!(self.parse, Parse::Auto | Parse::Json) && json::looks_like_object(&text) {
-            let room = std::mem::take(&mut self.room);
-            let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, room);
-            if self.json.read(&text, &mut fields).is_ok() {
-                let parts = with_transport(fields, from_transport);
-                return self.finish(parts, &text, &line);
-            }
+        let mut from_transport = std::mem::take(&mut line.attributes);
+        if matches!(self.parse, Parse::Auto | Parse::Json)
+            && json::looks_like_object(&text)
+            && let Ok(parts) = self.json_parts(&text, line.arrival, &mut from_transport)
+        {
+            return self.finish(parts, &text, &line);
         }
+        let setting = Setting { zone: &self.zone, arrival: line.arrival };
         let room = std::mem::take(&mut self.room);
         let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, false, room);
         if matches!(self.parse, Parse::Auto | Parse::Logfmt) && logfmt::is_logfmt(&text) {
             logfmt::read(&text, &mut fields);
         }
-        let parts = with_transport(fields, from_transport);
+        let parts = with_transport(fields, &mut from_transport);
         self.finish(parts, &text, &line)
     }
 
     /// Reads the line as a JSON object, or says why it is none.
     pub fn read_json(&mut self, mut line: ReceivedLine<'_>) -> Result<LogRecord, JsonRejection> {
         let text = self.text_of(line.bytes);
-        let from_transport = std::mem::take(&mut line.attributes);
+        let mut from_transport = std::mem::take(&mut line.attributes);
         if !text.trim_ascii_start().starts_with('{') {
             return Err(JsonRejection::NotAnObject);
         }
-        let setting = Setting { zone: &self.zone, arrival: line.arrival };
-        let room = std::mem::take(&mut self.room);
-        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, true, room);
-        self.json.read(&text, &mut fields).map_err(|error| JsonRejection::Invalid(one_line(&error)))?;
-        let parts = with_transport(fields, from_transport);
+        let parts = self
+            .json_parts(&text, line.arrival, &mut from_transport)
+            .map_err(|error| JsonRejection::Invalid(one_line(&error)))?;
         Ok(self.finish(parts, &text, &line))
     }
 
+    /// What the object that `text` is makes of a record. Takes what the transport knows unless it fails.
+    fn json_parts<'a>(
+        &mut self,
+        text: &'a str,
+        arrival: Timestamp,
+        from_transport: &mut Vec<(Cow<'_, str>, Value)>,
+    ) -> Result<Parts<'a>, serde_json::Error> {
+        let setting = Setting { zone: &self.zone, arrival };
+        if from_transport.is_empty() {
+            let members = &mut self.buffers.members;
+            if let Some(parts) = undisputed::parts(text, &mut self.names, setting, members, &mut self.room) {
+                return Ok(parts);
+            }
+        }
+        let room = std::mem::take(&mut self.room);
+        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, text, true, room);
+        json::read(text, &mut fields, &mut self.buffers)?;
+        Ok(with_transport(fields, from_transport))
+    }
+
+    #[inline]
     fn text_of<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, str> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
@@ -242,8 +259,8 @@ impl Enricher {
 }
 
 /// Adds what the transport knows to what the line says, and makes an end of it.
-fn with_transport<'a>(mut fields: Fields<'a, '_>, from_transport: Vec<(Cow<'_, str>, Value)>) -> Parts<'a> {
-    for (name, value) in from_transport {
+fn with_transport<'a>(mut fields: Fields<'a, '_>, from_transport: &mut Vec<(Cow<'_, str>, Value)>) -> Parts<'a> {
+    for (name, value) in from_transport.drain(..) {
         fields.offer_from_transport(&name, value);
     }
     fields.finish()

@@ -5,7 +5,7 @@
 //! Sources know transports; only this folder knows how programs write log lines.
 //!
 //! Reading order: [`line_reader`] (one line from end to end), [`names`] (which field names mean something), [`fields`]
-//! (named values become a record's parts), [`json`], [`flat_json`], [`logfmt`], [`timestamp`], [`severity`], [`trace_context`],
+//! (named values become a record's parts), [`json`], [`flat_json`], [`undisputed`], [`logfmt`], [`timestamp`], [`severity`], [`trace_context`],
 //! [`notes`] (counts of what had to be adjusted).
 
 mod fields;
@@ -18,6 +18,7 @@ mod notes;
 mod severity;
 mod timestamp;
 mod trace_context;
+mod undisputed;
 
 pub use line_reader::{Config, Enricher, JsonRejection, Parse, ReceivedLine, cut_at_character};
 pub use notes::Notes;

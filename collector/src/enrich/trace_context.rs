@@ -58,6 +58,11 @@ impl Form {
     }
 }
 
+/// Whether the text is what libraries write when there is no trace.
+pub(super) fn is_no_id(text: &str) -> bool {
+    text.bytes().all(|b| b == b'0')
+}
+
 /// Finds trace context in plain text: a known name, `=` or `:`, and a value of that name's form.
 pub(super) fn find(text: &str) -> Context {
     let mut found = Context::default();
