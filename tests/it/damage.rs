@@ -47,7 +47,7 @@ fn file_of(split: &Path) -> PathBuf {
 
 /// A split's name, as answers give it.
 fn name_of(split: &Path) -> String {
-    split.file_name().unwrap().to_string_lossy().trim_end_matches(".split").to_owned()
+    split.file_name().unwrap().to_string_lossy().into_owned()
 }
 
 /// All records of a question in one answer, and its summary.

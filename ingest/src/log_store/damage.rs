@@ -48,7 +48,7 @@ pub(super) struct Damage {
 
 /// What changes when a file is replaced, written, cut, or made readable.
 #[derive(Debug, PartialEq, Eq)]
-struct FileState {
+pub struct FileState {
     inode: u64,
     length: u64,
     modified: (i64, i64),
@@ -118,7 +118,8 @@ fn files(path: &Path) -> io::Result<Vec<fs::Metadata>> {
     entries.iter().map(fs::DirEntry::metadata).collect()
 }
 
-fn states(path: &Path) -> Vec<FileState> {
+/// The state of the file at `path`, or of the files in the directory; none when it is not there.
+pub fn states(path: &Path) -> Vec<FileState> {
     let state = |file: &fs::Metadata| FileState {
         inode: file.ino(),
         length: file.len(),

@@ -59,6 +59,7 @@ use taffrail_collector::model::{LogRecord, Timestamp};
 use thiserror::Error;
 
 pub use damage::DamagedSplit;
+pub(crate) use damage::{FileState, states};
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
 pub use mask::{RetentionRule, RetentionRules};

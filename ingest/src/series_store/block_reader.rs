@@ -43,6 +43,11 @@ impl Block {
         Block { info, path, footer: OnceLock::new(), tables, doomed: AtomicBool::new(false) }
     }
 
+    /// Where it stands.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the file once nobody reads it.
     pub(super) fn doom(&self) {
         self.doomed.store(true, Relaxed);

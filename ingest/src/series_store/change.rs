@@ -13,6 +13,7 @@ use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, Timestam
 
 use super::block_reader::Block;
 use super::block_writer::write_block;
+use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
 use super::merge::{MergedParts, SeriesPart, SortedParts};
 use super::points::{End, RunningTotal};
@@ -107,6 +108,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
     let tables = Arc::new(TableCache::default());
     let blocks: Vec<Arc<Block>> =
         blocks.into_iter().map(|info| Arc::new(Block::new(directory, info, tables.clone()))).collect();
+    let damaged = Arc::new(DamagedBlocks::default());
     let mut totals = Totals::default();
     let mut known_metrics = KnownMetrics::default();
     let newest = blocks.iter().map(|block| block.info.last_end).max().unwrap_or_default();
@@ -118,13 +120,13 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
             }
             block.for_each_total(|kind, labels, total, last_end| totals.set(kind, &labels, total, last_end))
         });
-        if let Err(error) = read {
-            tracing::error!(%error, "a listed series block cannot be read; questions about its time will fail");
+        if let Err(SeriesStoreError::Block { message, .. }) = read {
+            damaged.note(block, message);
         }
     }
     Ok(SeriesStore {
         directory: directory.to_owned(),
-        view: RwLock::new(View { blocks, ..View::default() }),
+        view: RwLock::new(View { blocks, damaged, ..View::default() }),
         totals: Mutex::new(totals),
         known_metrics: Mutex::new(known_metrics),
         tables,

@@ -15,7 +15,7 @@
 //!
 //! Reading order: [`matcher`], `points` (the windows of one series), `label_index`, `head`; `column`, `chunk`,
 //! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `view` (questions), `change`
-//! (seals and compaction), `verify` (a whole block).
+//! (seals and compaction), `damage` (blocks that cannot be read), `verify` (a whole block).
 
 mod block_layout;
 mod block_reader;
@@ -25,6 +25,7 @@ mod bytes_per_sample;
 mod change;
 mod chunk;
 mod column;
+mod damage;
 mod head;
 mod label_index;
 pub mod matcher;
@@ -168,6 +169,15 @@ pub struct MetricInfo {
     pub series: u64,
 }
 
+/// A block that answers are without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedBlock {
+    /// What the catalog says of it.
+    pub block: BlockInfo,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// Sizes of the store now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SeriesStoreSizes {
@@ -211,8 +221,8 @@ pub enum SeriesStoreError {
 
 impl SeriesStore {
     /// Opens the store in `directory` with the blocks that the catalog lists; files that it does not list are leftovers of
-    /// a crash and are removed. A listed block that cannot be read is reported in the log now, and is an error for every
-    /// question that reaches into its time.
+    /// a crash and are removed. A listed block that cannot be read is reported in the log now, and left out of answers,
+    /// which know it from their [`Scan`].
     pub fn open(directory: &Path, blocks: Vec<BlockInfo>) -> Result<SeriesStore, SeriesStoreError> {
         change::open(directory, blocks)
     }
@@ -260,6 +270,12 @@ impl SeriesStore {
     /// The blocks, oldest first.
     pub fn blocks(&self) -> Vec<BlockInfo> {
         self.view.read().blocks.iter().map(|block| block.info.clone()).collect()
+    }
+
+    /// The blocks that answers are without, as far as questions have met them. Looks at their files, so it may block.
+    pub fn damaged_blocks(&self) -> Vec<DamagedBlock> {
+        let view = self.snapshot();
+        view.damaged.among(&view.blocks)
     }
 
     /// Sizes now.

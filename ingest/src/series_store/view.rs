@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp, TraceId};
 
 use super::block_reader::Block;
+use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
@@ -24,6 +25,8 @@ pub(super) struct View {
     /// Heads being sealed, oldest first; nothing is inserted into them.
     pub(super) frozen: Vec<Arc<RwLock<Head>>>,
     pub(super) active: Arc<RwLock<Head>>,
+    /// The same in every view.
+    pub(super) damaged: Arc<DamagedBlocks>,
 }
 
 impl View {
@@ -67,7 +70,8 @@ impl View {
         let blocks: Vec<_> = self.blocks.iter().filter(|block| block.overlaps(range)).collect();
         scan.plan_parts(blocks.len() as u64 + 1);
         for block in blocks {
-            block.select(matchers, range, scan)?.into_iter().for_each(&mut add);
+            let parts = self.damaged.unless_broken(block, scan, block.select(matchers, range, scan))?;
+            parts.into_iter().flatten().for_each(&mut add);
             scan.finish_part();
         }
         for head in self.heads() {
@@ -93,7 +97,8 @@ impl View {
         let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
         for block in self.blocks.iter().filter(|block| block.overlaps(range)) {
             scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
-            found.extend(block.series(matchers, range)?);
+            let series = self.damaged.unless_broken(block, scan, block.series(matchers, range))?;
+            found.extend(series.into_iter().flatten());
         }
         for head in self.heads() {
             let head = head.read();
@@ -111,7 +116,8 @@ impl View {
     ) -> Result<Vec<SeriesExemplars>, SeriesStoreError> {
         let mut found: BTreeMap<Arc<LabelSet>, Vec<Exemplar>> = BTreeMap::new();
         for block in &self.blocks {
-            let exemplars = block.exemplars(matchers, range, |_| true)?;
+            let exemplars = self.damaged.unless_broken(block, scan, block.exemplars(matchers, range, |_| true))?;
+            let Some(exemplars) = exemplars else { continue };
             scan.touch(exemplars.len() as u64, 0).map_err(SeriesStoreError::Stopped)?;
             exemplars.into_iter().for_each(|(labels, exemplar)| found.entry(labels).or_default().push(exemplar));
         }

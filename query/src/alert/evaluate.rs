@@ -209,6 +209,12 @@ impl Evaluation<'_> {
         let scan = (self.environment.scan)();
         let evaluated =
             promql::instant(expression, self.query_time, self.source, &scan).map_err(|error| error.to_string())?;
+        // An alert that ends, or an absence that is noticed, because a file is damaged would be a lie.
+        if let Some(part) = scan.left_out().first() {
+            return Err(format!(
+                "{part} is damaged; restore it from a backup, or take it away with `taffrail doctor --repair`"
+            ));
+        }
         let values = vector(evaluated.value)?;
         let current = values.iter().take(CURRENT_MAX);
         let current = current.map(|value| CurrentValue { labels: value.labels.clone(), value: value.value }).collect();

@@ -106,6 +106,11 @@ pub enum PromqlError {
     Stopped(StopReason),
 }
 
+/// What an answer has to say of the parts that it is without because they are damaged.
+pub fn damage_warnings(scan: &Scan) -> Vec<String> {
+    scan.left_out().iter().map(|part| format!("{part} is damaged: the answer is without it")).collect()
+}
+
 /// Evaluates at one moment.
 pub fn instant(
     query: &str,

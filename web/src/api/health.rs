@@ -1,4 +1,4 @@
-//! `/healthz` (the process answers) and `/readyz` (it takes data and questions, and which splits it cannot read).
+//! `/healthz` (the process answers) and `/readyz` (it takes data and questions, and which files it cannot read).
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -7,6 +7,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use http::StatusCode;
+use taffrail_ingest::log_store::DamagedSplit;
+use taffrail_ingest::series_store::{BlockInfo, DamagedBlock};
 
 use super::App;
 use super::question::DAMAGED_NAMED_MAX;
@@ -26,25 +28,37 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     if app.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
-    let logs = app.ingest.logs().clone();
-    let damaged = tokio::task::spawn_blocking(move || logs.damaged_splits()).await.unwrap_or_default();
+    let (logs, series) = (app.ingest.logs().clone(), app.ingest.series().clone());
+    let look = move || (logs.damaged_splits(), series.damaged_blocks());
+    let (splits, blocks) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+    let splits = splits.iter().map(|split| {
+        let DamagedSplit { name, reason, rows, oldest, newest, .. } = split;
+        format!("split {name}: {reason} ({rows} records, {oldest} to {newest})")
+    });
+    let blocks = blocks.iter().map(|DamagedBlock { block, reason }| {
+        let BlockInfo { name, samples, first_end, last_end, .. } = block;
+        format!("series block {name}: {reason} ({samples} windows, {first_end} to {last_end})")
+    });
+    (StatusCode::OK, ready(&splits.chain(blocks).collect::<Vec<_>>()))
+}
+
+fn ready(damaged: &[String]) -> String {
     let mut text = "ready\n".to_owned();
     if !damaged.is_empty() {
         let _ = writeln!(
             text,
-            "{} of the splits below data_dir cannot be read; answers are without their records. Restore them from a backup; \
-             `taffrail doctor` says more.",
+            "{} files below data_dir cannot be read, and answers are without what they hold. Restore them from a backup; `taffrail \
+             doctor` says more.",
             damaged.len()
         );
     }
-    for split in damaged.iter().take(DAMAGED_NAMED_MAX) {
-        let (name, rows, oldest, newest) = (&split.name, split.rows, split.oldest, split.newest);
-        let _ = writeln!(text, "split {name}: {} ({rows} records, {oldest} to {newest})", split.reason);
+    for line in damaged.iter().take(DAMAGED_NAMED_MAX) {
+        let _ = writeln!(text, "{line}");
     }
     if damaged.len() > DAMAGED_NAMED_MAX {
         let _ = writeln!(text, "and {} more", damaged.len() - DAMAGED_NAMED_MAX);
     }
-    (StatusCode::OK, text)
+    text
 }
 
 #[cfg(test)]
@@ -67,7 +81,6 @@ mod tests {
         let lines = "/api/v1/logs/search?from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z";
         let splits = world.directory.path().join("splits");
         let name = std::fs::read_dir(&splits).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
-        let name = name.trim_end_matches(".split").to_owned();
         let moved = splits.with_extension("moved");
         std::fs::rename(&splits, &moved).unwrap();
 
@@ -100,6 +113,26 @@ mod tests {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         assert_eq!(world.lines(lines).await.len(), 11);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_block_is_a_warning_and_named_until_it_is_restored() {
+        let world = World::shop().await;
+        world.ask("POST", "/-/seal").await;
+        let block = std::fs::read_dir(world.directory.path().join("blocks")).unwrap().next().unwrap().unwrap().path();
+        let name = block.file_name().unwrap().to_string_lossy().into_owned();
+        let moved = world.directory.path().join("moved");
+        std::fs::rename(&block, &moved).unwrap();
+        let question = format!("/api/v1/query?query=%7B%22web.hits%22%7D&time={}", crate::api::world::START + 10);
+        let answer = world.get(&question).await;
+        assert_eq!(answer["data"]["result"], serde_json::json!([]));
+        assert!(answer["warnings"][0].as_str().unwrap().contains(&name), "{answer}");
+        assert!(world.text("/readyz").await.1.contains(&name));
+        assert!(world.text("/metrics").await.1.contains("\ntaffrail_damaged_blocks 1\n"));
+        std::fs::rename(&moved, &block).unwrap();
+        let answer = world.get(&question).await;
+        assert_eq!((answer["data"]["result"].as_array().unwrap().len(), answer.get("warnings")), (1, None));
+        assert_eq!(world.text("/readyz").await.1, "ready\n");
     }
 
     #[tokio::test]

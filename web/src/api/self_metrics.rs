@@ -11,6 +11,7 @@ use axum::routing::get;
 use http::{HeaderValue, header};
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::log_store::DamagedSplit;
+use taffrail_ingest::series_store::DamagedBlock;
 
 use super::App;
 use super::question::DAMAGED_NAMED_MAX;
@@ -22,12 +23,13 @@ pub fn routes() -> Router<Arc<App>> {
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    let logs = app.ingest.logs().clone();
-    let damaged = tokio::task::spawn_blocking(move || logs.damaged_splits()).await.unwrap_or_default();
-    ([(header::CONTENT_TYPE, content_type)], render(&app, &damaged))
+    let (logs, series) = (app.ingest.logs().clone(), app.ingest.series().clone());
+    let look = move || (logs.damaged_splits(), series.damaged_blocks());
+    let (splits, blocks) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+    ([(header::CONTENT_TYPE, content_type)], render(&app, &splits, &blocks))
 }
 
-fn render(app: &App, damaged: &[DamagedSplit]) -> String {
+fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> String {
     let mut text = Exposition::default();
     text.family("taffrail_build_info", "gauge", "The running version.");
     text.value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -115,6 +117,16 @@ fn render(app: &App, damaged: &[DamagedSplit]) -> String {
     text.family("taffrail_damaged_split_rows", "gauge", "Rows in a damaged log split, by its name.");
     for split in damaged.iter().take(DAMAGED_NAMED_MAX) {
         text.value(&[("split", &split.name)], split.rows);
+    }
+    text.family(
+        "taffrail_damaged_blocks",
+        "gauge",
+        "Series blocks that cannot be read; answers are without their windows.",
+    );
+    text.value(&[], blocks.len() as u64);
+    text.family("taffrail_damaged_block_windows", "gauge", "Windows in a damaged series block, by its name.");
+    for DamagedBlock { block, .. } in blocks.iter().take(DAMAGED_NAMED_MAX) {
+        text.value(&[("block", &block.name)], block.samples);
     }
     text.family("taffrail_refused_batches_total", "counter", "Batches that were not stored, by reason.");
     for (reason, count) in &store.refused {

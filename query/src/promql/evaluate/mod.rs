@@ -100,7 +100,9 @@ impl<'a> Evaluator<'a> {
 
     /// The answer with what was noted on the way.
     pub(super) fn evaluated<T>(self, value: T) -> Evaluated<T> {
-        Evaluated { value, warnings: self.warnings.into_inner(), infos: Vec::new() }
+        let mut warnings = self.warnings.into_inner();
+        warnings.extend(super::damage_warnings(self.scan));
+        Evaluated { value, warnings, infos: Vec::new() }
     }
 
     /// The answer at one moment.

@@ -31,14 +31,14 @@ pub async fn exemplars(State(app): State<Arc<App>>, parameters: Parameters) -> R
         }
         Ok::<_, Failure>(found)
     };
-    let (found, _) = app.questions.ask(work).await?;
+    let (found, scan) = app.questions.ask(work).await?;
     let series: Vec<Value> = found
         .iter()
         .map(|(series, exemplars)| {
             json!({ "seriesLabels": labels(series), "exemplars": exemplars.iter().map(exemplar_json).collect::<Vec<_>>() })
         })
         .collect();
-    Ok(Success::new(series.into()))
+    Ok(Success::new(series.into()).with_remarks(promql::damage_warnings(&scan), Vec::new()))
 }
 
 fn exemplar_json(exemplar: &Exemplar) -> Value {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_ingest::{Scan, TimeRange};
-use taffrail_query::promql::{self, StoreSource};
+use taffrail_query::promql::{self, StoreSource, damage_warnings};
 
 use super::notation::{labels, read_moment};
 use super::{Failure, Success};
@@ -28,8 +28,8 @@ pub async fn series(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
     let found = find(&app, &parameters, selectors, |series, found: &mut BTreeSet<Arc<LabelSet>>| {
         found.insert(series.clone());
     });
-    let found = found.await?;
-    cut(&parameters, found.iter().map(|series| labels(series)).collect())
+    let (found, scan) = found.await?;
+    cut(&parameters, &scan, found.iter().map(|series| labels(series)).collect())
 }
 
 /// Answers `match[]`, `start`, `end`, `limit`.
@@ -42,7 +42,8 @@ pub async fn names(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
             }
         }
     });
-    cut(&parameters, found.await?.into_iter().map(Value::from).collect())
+    let (found, scan) = found.await?;
+    cut(&parameters, &scan, found.into_iter().map(Value::from).collect())
 }
 
 /// Answers `match[]`, `start`, `end`, `limit`. A name that is no Prometheus name may be escaped as `U__web_2e_hits`.
@@ -59,7 +60,8 @@ pub async fn values(
             found.insert(value.to_owned());
         }
     });
-    cut(&parameters, found.await?.into_iter().map(Value::from).collect())
+    let (found, scan) = found.await?;
+    cut(&parameters, &scan, found.into_iter().map(Value::from).collect())
 }
 
 /// Answers `metric` and `limit`: `{"web.hits":[{"type":"counter","help":"","unit":""}]}`.
@@ -100,7 +102,7 @@ async fn find<T, F>(
     parameters: &Parameters,
     selectors: Vec<Vec<LabelMatcher>>,
     mut collect: F,
-) -> Result<T, Failure>
+) -> Result<(T, Arc<Scan>), Failure>
 where
     T: Default + Send + 'static,
     F: FnMut(&Arc<LabelSet>, &mut T) + Send + 'static,
@@ -118,17 +120,20 @@ where
         }
         Ok::<_, Failure>(found)
     };
-    app.questions.ask(work).await.map(|(found, _)| found)
+    app.questions.ask(work).await
 }
 
 /// At most `limit` of them; as in Prometheus, 0 sets no limit and a cut is a warning.
-fn cut(parameters: &Parameters, mut values: Vec<Value>) -> Result<Success, Failure> {
+fn cut(parameters: &Parameters, scan: &Scan, mut values: Vec<Value>) -> Result<Success, Failure> {
     let limit = parameters.count("limit", 0, usize::MAX)?;
     let too_many = limit > 0 && values.len() > limit;
     if too_many {
         values.truncate(limit);
     }
-    let warnings = if too_many { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
+    let mut warnings = damage_warnings(scan);
+    if too_many {
+        warnings.push("results truncated due to limit".to_owned());
+    }
     Ok(Success::new(values.into()).with_remarks(warnings, Vec::new()))
 }
 
@@ -173,9 +178,9 @@ mod tests {
     fn a_cut_is_a_warning() {
         let limited = |limit: &str| Parameters::new(vec![("limit".into(), limit.into())]);
         let values = || vec![Value::from("a"), Value::from("b")];
-        let answer = cut(&limited("1"), values()).unwrap();
+        let answer = cut(&limited("1"), &Scan::unlimited(), values()).unwrap();
         assert_eq!((answer.data, answer.warnings.len()), (json!(["a"]), 1));
-        let answer = cut(&limited("0"), values()).unwrap();
+        let answer = cut(&limited("0"), &Scan::unlimited(), values()).unwrap();
         assert_eq!((answer.data, answer.warnings.len()), (json!(["a", "b"]), 0));
     }
 }
