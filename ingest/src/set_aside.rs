@@ -31,14 +31,24 @@ pub fn catalog_is_lost(data_dir: &Path, catalog: &Path) -> io::Result<bool> {
 
 /// Moves the parts in `directory` (one of [`SPLITS`], [`BLOCKS`]) that are not `listed` out of the way, unless they are
 /// surely superfluous: `journal_continues` says that the journal holds every row that the catalog does not count as sealed,
-/// and all that is listed is there (a part that is missing was replaced by one that an older catalog does not know).
-pub fn set_aside(data_dir: &Path, directory: &str, listed: &HashSet<&str>, journal_continues: bool) -> io::Result<()> {
+/// and all that is listed is there (a part that is missing was replaced by one that an older catalog does not know). All
+/// that is listed being there, a split with rows below `sealed_through` only is superfluous as well: a merge that was not
+/// finished, or what a finished one or a deletion has replaced.
+pub fn set_aside(
+    data_dir: &Path,
+    directory: &str,
+    listed: &HashSet<&str>,
+    journal_continues: bool,
+    sealed_through: u64,
+) -> io::Result<()> {
     let found = finished(data_dir, directory)?;
-    if journal_continues && listed.iter().all(|name| found.contains(*name)) {
+    let complete = listed.iter().all(|name| found.contains(*name));
+    if complete && journal_continues {
         return Ok(());
     }
+    let superfluous = |name: &str| complete && last_seq_of_split(name).is_some_and(|last| last < sealed_through);
     let aside = data_dir.join(SET_ASIDE).join(directory);
-    for name in found.iter().filter(|name| !listed.contains(name.as_str())) {
+    for name in found.iter().filter(|name| !listed.contains(name.as_str()) && !superfluous(name)) {
         fs::create_dir_all(&aside)?;
         let mut target = aside.join(name);
         for copy in 2.. {
@@ -61,6 +71,11 @@ pub fn set_aside(data_dir: &Path, directory: &str, listed: &HashSet<&str>, journ
         }
     }
     Ok(())
+}
+
+/// The greatest sequence number in a split, by its name; none of a block.
+fn last_seq_of_split(name: &str) -> Option<u64> {
+    name.strip_suffix(SPLIT_SUFFIX)?.split('-').nth(1)?.parse().ok()
 }
 
 /// Names of the parts that have been written to their end.

@@ -85,8 +85,8 @@ pub fn open<F: FileSystem>(
     let continues = journal.first_seq() <= sealed_through && sealed_through < journal.next_seq();
     let split_names = splits.iter().map(|split| split.name.as_str()).collect();
     let block_names = blocks.iter().map(|block| block.name.as_str()).collect();
-    set_aside(data_dir, SPLITS, &split_names, continues)
-        .and_then(|()| set_aside(data_dir, BLOCKS, &block_names, continues))
+    set_aside(data_dir, SPLITS, &split_names, continues, sealed_through)
+        .and_then(|()| set_aside(data_dir, BLOCKS, &block_names, continues, sealed_through))
         .map_err(|error| cannot_use(data_dir, &error))?;
     let splits_directory = data_dir.join(SPLITS);
     clean_splits(&splits_directory, &splits).map_err(|error| cannot_use(&splits_directory, &error))?;

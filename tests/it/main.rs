@@ -8,6 +8,8 @@
 //! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
 //! - [`damage`]: splits flipped, cut and removed, while the server runs and while it does not; `taffrail doctor`.
 //! - [`backup`]: backups under load, killed backups, and what is restored from them.
+//! - [`crash_points`]: killed at every named step of sealing, compaction, retention and deletion.
+//! - [`full_disk`]: a full disk stops a seal or a merge, and room lets it go on.
 //! - [`rotation`]: a file rotated while it is written, and an agent that ships it.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`browser`]: the pages in a real Chromium.
@@ -24,8 +26,10 @@ mod backup;
 mod bad_input;
 mod browser;
 mod crash;
+mod crash_points;
 mod damage;
 mod first_answers;
+mod full_disk;
 mod house;
 mod rotation;
 mod senders;

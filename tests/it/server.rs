@@ -139,6 +139,11 @@ impl Server {
         self.process.wait().expect("wait for the server");
     }
 
+    /// Waits until the process ends by itself.
+    pub fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        wait_for("the server to end by itself", || self.process.try_wait().expect("wait for the server"))
+    }
+
     /// Asks it to stop with SIGTERM and returns its exit code.
     pub fn stop(self) -> Option<i32> {
         self.stop_by(Signal::TERM)
