@@ -24,7 +24,7 @@ fn text_match() -> impl Strategy<Value = TextMatch> {
         2 => (word(), 0usize..5).prop_map(|(word, length)| TextMatch::Prefix(fold(&word).chars().take(length).collect())),
         1 => text().prop_map(|text| TextMatch::Prefix(fold(&text))),
         2 => prop::sample::select(vec!["*", "t*e*", "?", "*ö*", "xx*", "web-*", "*out"]).prop_map(|p| TextMatch::Wildcard(p.to_owned())),
-        1 => prop::sample::select(vec!["", "^t", "[0-9]+", "(?i)OUT"]).prop_map(|p| TextMatch::Regex(p.to_owned())),
+        1 => prop::sample::select(vec!["", "^t", "[0-9]+", "(?i)OUT", "^$", r"\b\w+_\d", "50?3", "ö|7$", r"e.*\d\D"]).prop_map(|p| TextMatch::Regex(p.to_owned())),
     ]
 }
 
@@ -276,7 +276,7 @@ fn a_scan_stops_at_its_budget_and_when_nobody_waits() {
         ],
         seal_open: false,
     });
-    let filter = Filter::Text { text: TextMatch::Regex("absent".to_owned()), everywhere: false };
+    let filter = Filter::Text { text: TextMatch::Regex("request 7777 ".to_owned()), everywhere: false };
     let wanted = Search { filter, range: TimeRange::ALL, order: Order::NewestFirst, after: None, limit: 1 };
     let check = |scan: &Scan, expected| {
         let ending = store.search(&wanted, scan, &mut |_| ControlFlow::Continue(())).expect("no error");

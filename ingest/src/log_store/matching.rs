@@ -1,6 +1,7 @@
 //! What a [`Filter`] means for one record: the reference that every faster way of answering must equal.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 use taffrail_collector::model::{LogRecord, Severity, SpanId, Timestamp, TraceId, Value};
@@ -8,6 +9,7 @@ use thiserror::Error;
 
 use super::field::Field;
 use super::filter::{Filter, Test, TextMatch};
+use super::text_automaton::TextAutomaton;
 use super::words::{self, Wildcard};
 use crate::scan::TimeRange;
 
@@ -80,7 +82,22 @@ pub(super) enum Matcher {
     Phrase(Vec<String>),
     Prefix(String),
     Wildcard(Wildcard),
-    Regex(Regex),
+    Regex(Box<RegexMatcher>),
+}
+
+/// A regular expression.
+#[derive(Debug)]
+pub(super) struct RegexMatcher {
+    regex: Regex,
+    /// Made when a split first asks; none when it would be too large.
+    automaton: OnceLock<Option<TextAutomaton>>,
+}
+
+impl RegexMatcher {
+    /// The expression as a table for texts of ASCII, if that is not too large.
+    pub(super) fn automaton(&self) -> Option<&TextAutomaton> {
+        self.automaton.get_or_init(|| TextAutomaton::new(self.regex.as_str())).as_ref()
+    }
 }
 
 /// A [`Test`], compiled.
@@ -148,7 +165,10 @@ impl Matcher {
             }
             TextMatch::Prefix(prefix) => Matcher::Prefix(words::fold(prefix)),
             TextMatch::Wildcard(pattern) => Matcher::Wildcard(Wildcard::new(pattern)),
-            TextMatch::Regex(pattern) => Matcher::Regex(compile_regex(pattern)?),
+            TextMatch::Regex(pattern) => {
+                let regex = compile_regex(pattern)?;
+                Matcher::Regex(Box::new(RegexMatcher { regex, automaton: OnceLock::new() }))
+            }
         })
     }
 
@@ -158,7 +178,7 @@ impl Matcher {
             Matcher::Phrase(phrase) => words::contains_phrase(text, phrase),
             Matcher::Prefix(prefix) => words::words(text).any(|word| words::starts_with(word, prefix)),
             Matcher::Wildcard(pattern) => words::words(text).any(|word| pattern.matches(word)),
-            Matcher::Regex(regex) => regex.is_match(text),
+            Matcher::Regex(matcher) => matcher.regex.is_match(text),
         }
     }
 

@@ -4,8 +4,9 @@
 //! [`matching`] (what that means), [`field`] (fields by name); [`head`] (records in memory). A split: `template` (a text with its variables taken out), `step_down`,
 //! `schema` (attributes), `number_column`, `variable_column`, `id_column`, `postings`, `minute_counts`, `template_table`,
 //! `template_index` (what its file is made of), `split_file`, `split_layout`; `split_builder`, [`split_writer`]; `split_reader`,
-//! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `split_values`. `split` and
-//! `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from splits), [`store`] (the one view that changes from head to split), and the answers:
+//! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `text_automaton`,
+//! `split_values`. `split` and `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from
+//! splits), [`store`] (the one view that changes from head to split), and the answers:
 //! `search`, `work`, `count`, `facet`; `verify` (a whole split).
 
 mod bits;
@@ -41,6 +42,7 @@ mod template;
 mod template_conditions;
 mod template_index;
 mod template_table;
+mod text_automaton;
 mod variable_column;
 pub mod verify;
 pub mod words;

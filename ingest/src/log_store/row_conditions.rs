@@ -10,6 +10,8 @@ use super::split_file::damaged;
 use super::split_filter::{Hits, Stop, Window};
 use super::split_reader::IdColumn;
 use super::split_records::{AttributeReader, BodyReader, RecordReader, value_of};
+use super::template::literals;
+use super::text_automaton::{State, TextAutomaton};
 use super::variable_column::{Column, ColumnCursor, Shape, visit_numbers};
 use crate::scan::Scan;
 
@@ -22,6 +24,8 @@ pub enum RowCondition<'a> {
     Words(HashMap<u32, Vec<Vec<Need>>>, &'a Matcher),
     /// Text in the body.
     BodyText(&'a Matcher),
+    /// A regular expression in the body.
+    Automaton(&'a TextAutomaton, &'a Matcher),
     /// A test of the body.
     Body(&'a FieldTest),
     /// Text in attributes.
@@ -104,7 +108,7 @@ impl RowCondition<'_> {
             RowCondition::Origin(_) => 2,
             RowCondition::Words(..) | RowCondition::Ids(..) | RowCondition::Time(_) => 3,
             RowCondition::Attribute { .. } => 4,
-            RowCondition::AttributeText(_) => 5,
+            RowCondition::AttributeText(_) | RowCondition::Automaton(..) => 5,
             RowCondition::BodyText(_) | RowCondition::Body(_) => 6,
         }
     }
@@ -117,6 +121,12 @@ impl RowCondition<'_> {
                 None => body_hits(window, scan, |body| text.is_in(body)),
             },
             RowCondition::BodyText(text) => body_hits(window, scan, |body| text.is_in(body)),
+            RowCondition::Automaton(automaton, text) => {
+                if window.split.table()?.beyond_ascii.contains(window.template) {
+                    return body_hits(window, scan, |body| text.is_in(body));
+                }
+                automaton_hits(window, automaton, scan)
+            }
             RowCondition::Body(test) => body_hits(window, scan, |body| !body.is_empty() && test.passes_text(body)),
             RowCondition::AttributeText(text) => attribute_text_hits(window, text, scan),
             RowCondition::Origin(pass) => origin_hits(window, pass),
@@ -230,6 +240,57 @@ fn body_hits(window: &Window<'_>, scan: &Scan, mut passes: impl FnMut(&str) -> b
         }
         Ok(())
     })?;
+    Ok(Hits::of(bits))
+}
+
+/// Moves the states of all rows on at once, piece by piece; a variable is read only where its shape does not say enough.
+fn automaton_hits(window: &Window<'_>, automaton: &TextAutomaton, scan: &Scan) -> Result<Hits, Stop> {
+    let table = window.split.table()?;
+    let template = &table.templates[window.template as usize];
+    let (columns, shapes) = (window.split.columns(window.template)?, table.shapes(template));
+    let mut shared = automaton.start();
+    // The states of the rows, once they differ.
+    let mut states: Option<Vec<State>> = None;
+    for (at, literal) in literals(table.text(template)).enumerate() {
+        if at > 0 {
+            let one = |state| automaton.image(state, &shapes[at - 1]).filter(|image| image.len() == 1).map(|image| image[0]);
+            match (&mut states, one(shared)) {
+                (None, Some(state)) => shared = state,
+                (states, _) => {
+                    let states = states.get_or_insert_with(|| vec![shared; window.ordinals.len()]);
+                    let mut different = states.clone();
+                    different.sort_unstable();
+                    different.dedup();
+                    let moved: Option<Vec<State>> = different.iter().map(|&state| one(state)).collect();
+                    if let Some(moved) = moved {
+                        for state in states.iter_mut() {
+                            *state = moved[different.binary_search(state).expect("one of them")];
+                        }
+                    } else {
+                        let mut cursor = ColumnCursor::new(columns.texts(at - 1)?, window.split);
+                        let start = window.ordinals.start as usize;
+                        each_part(window, scan, |part| {
+                            cursor.visit(part.start as usize..part.end as usize, &mut |ordinal, text| {
+                                let state = &mut states[ordinal - start];
+                                *state = automaton.run(*state, text);
+                                Ok(())
+                            })?;
+                            Ok(())
+                        })?;
+                    }
+                }
+            }
+        }
+        match &mut states {
+            None => shared = automaton.run(shared, literal),
+            Some(states) => states.iter_mut().for_each(|state| *state = automaton.run(*state, literal)),
+        }
+    }
+    let Some(states) = states else {
+        return Ok(if automaton.at_end(shared) { Hits::All } else { Hits::None });
+    };
+    let mut bits = Bits::empty(window.len());
+    (0..).zip(states).filter(|(_, state)| automaton.at_end(*state)).for_each(|(at, _)| bits.insert(at));
     Ok(Hits::of(bits))
 }
 

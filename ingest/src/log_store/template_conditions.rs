@@ -10,8 +10,10 @@ use super::matching::{Condition, FieldTest, Matcher};
 use super::row_conditions::{Need, Own, RowCondition};
 use super::split_filter::{Node, Stop};
 use super::split_reader::{IdColumn, Origin, SplitReader};
-use super::template::{Cut, Holds, TERM_PLACEHOLDER, TemplateWord, WordPart, runs, template_words, term_of};
+use super::template::{Cut, Holds, TERM_PLACEHOLDER, TemplateWord, WordPart, literals, runs, template_words, term_of};
 use super::template_table::{Template, TemplateTable};
+use super::text_automaton::{State, TextAutomaton};
+use super::variable_column::Shape;
 use super::words::{Wildcard, is_word_character};
 use crate::scan::Scan;
 
@@ -84,18 +86,32 @@ impl<'a> Asked<'a> {
             Matcher::Prefix(prefix) if !prefix.chars().all(is_word_character) => Ok(Node::decided(self.none())),
             Matcher::Prefix(prefix) => self.prefix(prefix, text),
             Matcher::Wildcard(pattern) => self.wildcard(pattern, text),
-            Matcher::Regex(regex) => {
-                let literals_only = self.that(|template| template.variables == 0);
-                let mut sure = self.none();
-                for number in literals_only.iter() {
-                    let template = &self.table.templates[number as usize];
-                    if std::str::from_utf8(self.table.text(template)).is_ok_and(|text| regex.is_match(text)) {
-                        sure.insert(number);
-                    }
-                }
-                Ok(Node::open(sure, literals_only.complement(), RowCondition::BodyText(text)))
+            Matcher::Regex(regex) => Ok(self.regex(regex.automaton(), text)),
+        }
+    }
+
+    /// A regular expression: asked of each template by the states that its texts may lead to.
+    fn regex(&self, automaton: Option<&'a TextAutomaton>, text: &'a Matcher) -> Node<'a> {
+        let (mut sure, mut possible) = (self.none(), self.none());
+        for (number, template) in self.table.templates.iter().enumerate() {
+            let (number, pieces) = (number as u32, self.table.text(template));
+            let states = automaton
+                .filter(|_| !self.table.beyond_ascii.contains(number))
+                .and_then(|automaton| Some((automaton, states(automaton, pieces, self.table.shapes(template))?)));
+            match states {
+                Some((automaton, states)) if states.iter().all(|&state| automaton.at_end(state)) => sure.insert(number),
+                Some((automaton, states)) if !states.iter().any(|&state| automaton.at_end(state)) => {}
+                Some(_) => possible.insert(number),
+                None if template.variables > 0 => possible.insert(number),
+                None if std::str::from_utf8(pieces).is_ok_and(|body| text.is_in(body)) => sure.insert(number),
+                None => {}
             }
         }
+        let condition = match automaton {
+            Some(automaton) => RowCondition::Automaton(automaton, text),
+            None => RowCondition::BodyText(text),
+        };
+        Node::open(sure, possible, condition)
     }
 
     /// Words next to each other. A word that holds no digit stands in a template, if anywhere; one that does may stand in
@@ -232,6 +248,9 @@ impl<'a> Asked<'a> {
     }
 
     fn message(&self, test: &'a FieldTest) -> Result<Node<'a>, Stop> {
+        if let FieldTest::Text(text @ Matcher::Regex(_), _) = test {
+            return Ok(Node::and(vec![self.text(text)?, self.message(&FieldTest::Exists)?], self.templates));
+        }
         let words = |prefix: &str| !prefix.is_empty() && prefix.chars().all(is_word_character);
         match test {
             FieldTest::Text(text @ Matcher::Phrase(phrase), _) if !phrase.is_empty() => {
@@ -323,6 +342,26 @@ impl<'a> Asked<'a> {
         }
         Ok(Node::open(sure, possible, RowCondition::Attribute { name, test, own, pass, condition }))
     }
+}
+
+/// The states that texts of a template may end in; none when there are too many to tell.
+fn states(automaton: &TextAutomaton, template: &[u8], shapes: &[Shape]) -> Option<Vec<State>> {
+    let mut states = vec![automaton.start()];
+    for (at, literal) in literals(template).enumerate() {
+        if at > 0 {
+            let mut next = Vec::new();
+            for &state in &states {
+                next.extend(automaton.image(state, &shapes[at - 1])?);
+            }
+            next.sort_unstable();
+            next.dedup();
+            states = next;
+        }
+        states.iter_mut().for_each(|state| *state = automaton.run(*state, literal));
+        states.sort_unstable();
+        states.dedup();
+    }
+    Some(states)
 }
 
 /// The runs of a word that hold a digit.

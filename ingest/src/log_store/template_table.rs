@@ -17,7 +17,7 @@ use taffrail_collector::model::Severity;
 use super::bits::Bits;
 use super::schema::{FieldKind, Schema};
 use super::split_file::Region;
-use super::template::{Holds, folds_into_ascii, variables_of};
+use super::template::{Holds, folds_into_ascii, literals, variables_of};
 use super::variable_column::Shape;
 use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_varint};
 
@@ -38,6 +38,8 @@ pub struct TemplateTable {
     pub templates: Vec<Template>,
     /// Templates whose words cannot be told from them alone: bodies must be read.
     pub doubtful: Bits,
+    /// Templates whose texts may hold characters that are not ASCII.
+    pub beyond_ascii: Bits,
     /// Their texts, one behind the other.
     texts: Vec<u8>,
     /// Their columns' shapes, one behind the other.
@@ -104,6 +106,7 @@ impl TemplateTable {
             groups: Vec::new(),
             templates: Vec::new(),
             doubtful: Bits::empty(0),
+            beyond_ascii: Bits::empty(0),
             texts: Vec::new(),
             shapes: Vec::new(),
         }
@@ -212,7 +215,12 @@ impl TemplateTable {
         }
         cursor.finish()?;
         table.doubtful = Bits::empty(templates as u32);
+        table.beyond_ascii = Bits::empty(templates as u32);
         for (number, template) in table.templates.iter().enumerate() {
+            let plain = literals(table.text(template)).all(<[u8]>::is_ascii);
+            if !plain || template.holds == Holds::Anything {
+                table.beyond_ascii.insert(number as u32);
+            }
             if template.holds != Holds::Digits || template.variables > 0 && folds_into_ascii(table.text(template)) {
                 table.doubtful.insert(number as u32);
             }
