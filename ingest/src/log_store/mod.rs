@@ -55,6 +55,8 @@ mod equality_tests;
 #[cfg(test)]
 mod keep_tests;
 #[cfg(test)]
+mod large_split_tests;
+#[cfg(test)]
 pub(crate) mod test_records;
 
 use taffrail_collector::model::{LogRecord, Timestamp};
