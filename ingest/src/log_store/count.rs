@@ -80,21 +80,28 @@ impl Work for Counter {
         if filter.possible().next_at_or_after(0).is_none() {
             return Ok(());
         }
-        let cube = self.whole_minutes(split, &filter)?;
-        let buckets = Buckets::new(split, rows.clone(), self.width, scan)?;
-        if self.by.is_none() && buckets.times.len() == 1 {
+        let mut times = split.times()?;
+        let newest = times.get(rows.start)?.floor_to(self.width);
+        if self.by.is_none() && times.get(rows.end - 1)?.floor_to(self.width) == newest {
             let count = filter.count(rows)?;
             self.total += count;
             if count > 0 {
-                self.add(buckets.times[0], "", count);
+                self.add(newest, "", count);
             }
             return Ok(());
         }
-        let left = match cube {
-            Some((counts, classes)) => self.add_minutes(split, counts, &classes, rows)?,
-            None => vec![rows],
-        };
+        let minutes = self.width.as_nanos().is_multiple_of(MINUTE as u128);
+        let counts = if minutes { split.minute_counts()? } else { None };
+        let left =
+            match counts.map(|counts| Ok::<_, Stop>((counts, self.classes(split, &filter, counts)?))).transpose()? {
+                Some((counts, Some(classes))) => self.add_minutes(split, counts, &classes, rows)?,
+                _ => vec![rows],
+            };
         for rows in left {
+            let buckets = match counts {
+                Some(counts) => Buckets::of_minutes(counts, rows.clone(), self.width),
+                None => Buckets::new(split, rows.clone(), self.width, scan)?,
+            };
             self.add_rows(split, &filter, &buckets, rows, scan)?;
         }
         Ok(())
@@ -120,19 +127,17 @@ impl Counter {
         *self.cells.entry((bucket, number)).or_default() += count;
     }
 
-    /// The split's counts by minute and which of their classes match, when they can answer: intervals are of whole minutes,
-    /// and the filter takes all of a class or nothing.
-    fn whole_minutes<'a>(
+    /// Which classes of the counts by minute match, when they can answer: the filter takes all of a class or nothing.
+    fn classes(
         &self,
-        split: &'a SplitReader,
+        split: &SplitReader,
         filter: &SplitFilter<'_>,
-    ) -> Result<Option<(&'a MinuteCounts, Vec<bool>)>, Stop> {
-        let minutes = self.width.as_nanos().is_multiple_of(MINUTE as u128);
-        if !minutes || !matches!(self.by, None | Some(Field::Level | Field::Service)) {
-            return Ok(None);
+        counts: &MinuteCounts,
+    ) -> Result<Option<Vec<bool>>, Stop> {
+        match (filter.decided(), &self.by) {
+            (Some(templates), None | Some(Field::Level | Field::Service)) => classes_of(split, templates, counts),
+            _ => Ok(None),
         }
-        let (Some(templates), Some(counts)) = (filter.decided(), split.minute_counts()?) else { return Ok(None) };
-        Ok(classes_of(split, templates, counts)?.map(|classes| (counts, classes)))
     }
 
     /// Counts the minutes that lie whole in the rows. Returns the rows that do not.
@@ -160,12 +165,18 @@ impl Counter {
         if whole_from >= whole_to {
             return Ok(vec![rows]);
         }
+        let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
         for minute in whole_from..whole_to {
-            let time = Timestamp::from_unix_nanos(counts.minutes[minute].saturating_mul(MINUTE)).floor_to(self.width);
             for (class, &count) in counts.counts(minute).iter().enumerate() {
                 if classes[class] && count > 0 {
-                    self.total += u64::from(count);
-                    *self.cells.entry((time, numbers[class])).or_default() += u64::from(count);
+                    *sums.entry(numbers[class]).or_default() += u64::from(count);
+                }
+            }
+            let interval = |minute: usize| counts.time(minute).floor_to(self.width);
+            if minute + 1 == whole_to || interval(minute + 1) != interval(minute) {
+                for (number, count) in std::mem::take(&mut sums) {
+                    self.total += count;
+                    *self.cells.entry((interval(minute), number)).or_default() += count;
                 }
             }
         }
@@ -260,6 +271,25 @@ struct Buckets {
 const LOOKED_UP_MAX: u128 = 64;
 
 impl Buckets {
+    /// From counts by minute, which say at which row each minute starts.
+    fn of_minutes(counts: &MinuteCounts, rows: Range<u32>, width: Duration) -> Buckets {
+        let mut buckets = Buckets { times: Vec::new(), starts: Vec::new() };
+        let first = counts.starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
+        for minute in first..counts.minutes.len() {
+            let start = counts.starts[minute].max(rows.start);
+            if start >= rows.end {
+                break;
+            }
+            let time = counts.time(minute).floor_to(width);
+            if buckets.times.last() != Some(&time) {
+                buckets.times.push(time);
+                buckets.starts.push(start);
+            }
+        }
+        buckets.starts.push(rows.end);
+        buckets
+    }
+
     fn new(split: &SplitReader, rows: Range<u32>, width: Duration, scan: &Scan) -> Result<Buckets, Stop> {
         let mut buckets = Buckets { times: Vec::new(), starts: Vec::new() };
         let mut times = split.times()?;

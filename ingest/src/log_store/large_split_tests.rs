@@ -29,7 +29,7 @@ impl Random {
     }
 
     fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 32) * end >> 32
+        ((self.next() >> 32) * end) >> 32
     }
 
     fn letters(&mut self, count: u64) -> String {
@@ -97,7 +97,11 @@ fn records() -> Vec<StoredRecord> {
         .iter()
         .flat_map(|service| (0..3).map(move |host| (service, host)))
         .map(|(service, host)| {
-            let attributes = if host == 0 { vec![("region".into(), "eu".into()), ("status".into(), "up".into())] } else { Vec::new() };
+            let attributes = if host == 0 {
+                vec![("region".into(), "eu".into()), ("status".into(), "up".into())]
+            } else {
+                Vec::new()
+            };
             Arc::new(Resource { host: format!("web-{host}").into(), service: (*service).into(), attributes })
         })
         .collect();
@@ -223,7 +227,13 @@ fn a_split_with_text_of_every_kind_answers_as_a_scan_does() {
     let steps: Vec<(&str, &str)> = reader.stepped_down().iter().map(|(s, w)| (s.as_str(), w.as_str())).collect();
     assert_eq!(
         steps.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-        [("random", "frequent words"), ("mixed", "frequent words"), ("binary", "raw text"), ("wide", "loose attributes")].into()
+        [
+            ("random", "frequent words"),
+            ("mixed", "frequent words"),
+            ("binary", "raw text"),
+            ("wide", "loose attributes")
+        ]
+        .into()
     );
     let back: Vec<_> = reader.records().collect::<Result<_, _>>().expect("reads");
     assert_eq!(back.len(), records.len());
@@ -243,7 +253,8 @@ fn a_split_with_text_of_every_kind_answers_as_a_scan_does() {
         let matching: Vec<&StoredRecord> = records.iter().filter(|stored| compiled.matches(&stored.record)).collect();
         // Each question with one of the ranges: a scan of all records takes its time.
         for range in [ranges[number % 2]] {
-            let expected: Vec<&&StoredRecord> = matching.iter().filter(|stored| range.contains(stored.id.time)).collect();
+            let expected: Vec<&&StoredRecord> =
+                matching.iter().filter(|stored| range.contains(stored.id.time)).collect();
             for (order, limit) in [(Order::NewestFirst, 30), (Order::OldestFirst, 30), (Order::NewestFirst, ROWS)] {
                 if limit == ROWS && expected.len() > 2000 {
                     continue;
@@ -262,7 +273,9 @@ fn a_split_with_text_of_every_kind_answers_as_a_scan_does() {
                 };
                 assert_eq!(ids, plain, "{wanted:?}");
             }
-            for (interval, by) in [(60_000, Some("level")), (60_000, None), (7_000, Some("host")), (1 << 40, Some("status"))] {
+            for (interval, by) in
+                [(60_000, Some("level")), (60_000, None), (7_000, Some("host")), (1 << 40, Some("status"))]
+            {
                 let counts = store.count_by_interval(&filter, range, interval, by, 1000, &scan).expect("counted");
                 assert_eq!(counts.total, expected.len() as u64, "{filter:?} {range:?}");
                 let mut plain = std::collections::BTreeMap::new();

@@ -7,7 +7,7 @@
 //! Minutes fall, as rows do; a count for each class. As rows are sorted by time, the sums of the counts also say at which
 //! row each minute starts. A split of few rows over a long time has none: they would cost more than the rows.
 
-use taffrail_collector::model::Severity;
+use taffrail_collector::model::{Severity, Timestamp};
 
 use crate::byte_cursor::{ByteCursor, Malformed, put_varint};
 
@@ -98,6 +98,11 @@ impl MinuteCounts {
         starts.push(row);
         cursor.finish()?;
         if row != rows { Err(DAMAGED) } else { Ok(MinuteCounts { classes, minutes, starts, counts }) }
+    }
+
+    /// When a minute starts.
+    pub fn time(&self, minute: usize) -> Timestamp {
+        Timestamp::from_unix_nanos(self.minutes[minute].saturating_mul(MINUTE))
     }
 
     /// The counts of a minute by class.

@@ -253,7 +253,8 @@ fn automaton_hits(window: &Window<'_>, automaton: &TextAutomaton, scan: &Scan) -
     let mut states: Option<Vec<State>> = None;
     for (at, literal) in literals(table.text(template)).enumerate() {
         if at > 0 {
-            let one = |state| automaton.image(state, &shapes[at - 1]).filter(|image| image.len() == 1).map(|image| image[0]);
+            let one =
+                |state| automaton.image(state, &shapes[at - 1]).filter(|image| image.len() == 1).map(|image| image[0]);
             match (&mut states, one(shared)) {
                 (None, Some(state)) => shared = state,
                 (states, _) => {

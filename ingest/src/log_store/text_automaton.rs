@@ -34,6 +34,9 @@ pub type State = u16;
 /// The state of texts that contain a match, whatever follows.
 pub const MATCHED: State = 0;
 
+/// A state, and of a shape: classes, shortest, longest.
+type ImageKey = (State, u8, u32, u32);
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct TextAutomaton {
@@ -42,7 +45,7 @@ pub struct TextAutomaton {
     at_end: Vec<bool>,
     start: State,
     /// Where texts of a shape lead from a state, as far as somebody asked; none where they must be read.
-    images: Mutex<HashMap<(State, u8, u32, u32), Option<Vec<State>>>>,
+    images: Mutex<HashMap<ImageKey, Option<Vec<State>>>>,
 }
 
 impl TextAutomaton {
@@ -98,9 +101,8 @@ impl TextAutomaton {
             }
         }
         // The automaton says one byte later that it has matched: states that whatever follows leads there are there already.
-        let matched: Vec<bool> = (0..table.len())
-            .map(|state| at_end[state] && table[state].iter().all(|&to| to == MATCHED))
-            .collect();
+        let matched: Vec<bool> =
+            (0..table.len()).map(|state| at_end[state] && table[state].iter().all(|&to| to == MATCHED)).collect();
         for row in &mut table {
             row.iter_mut().filter(|to| matched[**to as usize]).for_each(|to| *to = MATCHED);
         }
@@ -198,9 +200,7 @@ fn to_ascii(hir: &Hir) -> Hir {
         HirKind::Repetition(repetition) => {
             Hir::repetition(Repetition { sub: Box::new(to_ascii(&repetition.sub)), ..repetition.clone() })
         }
-        HirKind::Capture(capture) => {
-            Hir::capture(Capture { sub: Box::new(to_ascii(&capture.sub)), ..capture.clone() })
-        }
+        HirKind::Capture(capture) => Hir::capture(Capture { sub: Box::new(to_ascii(&capture.sub)), ..capture.clone() }),
         HirKind::Concat(parts) => Hir::concat(parts.iter().map(to_ascii).collect()),
         HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(to_ascii).collect()),
     }
@@ -214,8 +214,22 @@ mod tests {
     use super::*;
 
     const PATTERNS: [&str; 16] = [
-        "", "a", "^a", "a$", "^$", r"blk_-?\d{3}", r"\bab\b", r"\Bab", "(?i)aB", "[^a]", r"\w+\s", "a|b1|^c", "(ab)*c",
-        "é|a", r"(?m)^b$", r"\d{2,4}x",
+        "",
+        "a",
+        "^a",
+        "a$",
+        "^$",
+        r"blk_-?\d{3}",
+        r"\bab\b",
+        r"\Bab",
+        "(?i)aB",
+        "[^a]",
+        r"\w+\s",
+        "a|b1|^c",
+        "(ab)*c",
+        "é|a",
+        r"(?m)^b$",
+        r"\d{2,4}x",
     ];
 
     proptest! {
