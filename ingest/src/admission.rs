@@ -16,7 +16,7 @@ use crate::log_store::head::record_bytes;
 pub const CLAIMED_TIME: &str = "taffrail.claimed_time";
 /// Counted for records and windows whose time was replaced.
 pub const FUTURE_TIME: &str = "future_time";
-/// Counted for records that are older than the retention: they are stored, and go with the next round of it.
+/// Counted for records that are older than the retention: they are stored, shown to nobody, and go with the next round of it.
 pub const OLDER_THAN_RETENTION: &str = "older_than_retention";
 /// Counted for journal records that could not be replayed.
 pub const UNREADABLE: &str = "unreadable_journal_record";

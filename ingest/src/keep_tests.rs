@@ -153,6 +153,14 @@ async fn rules_of_retention_hide_at_once_and_rewrite_when_it_is_worth_it() {
     until("the rewriting", || ingest.status().compaction.rows_removed == 2).await;
     set(&[], None);
     assert_eq!(bodies(&ingest), ["audit", "noise"]);
+    // All of a split goes without being read.
+    let records = vec![said("noise", 3 * hour), said("noise", 4 * hour)];
+    deliver(&ingest, Batch { logs: records, ..Batch::local() }).await;
+    ingest.seal().await.expect("sealed");
+    set(&[rule("audit", None), rule("noise", Some(2 * hour))], None);
+    until("the split to go", || ingest.status().compaction.rows_removed == 4).await;
+    set(&[], None);
+    assert_eq!(bodies(&ingest), ["audit", "noise"]);
     stop(ingest).await;
     let rules = vec![rule("noise", Some(Duration::from_secs(60)))];
     let ingest = open(&IngestConfig { retention_rules: rules, ..config(directory.path()) });

@@ -96,7 +96,7 @@ pub fn open<F: FileSystem>(
         memory_bytes_max: config.memory_bytes_max,
         disk_reserve_bytes: config.disk_reserve_bytes,
         future_max: config.future_max,
-        retention_age: config.retention_age,
+        retention_age: config.retention().rules.longest(),
     };
     let shared = Shared {
         logs: Arc::new(LogStore::new(splits_directory, splits)),

@@ -10,6 +10,7 @@
 //! - [`backup`]: backups under load, killed backups, and what is restored from them.
 //! - [`crash_points`]: killed at every named step of sealing, compaction, retention and deletion.
 //! - [`full_disk`]: a full disk stops a seal or a merge, and room lets it go on.
+//! - [`keep`]: rules of retention changed while the server runs, and records deleted from the command line.
 //! - [`rotation`]: a file rotated while it is written, and an agent that ships it.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`browser`]: the pages in a real Chromium.
@@ -31,6 +32,7 @@ mod damage;
 mod first_answers;
 mod full_disk;
 mod house;
+mod keep;
 mod rotation;
 mod senders;
 mod server;

@@ -258,13 +258,38 @@ impl Compactor {
             };
             let (share, of) = EXPIRED_SHARE;
             if rows.saturating_mul(of) >= split.meta.rows.saturating_mul(share) {
-                return match self.replace("compaction", vec![split.clone()]) {
+                let work = if rows == split.meta.rows {
+                    self.remove_whole(split)
+                } else {
+                    self.replace("compaction", vec![split.clone()])
+                };
+                return match work {
                     Err(CompactionError::Rewrite(RewriteError::Source(_))) => Ok(true),
                     other => other,
                 };
             }
         }
         Ok(false)
+    }
+
+    /// Removes a split all of whose records have expired.
+    fn remove_whole(&self, split: &Arc<Split>) -> Result<bool, CompactionError> {
+        let removed = [split.meta.name.clone()];
+        let nothing = BTreeMap::new();
+        crash_point("retention:before_catalog");
+        if !self.catalog.record_replacement(&Replacement { removed: &removed, added: &[], deleted: &nothing })? {
+            return Ok(false);
+        }
+        crash_point("retention:after_catalog");
+        self.logs.replace_splits(&removed.into_iter().collect(), &[]);
+        crash_point("retention:after_swap");
+        self.shared.finished(1, 0, split.meta.rows, (0, 0), Duration::ZERO);
+        tracing::info!(
+            split = split.meta.name,
+            rows = split.meta.rows,
+            "a split whose records have all expired was removed"
+        );
+        Ok(true)
     }
 
     /// Rewrites the sources and puts the outcome in their place. Says whether that was done: not when one of them was removed

@@ -199,7 +199,7 @@ impl<'a> Merged<'a> {
         let mut merged = Merged { sources: Vec::new(), next: BinaryHeap::new(), masks, now, pace, counted, broken };
         let rows_at_once = ROWS_IN_MEMORY / splits.len().max(1) as u32;
         for (at, split) in splits.iter().enumerate() {
-            let records = split.reader()?.records_by(rows_at_once);
+            let records = split.reader_for_once()?.records_by(rows_at_once);
             merged.sources.push(Source { extent: Extent::from(&**split), records, next: None });
             merged.advance(at)?;
         }

@@ -123,6 +123,14 @@ impl Split {
         Ok(open)
     }
 
+    /// The open split, for one reading from end to end: it does not take the place of those that questions need.
+    pub fn reader_for_once(&self) -> Result<Arc<SplitReader>, LogStoreError> {
+        match self.reader.lock().upgrade() {
+            Some(open) => Ok(open),
+            None => SplitReader::open(&self.path, &self.meta).map(Arc::new),
+        }
+    }
+
     /// What work on this split gave; none when the split turned out to be broken. Then it is set aside, and `scan` knows that its
     /// answer is without it.
     pub fn unless_broken<T>(&self, scan: &Scan, work: Result<T, Interrupt>) -> Result<Option<T>, Interrupt> {
