@@ -1,5 +1,5 @@
 //! Holds still what a store consists of at one moment, while it goes on: hard links to its files, below
-//! `<data_dir>/pins/<name>/`, and a copy of its catalog. No server is asked, and none has to run.
+//! `<data_dir>/pins/held/`, and a copy of its catalog. No server is asked, and none has to run.
 //!
 //! **Why the set is consistent.** The journal is linked first, then the catalog is copied, then the parts that the copy lists
 //! are linked. What the catalog counts as sealed lies in the parts; what it does not yet count as sealed, of all that was
@@ -7,7 +7,8 @@
 //! grows meanwhile adds rows that follow. A part that is merged or expires between copy and link is simply not found: then
 //! all is begun again.
 //!
-//! A pin's owner holds a lock on its `lock` file; a pin that nobody holds was left by a crash, and goes at the next occasion.
+//! Whoever pins holds a lock on `<data_dir>/pins/lock`; what stands there while nobody does was left by a crash, and goes at
+//! the next occasion.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,6 +24,7 @@ use crate::set_aside::{BLOCKS, SPLITS};
 
 const PINS: &str = "pins";
 const LOCK: &str = "lock";
+const HELD: &str = "held";
 const CATALOG: &str = "catalog.sqlite";
 const JOURNAL: &str = "journal";
 const SEGMENT_SUFFIX: &str = ".tfj";
@@ -48,11 +50,14 @@ impl Pin {
                 data_dir.display()
             )));
         }
-        remove_stale(data_dir);
-        let directory = free_directory(&data_dir.join(PINS))?;
-        let path = directory.join(LOCK);
-        let lock = File::create(&path).map_err(|error| disk("create", &path, error))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| disk("lock", &path, error.into()))?;
+        let pins = data_dir.join(PINS);
+        fs::create_dir_all(&pins).map_err(|error| disk("create", &pins, error))?;
+        let Some(lock) = lock(&pins).map_err(|error| disk("lock", &pins, error))? else {
+            return Err(BackupError::Refused(format!("another backup of {} is under way", data_dir.display())));
+        };
+        let directory = pins.join(HELD);
+        remove_all(&directory).map_err(|error| disk("remove", &directory, error))?;
+        fs::create_dir(&directory).map_err(|error| disk("create", &directory, error))?;
         let mut pin = Pin { directory, missing: Vec::new(), _lock: lock };
         for attempt in 1.. {
             pin.missing = pin.attempt(data_dir)?;
@@ -136,29 +141,28 @@ impl Drop for Pin {
     }
 }
 
-/// Removes pins that nobody holds.
+/// Removes what a backup that was cut short held.
 pub fn remove_stale(data_dir: &Path) {
-    for name in names(&data_dir.join(PINS)).unwrap_or_default() {
-        let pin = data_dir.join(PINS).join(name);
-        let held = File::open(pin.join(LOCK))
-            .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK));
-        if !held && let Err(error) = fs::remove_dir_all(&pin) {
-            tracing::warn!(path = %pin.display(), %error, "what a backup that was cut short held cannot be removed");
-        }
+    let pins = data_dir.join(PINS);
+    let removed = match pins.join(HELD).exists().then(|| lock(&pins)) {
+        Some(Ok(Some(_lock))) => remove_all(&pins.join(HELD)),
+        Some(Err(error)) => Err(error),
+        // Nothing is there, or a backup is under way.
+        None | Some(Ok(None)) => Ok(()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(path = %pins.display(), %error, "what a backup that was cut short held cannot be removed");
     }
 }
 
-fn free_directory(pins: &Path) -> Result<PathBuf, BackupError> {
-    fs::create_dir_all(pins).map_err(|error| disk("create", pins, error))?;
-    for number in 1u32.. {
-        let directory = pins.join(number.to_string());
-        match fs::create_dir(&directory) {
-            Ok(()) => return Ok(directory),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(disk("create", &directory, error)),
-        }
+/// The lock of all pins; none while another process holds it.
+fn lock(pins: &Path) -> io::Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(pins.join(LOCK))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    unreachable!("some number is free")
 }
 
 fn names(directory: &Path) -> Result<Vec<String>, BackupError> {

@@ -18,8 +18,8 @@ use super::{Ending, Outcome};
 /// What to back up, and where to.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "The server goes on meanwhile; it need not run either. Each backup adds a generation to DIR and copies only files that none
-of the earlier ones has. A generation counts once it is complete. Restore with `taffrail restore DIR --data-dir NEW`.
+    after_help = "The server goes on meanwhile; it need not run either. Each backup adds a generation to DIR and copies only files that none \
+            of the earlier ones has. A generation counts once it is complete. Restore with `taffrail restore DIR --data-dir NEW`.
 
 Exit codes: 0 done, 1 failed, or parts that the catalog lists are missing (the rest was backed up), 2 wrong usage."
 )]

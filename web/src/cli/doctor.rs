@@ -14,8 +14,8 @@ use super::{Ending, Outcome};
 /// What to check.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Reads every byte of every split, series block and journal segment below the data directory and compares it with its
-checksums and with the catalog. Nothing that holds data is ever deleted: damaged files move to DIR/quarantine/.
+    after_help = "Reads every byte of every split, series block and journal segment below the data directory and compares it with its \
+            checksums and with the catalog. Nothing that holds data is ever deleted: damaged files move to DIR/quarantine/.
 
 Exit codes: 0 all is sound, 1 there are problems (repaired ones too: each line says so), 2 wrong usage."
 )]
