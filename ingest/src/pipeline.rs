@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -301,14 +301,19 @@ impl Threads {
     }
 }
 
-/// The encoder: replaces impossible times and makes frames, ahead of the writer, so that neither waits for the other.
-/// Ends when `closing` is cancelled and everything taken was handed on.
+/// How long a batch waits for the seal that makes room for it. After that it is refused: its sender may have given up.
+const SEAL_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often a waiting batch looks again.
+const SEAL_LOOK: Duration = Duration::from_millis(5);
+
+/// The encoder: replaces impossible times and makes frames, ahead of the writer, so that neither waits for the other. Holds
+/// the senders back while memory is full and a seal is under way. Ends when `closing` is cancelled and everything taken was handed on.
 pub(crate) async fn encode_ahead(
     mut deliveries: mpsc::Receiver<Delivery>,
     commands: SyncSender<Command>,
     limits: Limits,
     closing: CancellationToken,
-    crashed: Arc<AtomicBool>,
+    shared: Shared,
 ) {
     loop {
         let delivery = tokio::select! {
@@ -320,15 +325,24 @@ pub(crate) async fn encode_ahead(
             delivery = deliveries.recv() => delivery,
         };
         let Some(Delivery { mut batch, receipt }) = delivery else { break };
-        if crashed.load(Relaxed) {
+        if shared.crashed.load(Relaxed) {
             return;
         }
         let adjusted = adjust_times(&mut batch, &limits, Timestamp::now());
         let mut bytes = Vec::new();
         let frame = frame::encode(&batch, &mut bytes).map(|()| bytes);
         let bytes = batch_bytes(&batch);
-        let prepared = Box::new(Prepared { batch, receipt, frame, bytes, adjusted });
         // This thread has nothing else to do: waiting here is what slows the senders.
+        let waits_until = Instant::now() + SEAL_WAIT_MAX;
+        while shared.awaits_seal(bytes, &limits)
+            && !closing.is_cancelled()
+            && !shared.crashed.load(Relaxed)
+            && Instant::now() < waits_until
+        {
+            std::thread::sleep(SEAL_LOOK);
+        }
+        shared.queued_bytes.fetch_add(bytes, Relaxed);
+        let prepared = Box::new(Prepared { batch, receipt, frame, bytes, adjusted });
         if commands.send(Command::Batch(prepared)).is_err() {
             return;
         }

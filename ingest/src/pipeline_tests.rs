@@ -15,6 +15,7 @@ use taffrail_collector::model::{
 };
 use taffrail_collector::simulated_file_system::SimulatedFileSystem;
 
+use crate::admission::Limits;
 use crate::log_store::test_records::record_at;
 use crate::log_store::{Filter, Order, Search, StoredRecord};
 use crate::series_store::Windows;
@@ -450,6 +451,31 @@ async fn memory_that_is_full_is_sealed_and_then_free_again() {
         }
     }
     assert_eq!(all_records(&ingest).len(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_wait_for_memory_only_while_a_seal_will_free_some() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&config(directory.path()));
+    ingest.outlet().deliver(logs(0..100)).await;
+    let shared = &ingest.shared;
+    let held = shared.held_bytes();
+    assert!(held > 100, "{held}");
+    let check = |memory_bytes_max: usize, bytes: usize, expected: bool| {
+        let limits =
+            Limits { memory_bytes_max, disk_reserve_bytes: 0, future_max: Duration::from_secs(1), retention_age: None };
+        assert_eq!(shared.awaits_seal(bytes, &limits), expected, "{held} held, {bytes} of {memory_bytes_max}");
+    };
+    check(held, 1, false);
+    shared.logs.start_seal();
+    check(held, 1, true);
+    check(held + 50, 50, false);
+    check(held + 50, 51, true);
+    shared.queued_bytes.fetch_add(10, Relaxed);
+    check(held + 50, 50, true);
+    check(usize::MAX, held, false);
+    shared.logs.finish_seal(None);
+    check(held, 1, false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,6 +105,7 @@ pub fn open<F: FileSystem>(
         marks: Arc::new(Mutex::new(marks)),
         counters: Arc::new(Counters::default()),
         disk: Arc::new(DiskSpace::new(data_dir)),
+        queued_bytes: Arc::default(),
         crashed: Arc::new(AtomicBool::new(false)),
     };
     hide(&shared, &catalog, &config).map_err(|error| cannot_use(data_dir, &error))?;
@@ -153,7 +154,7 @@ fn start<F: FileSystem>(
     };
     let triggers = SealTriggers { rows: config.seal_rows, bytes: config.seal_bytes, age: config.seal_age };
     let writer = Writer::new(journal, shared.clone(), limits.clone(), triggers, jobs, unsealed);
-    let encoder = encode_ahead(deliveries, commands.clone(), limits, closing.clone(), shared.crashed.clone());
+    let encoder = encode_ahead(deliveries, commands.clone(), limits, closing.clone(), shared.clone());
     let done = commands.clone();
     let threads = Threads {
         closing,

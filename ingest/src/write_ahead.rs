@@ -6,7 +6,7 @@
 //! is encoded here only when its beginning is stored already and has to be left out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,8 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     /// The disk.
     pub disk: Arc<DiskSpace>,
+    /// Bytes of the batches that are on their way to the writer.
+    pub queued_bytes: Arc<AtomicUsize>,
     /// Set when everything is to stop as if the process had died.
     pub crashed: Arc<AtomicBool>,
 }
@@ -252,6 +254,7 @@ impl<F: FileSystem> Writer<F> {
     /// Judges the batch and appends what is new of it. Answers at once what will not be stored.
     fn append(&mut self, prepared: Prepared, marks: &mut StreamMarks, held: usize) -> Option<Waiting> {
         let Prepared { mut batch, receipt, mut frame, mut bytes, adjusted } = prepared;
+        self.shared.queued_bytes.fetch_sub(bytes, Relaxed);
         match marks.hear(&batch, Instant::now()).unwrap_or_else(|| marks.judge(&batch)) {
             Verdict::Next => {}
             Verdict::Overlap { stored } => {
@@ -440,6 +443,13 @@ impl Shared {
         if !batch.samples.is_empty() {
             self.series.insert(batch.samples);
         }
+    }
+
+    /// Whether a batch of so many bytes finds no room yet, but will once the seal that is under way has freed some.
+    pub fn awaits_seal(&self, bytes: usize, limits: &Limits) -> bool {
+        let is_sealing = self.logs.head_sizes().1.rows > 0;
+        let held = self.held_bytes().saturating_add(self.queued_bytes.load(Relaxed));
+        is_sealing && held.saturating_add(bytes) > limits.memory_bytes_max
     }
 
     /// Bytes that the heads hold, those being sealed included.

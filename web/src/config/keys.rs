@@ -76,7 +76,8 @@ const KEYS: &[Key] = &[
     key("store.seal_age", "… or time since the first of them. Larger splits compress better and are searched faster."),
     key(
         "store.memory_bytes_max",
-        "Memory for what is not sealed yet; more is refused with `overloaded` until it is. Raise it together with seal_bytes.",
+        "Memory for what is not sealed yet; beyond it senders wait for the seal under way, and after 5 s are refused with \
+         `overloaded`. Raise it together with seal_bytes.",
     ),
     key("store.disk_reserve_bytes", "Free bytes on the disk below which new data is refused (507) while questions go on."),
     key("store.future_max", "Records that claim a time later than now by more than this get their arrival time."),

@@ -114,10 +114,10 @@ impl Default for Store {
         Store {
             retention_age: Limit(Some(Span(Duration::from_secs(30 * 86_400)))),
             retention_bytes: Limit(None),
-            seal_rows: 1_000_000,
-            seal_bytes: Bytes(256 << 20),
+            seal_rows: 500_000,
+            seal_bytes: Bytes(128 << 20),
             seal_age: Span(Duration::from_secs(600)),
-            memory_bytes_max: Bytes(1 << 30),
+            memory_bytes_max: Bytes(256 << 20),
             disk_reserve_bytes: Bytes(256 << 20),
             future_max: Span(Duration::from_secs(600)),
             compaction_cpu_percent: 25,
