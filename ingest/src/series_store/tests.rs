@@ -168,6 +168,7 @@ proptest! {
         bytes[at] ^= xor;
         bytes.truncate(if cut { at } else { bytes.len() });
         std::fs::write(&path, bytes).unwrap();
+        prop_assert!(verify::verify_block(directory.path(), &blocks[0]).is_err());
         let store = SeriesStore::open(directory.path(), blocks.clone()).unwrap();
         let scan = Scan::unlimited();
         // Each question reads some parts of the file; together they read all of it but the list of metrics.
