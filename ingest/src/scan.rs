@@ -48,6 +48,7 @@ pub struct Scan {
     bytes: AtomicU64,
     parts_done: AtomicU64,
     parts: AtomicU64,
+    splits: AtomicU64,
     left_out: Mutex<BTreeSet<String>>,
 }
 
@@ -75,6 +76,7 @@ impl Scan {
             bytes: AtomicU64::new(0),
             parts_done: AtomicU64::new(0),
             parts: AtomicU64::new(0),
+            splits: AtomicU64::new(0),
             left_out: Mutex::default(),
         }
     }
@@ -117,6 +119,16 @@ impl Scan {
     /// Notes that a part is done with.
     pub fn finish_part(&self) {
         self.parts_done.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that a split was opened for the answer.
+    pub fn open_split(&self) {
+        self.splits.fetch_add(1, Relaxed);
+    }
+
+    /// Splits opened so far.
+    pub fn splits(&self) -> u64 {
+        self.splits.load(Relaxed)
     }
 
     /// Notes that the answer is without a part that it needs, because that is damaged.

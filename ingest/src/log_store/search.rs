@@ -181,6 +181,7 @@ impl<'a> Merge<'a> {
 
     fn open_split(&mut self, split: &Arc<Split>, question: &Question<'_>) -> Result<(), Interrupt> {
         let reader = split.reader()?;
+        question.scan.open_split();
         let failed = |error: io::Error| Interrupt::from(reader.failed(error));
         let mut range = reader.rows_in(question.range).map_err(failed)?;
         if let Some(after) = question.wanted.after {
@@ -254,9 +255,11 @@ impl SplitRows {
 
     /// Reads the next records of those found.
     fn read(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
-        let count = self.found.len().min(RECORDS_AT_ONCE).min(question.wanted.limit.max(1));
+        // One more than asked for: it says that there are more.
+        let count = self.found.len().min(RECORDS_AT_ONCE).min(question.wanted.limit.saturating_add(1));
         let mut rows: Vec<u32> = self.found.drain(..count).collect();
-        question.scan.touch(count as u64, 0)?;
+        let bytes = self.split.meta.bytes * count as u64 / self.split.meta.rows.max(1);
+        question.scan.touch(count as u64, bytes)?;
         rows.sort_unstable();
         let mut records = RecordReader::new(&self.reader)?.records(&rows)?;
         if question.wanted.order == Order::OldestFirst {

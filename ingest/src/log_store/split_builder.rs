@@ -10,7 +10,7 @@ use taffrail_collector::model::{Attributes, LogRecord, Resource, Severity};
 use super::RecordId;
 use super::schema::{FieldKind, Plain, Schema, put_rest, put_value};
 use super::step_down::ServiceSteps;
-use super::template::{Holds, variables_of};
+use super::template::Holds;
 use super::variable_column::Strings;
 use crate::byte_cursor::put_prefixed;
 
@@ -82,8 +82,8 @@ pub struct TemplateBuilder {
     pub text: Box<[u8]>,
     /// How many rows it has.
     pub rows: u32,
-    /// Its variables.
-    pub variables: Vec<Strings>,
+    /// The variables of its rows, row after row: one place to write to, however many they are.
+    pub variables: Strings,
     /// The columns of its schema.
     pub attributes: Vec<AttributeColumn>,
 }
@@ -156,7 +156,7 @@ impl SplitBuilder {
                     schema,
                     holds,
                     rows: 0,
-                    variables: vec![Strings::default(); variables_of(&text)],
+                    variables: Strings::default(),
                     attributes: AttributeColumn::of(&self.schemas[schema as usize]),
                     text,
                 });
@@ -166,8 +166,8 @@ impl SplitBuilder {
         self.template_of_row.push(template);
         let template = &mut self.templates[template as usize];
         template.rows += 1;
-        for (column, &(from, to)) in template.variables.iter_mut().zip(&self.variables) {
-            column.push(&body.as_bytes()[from..to]);
+        for &(from, to) in &self.variables {
+            template.variables.push(&body.as_bytes()[from..to]);
         }
         match self.steps[service as usize].loose().filter(|loose| loose.schema == schema) {
             None => template.push_strict(&record.attributes, &mut self.bytes),

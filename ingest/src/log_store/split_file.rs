@@ -11,10 +11,13 @@
 //! length and its CRC32C ([`Region`]), and no byte of it is looked at before the sum was found right. Files are read, not
 //! mapped: a file that is cut or fails under a reader is an error here, where a mapping would end the process.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use zstd::bulk::Decompressor;
 
 use crate::byte_cursor::{ByteCursor, Malformed, put_varint};
 
@@ -116,6 +119,11 @@ impl SplitFileWriter {
     }
 }
 
+thread_local! {
+    /// zstd's memory, kept by each thread: taking it anew costs more than many a page.
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// A split's file, open.
 #[derive(Debug)]
 pub struct SplitFile {
@@ -175,7 +183,10 @@ impl SplitFile {
         if unpacked > UNPACKED_BYTES_MAX {
             return Err(damaged("a region unpacks to too much"));
         }
-        let bytes = zstd::bulk::decompress(&bytes, unpacked)?;
+        let bytes = UNPACKER.with_borrow_mut(|unpacker| match unpacker {
+            Some(unpacker) => unpacker.decompress(&bytes, unpacked),
+            None => unpacker.insert(Decompressor::new()?).decompress(&bytes, unpacked),
+        })?;
         if bytes.len() != unpacked { Err(damaged("a region unpacks to another length")) } else { Ok(bytes) }
     }
 }

@@ -15,6 +15,7 @@ use super::matching::CompiledFilter;
 use super::row_conditions::RowCondition;
 use super::split_reader::SplitReader;
 use super::template_conditions;
+use super::template_table::Place;
 use crate::byte_cursor::Malformed;
 use crate::scan::{Scan, StopReason};
 
@@ -299,7 +300,7 @@ impl<'a> Node<'a> {
             }
             Rest::Not(node) => Ok(node.hits(window, scan)?.not()),
             Rest::Row(condition) => {
-                scan.touch(u64::from(window.len()), 0)?;
+                scan.touch(u64::from(window.len()), window.bytes()?)?;
                 Ok(condition.hits(window, scan)?)
             }
         }
@@ -411,6 +412,16 @@ impl<'a> Window<'a> {
     /// How many rows there are.
     pub fn len(&self) -> u32 {
         self.ordinals.len() as u32
+    }
+
+    /// Bytes of the columns that hold what differs between the rows, their part of those of the whole template.
+    fn bytes(&self) -> io::Result<u64> {
+        let template = &self.split.table()?.templates[self.template as usize];
+        let length = match template.place {
+            Place::Own(region) => region.length,
+            Place::Shared { length, .. } => length,
+        };
+        Ok(u64::from(length) * u64::from(self.len()) / u64::from(template.rows.max(1)))
     }
 
     /// The rows, rising.

@@ -18,6 +18,7 @@ use super::split::SplitMeta;
 use super::split_builder::{AttributeColumn, SplitBuilder, TemplateBuilder};
 use super::split_file::{Region, SplitFileWriter};
 use super::split_layout::{Directory, turned};
+use super::template::variables_of;
 use super::template_table::{Place, Template, TemplateTable};
 use super::variable_column::{self, PageSink, Strings};
 use super::{id_column, minute_counts, postings, template_index};
@@ -230,13 +231,14 @@ fn write_templates(
 ) -> io::Result<TemplateTable> {
     let mut table = TemplateTable::new(builder.services.texts, builder.severity_texts.texts, builder.names.texts);
     table.schemas = builder.schemas;
-    let mut group = Vec::new();
+    let (mut group, mut dealt) = (Vec::new(), Vec::new());
     for (at, template) in builder.templates.into_iter().enumerate() {
         if at % ABANDON_CHECK_ROWS == 0 {
             check_wanted(abandon)?;
         }
         let small = template.rows < SMALL_ROWS;
-        let (columns, shapes) = encode_columns(&template, small, &table.schemas[template.schema as usize], file)?;
+        let (columns, shapes) =
+            encode_columns(&template, small, &table.schemas[template.schema as usize], &mut dealt, file)?;
         let place = if small {
             let offset = group.len() as u32;
             group.extend_from_slice(&columns);
@@ -257,21 +259,29 @@ fn write_templates(
     Ok(table)
 }
 
-/// The columns of a template: their lengths, then they themselves; and the shapes of those of texts.
+/// The columns of a template: their lengths, then they themselves; and the shapes of those of texts. `dealt` is kept between
+/// templates only for its memory.
 fn encode_columns(
     template: &TemplateBuilder,
     small: bool,
     schema: &Schema,
+    dealt: &mut Vec<Strings>,
     file: &mut SplitFileWriter,
 ) -> io::Result<(Vec<u8>, Vec<variable_column::Shape>)> {
     let plain_bytes_max = if small { SMALL_PLAIN_BYTES } else { variable_column::PLAIN_BYTES_MAX };
     let (mut lengths, mut bytes, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
-    let mut earlier: Vec<&Strings> = Vec::new();
-    for column in &template.variables {
+    let variables = variables_of(&template.text);
+    if dealt.len() < variables {
+        dealt.resize_with(variables, Strings::default);
+    }
+    let dealt = &mut dealt[..variables];
+    if variables > 0 {
+        template.variables.deal(dealt);
+    }
+    for (at, column) in dealt.iter().enumerate() {
         let start = bytes.len();
-        shapes.push(variable_column::encode(column, &earlier, plain_bytes_max, file, &mut bytes)?);
+        shapes.push(variable_column::encode(column, &dealt[..at], plain_bytes_max, file, &mut bytes)?);
         put_varint(&mut lengths, (bytes.len() - start) as u64);
-        earlier.push(column);
     }
     debug_assert_eq!(template.attributes.len(), schema.columns());
     for column in &template.attributes {

@@ -98,6 +98,7 @@ fn each_split<W: Work>(
         while let Some(split) = splits.get(next.fetch_add(1, Relaxed)) {
             let mut part = own.fresh();
             let counted = split.reader().map_err(Interrupt::from).and_then(|reader| {
+                scan.open_split();
                 part.split(&reader, &filter.of(*split), range, scan).map_err(|stop| stop.of(&reader))
             });
             match split.unless_broken(scan, counted) {

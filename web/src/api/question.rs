@@ -149,6 +149,7 @@ pub fn summary(scan: &Scan, stopped: Option<&str>) -> Value {
     let mut summary = json!({
         "scanned_rows": scan.rows(),
         "scanned_bytes": scan.bytes(),
+        "scanned_splits": scan.splits(),
         "elapsed_ms": elapsed_ms(scan),
     });
     tell_whether_whole(&mut summary, scan, stopped);
@@ -164,6 +165,11 @@ pub fn tell_whether_whole(answer: &mut Value, scan: &Scan, stopped: Option<&str>
         1 => Some("1 damaged split is left out".to_owned()),
         count => Some(format!("{count} damaged splits are left out")),
     };
+    let (done, parts) = scan.parts();
+    let stopped = stopped.map(|why| match parts.saturating_sub(done) {
+        0 => why.to_owned(),
+        left => format!("{why}; {left} of {parts} parts were not looked at to their end"),
+    });
     let partial = match (stopped, without) {
         (None, None) => Value::Bool(false),
         (Some(why), None) => why.into(),

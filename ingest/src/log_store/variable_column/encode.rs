@@ -40,6 +40,21 @@ impl Strings {
         self.lengths.push(u32::try_from(text.len()).expect("a text came out of a frame, which is far below 4 GiB"));
     }
 
+    /// Deals the texts out to the columns in turn, in place of what these held.
+    pub fn deal(&self, columns: &mut [Strings]) {
+        for column in columns.iter_mut() {
+            column.bytes.clear();
+            column.lengths.clear();
+        }
+        let mut texts = self.iter();
+        'rows: loop {
+            for column in columns.iter_mut() {
+                let Some(text) = texts.next() else { break 'rows };
+                column.push(text);
+            }
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.lengths.len()
@@ -69,7 +84,7 @@ impl<'a> FromIterator<&'a [u8]> for Strings {
 /// pages of their own. Returns what its texts have in common.
 pub fn encode(
     texts: &Strings,
-    earlier: &[&Strings],
+    earlier: &[Strings],
     plain_bytes_max: usize,
     pages: &mut dyn PageSink,
     out: &mut Vec<u8>,
