@@ -84,8 +84,14 @@ fn told(splits: &[SplitMeta], blocks: &[BlockInfo], lost: &[String]) -> String {
         told += "; stream marks and checkpoints cannot be rebuilt beyond what the journal holds: what agents or files send again \
                  of older records would be stored twice";
     }
-    let others: Vec<&str> =
-        lost.iter().map(String::as_str).filter(|table| ![MARKS, CHECKPOINTS].contains(table)).collect();
+    let others = lost.iter().map(String::as_str).filter(|table| ![MARKS, CHECKPOINTS].contains(table));
+    let others: Vec<&str> = others
+        .map(|table| match table {
+            "documents" => "states of alerts",
+            "deletions" => "the list of deletions (what they had not removed from the disk yet is found again)",
+            other => other,
+        })
+        .collect();
     if !others.is_empty() {
         told += &format!("; lost with the old one: {}", others.join(", "));
     }
