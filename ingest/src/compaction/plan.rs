@@ -2,8 +2,9 @@
 //!
 //! On the day that is still coming in, [`FANOUT`] splits of one size are merged into one of the next, as in a tree: a row is
 //! rewritten once for each factor of [`FANOUT`] between the first seal and the target. When the day is over, what is left of it is
-//! merged as long as no split is larger than those smaller than it together: then each rewriting doubles a row's split at least,
-//! however many late records trickle in. A split that has a good part of the target is left alone, so that a bulk load, whose
+//! merged, smallest first, as long as no split is more than twice as large as those smaller than it together: then each
+//! rewriting makes a row's split half as large again at least, however many late records trickle in, and what is left
+//! unmerged triples in size from one to the next. A split that has a good part of the target is left alone, so that a bulk load, whose
 //! seals are large, rewrites nothing.
 
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::log_store::SplitMeta;
 
 /// Splits of one size that are merged while their day lasts.
 const FANOUT: usize = 8;
+/// How many times larger than all before it a split may be that is merged with them when its day is over.
+const LARGER: u64 = 2;
 /// Sources of one merge: each is an open file and some blocks in memory.
 const SOURCES_MAX: usize = 64;
 /// A split with this part of the target is large enough.
@@ -55,9 +58,9 @@ fn count_of_size(splits: &[&SplitMeta], rest: &[usize], target: Target) -> Optio
     (count >= FANOUT || (count >= 2 && rows.saturating_mul(2) >= target.rows)).then_some(count)
 }
 
-/// How many of the first, two at least, are none larger than those before it together.
+/// How many of the first, two at least, are each at most [`LARGER`] times as large as those before it together.
 fn count_left(splits: &[&SplitMeta], rest: &[usize], target: Target) -> Option<usize> {
-    let (count, _) = gather(splits, rest, target, |split, before| split.rows <= before);
+    let (count, _) = gather(splits, rest, target, |split, before| split.rows <= before.saturating_mul(LARGER));
     (count >= 2).then_some(count)
 }
 
@@ -128,7 +131,9 @@ mod tests {
         // Enough for a large one: not one more.
         check(&[200_000; 8], today, Some((0..5).collect()));
         check(&[100; 2], later, Some(vec![0, 1]));
-        check(&[100, 101], later, None);
+        check(&[100, 200, 600, 1_800, 5_400], later, Some(vec![0, 1, 2, 3, 4]));
+        check(&[100, 201, 903], later, None);
+        check(&[101, 102, 103, 104], later, Some(vec![0, 1, 2, 3]));
         check(&[100, 10_000, 10_000], later, Some(vec![1, 2]));
         check(&[100, 100, 200, 400, 5_000], later, Some(vec![0, 1, 2, 3]));
         check(&[100], later, None);
@@ -142,7 +147,7 @@ mod tests {
         assert_eq!(next(&splits[2..], 50), None);
     }
 
-    /// Seals of one size come in until the day is over; then late records trickle.
+    /// Seals of about one size come in until the day is over; then late records trickle.
     #[test]
     fn each_row_is_rewritten_few_times_and_few_splits_are_left() {
         let check = |seal: u64, seals: u64, late: u64| {
@@ -158,7 +163,11 @@ mod tests {
                     splits.push(merged);
                 }
             };
-            for _ in 0..seals {
+            let mut rows = 0;
+            for number in 0..seals {
+                // No two are quite alike.
+                let seal = seal + number * 7 % (seal / 2);
+                rows += seal;
                 splits.push(split(seal, 1, 2));
                 settle(&mut splits, 5);
             }
@@ -167,7 +176,7 @@ mod tests {
                 settle(&mut splits, 30);
             }
             settle(&mut splits, 30);
-            let rows = seal * seals + 10 * late;
+            rows += 10 * late;
             (rewritten as f64 / rows as f64, splits.len() as u64, rows.div_ceil(TARGET.rows / FULL))
         };
         for (seal, seals, late) in

@@ -219,3 +219,40 @@ fn merged_rows_are_cut_at_midnight_unless_they_lie_on_many_days() {
     let days: Vec<i64> = (0..96).map(|day| day * 24).collect();
     check(&[&days[..48], &days[48..]], &[6; 16]);
 }
+
+#[test]
+fn a_question_under_way_goes_on_with_the_splits_it_began_with() {
+    let mut kept = Kept::new();
+    for split in 0..3 {
+        kept.act(Act::Append((0..400).map(|n| test_records::record_at(n * 3 + split)).collect()));
+        kept.act(Act::Seal);
+    }
+    let entries = |kept: &Kept| std::fs::read_dir(kept.store.splits_directory()).expect("the splits").count();
+    let wanted = Search {
+        filter: Filter::All,
+        range: TimeRange::ALL,
+        order: Order::NewestFirst,
+        after: None,
+        limit: usize::MAX,
+    };
+    let mut found = Vec::new();
+    let ending = kept.store.search(&wanted, &Scan::unlimited(), &mut |stored| {
+        if found.len() == 10 {
+            let (sources, never) = (kept.store.splits(), AtomicBool::new(false));
+            let masks = kept.store.masks();
+            let directory = kept.store.splits_directory();
+            let done = rewrite(directory, &sources, (&masks, noon()), &mut |_| {}, &never).expect("rewritten");
+            let names = sources.iter().map(|split| split.meta.name.clone()).collect();
+            kept.store.replace_splits(&names, &done.splits);
+            drop(sources);
+            assert_eq!(entries(&kept), 4, "what is being read is still there");
+        }
+        found.push(stored.id);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(ending.expect("searched").stopped, None);
+    let mut expected: Vec<RecordId> = kept.listed.iter().map(|stored| stored.id).collect();
+    expected.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+    assert!(found == expected, "{} of {}", found.len(), expected.len());
+    assert_eq!(entries(&kept), 1, "and goes with its last reader");
+}

@@ -265,6 +265,12 @@ impl MaskedFilter {
         Ok(MaskedFilter { wanted: wanted.clone(), plain, masks, now, compiled: Mutex::default() })
     }
 
+    /// Whether nothing in the part is shown to anybody: it need not even be opened.
+    pub fn hides_all(&self, part: impl Into<Extent>) -> bool {
+        let extent = part.into();
+        self.masks.cutoffs(self.now).all(|cutoff| reach_of_cutoff(cutoff, &extent) == Reach::Whole)
+    }
+
     /// What to ask of a part: a [`Split`] or a [`Chunk`].
     pub fn of(&self, part: impl Into<Extent>) -> Arc<CompiledFilter> {
         let extent = part.into();

@@ -302,7 +302,9 @@ impl LogStore {
     fn question(&self, filter: &Filter) -> Result<(Snapshot, MaskedFilter), LogStoreError> {
         let view = self.view.load_full();
         let filter = MaskedFilter::new(filter, view.masks.clone(), self.now()).map_err(LogStoreError::Filter)?;
-        Ok((view.snapshot(), filter))
+        let mut snapshot = view.snapshot();
+        snapshot.splits.retain(|split| !filter.hides_all(&**split));
+        Ok((snapshot, filter))
     }
 }
 
