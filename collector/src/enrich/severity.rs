@@ -65,6 +65,17 @@ struct Place {
 }
 
 fn of_word(word: &[u8], place: Place) -> Option<(Severity, &str)> {
+    if is_prose(word) && !place.follows_time { None } else { of_marked_word(word, place) }
+}
+
+/// Whether the word has nothing by which a level is told from the words of a message: no mark around it or in it, and not
+/// all capitals. Most words of most lines are so, and this is quickly seen.
+fn is_prose(word: &[u8]) -> bool {
+    word.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'))
+        && !word.iter().all(u8::is_ascii_uppercase)
+}
+
+fn of_marked_word(word: &[u8], place: Place) -> Option<(Severity, &str)> {
     let opened = word.iter().take_while(|b| matches!(b, b'[' | b'(' | b'<' | b'*' | b'"')).count();
     let inner = &word[opened..];
     let closed = inner
@@ -195,6 +206,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn words_passed_over_as_prose_state_nothing(
+            word in prop_oneof!["[a-zA-Z0-9._]{1,12}", "(info|warn|error|ERROR|Fatal|E|W|e|LOG)[.0-9a-z]?"],
+            (index, numbers_only) in (0usize..10, any::<bool>()),
+        ) {
+            if is_prose(word.as_bytes()) {
+                prop_assert_eq!(of_marked_word(word.as_bytes(), Place { index, numbers_only, follows_time: false }), None);
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(line in ".*", marked in "[\\[<(|:/= a-zA-Z0-9é]{0,40}") {
             of_line(&line);

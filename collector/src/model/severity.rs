@@ -55,22 +55,8 @@ impl Severity {
 
     /// The severity that a level word means (`WARN`, `warning`, `W`, `err`, `critical` …, in any case), if it is one.
     pub fn from_word(word: &str) -> Option<Severity> {
-        let mut lower = [0u8; 11];
-        let lower = lower.get_mut(..word.len())?;
-        lower.copy_from_slice(word.as_bytes());
-        lower.make_ascii_lowercase();
-        Some(match &*lower {
-            b"trace" | b"trc" | b"verbose" | b"finest" | b"t" | b"v" => Severity::TRACE,
-            b"debug" | b"dbg" | b"fine" | b"finer" | b"d" => Severity::DEBUG,
-            b"info" | b"inf" | b"information" | b"config" | b"i" => Severity::INFO,
-            b"notice" | b"n" => Severity::NOTICE,
-            b"warn" | b"warning" | b"wrn" | b"w" => Severity::WARN,
-            b"error" | b"err" | b"eror" | b"severe" | b"failure" | b"e" => Severity::ERROR,
-            b"critical" | b"crit" | b"c" => Severity::CRITICAL,
-            b"alert" | b"a" => Severity::ALERT,
-            b"fatal" | b"ftl" | b"panic" | b"emergency" | b"emerg" | b"f" => Severity::FATAL,
-            _ => return None,
-        })
+        let packed = packed(word.as_bytes())?;
+        WORDS.iter().find(|(known, _)| *known == packed).map(|(_, severity)| *severity)
     }
 
     /// One of `trace debug info warn error fatal`, or the empty string when unspecified: what `level:` asks for.
@@ -85,6 +71,70 @@ impl Severity {
             _ => "fatal",
         }
     }
+}
+
+/// Bytes of the longest level word.
+const WORD_BYTES_MAX: usize = 11;
+
+/// A short word in lower case as one number, its length in the highest byte: words are then compared in one step.
+const fn packed(word: &[u8]) -> Option<u128> {
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    let mut number = (word.len() as u128) << 120;
+    let mut at = 0;
+    while at < word.len() {
+        number |= (word[at].to_ascii_lowercase() as u128) << (8 * at);
+        at += 1;
+    }
+    Some(number)
+}
+
+/// The level words, the usual ones first.
+const WORDS: [(u128, Severity); 39] = [
+    known("info", Severity::INFO),
+    known("warn", Severity::WARN),
+    known("error", Severity::ERROR),
+    known("debug", Severity::DEBUG),
+    known("warning", Severity::WARN),
+    known("trace", Severity::TRACE),
+    known("notice", Severity::NOTICE),
+    known("fatal", Severity::FATAL),
+    known("critical", Severity::CRITICAL),
+    known("err", Severity::ERROR),
+    known("i", Severity::INFO),
+    known("w", Severity::WARN),
+    known("e", Severity::ERROR),
+    known("d", Severity::DEBUG),
+    known("crit", Severity::CRITICAL),
+    known("alert", Severity::ALERT),
+    known("panic", Severity::FATAL),
+    known("emergency", Severity::FATAL),
+    known("emerg", Severity::FATAL),
+    known("ftl", Severity::FATAL),
+    known("f", Severity::FATAL),
+    known("severe", Severity::ERROR),
+    known("failure", Severity::ERROR),
+    known("eror", Severity::ERROR),
+    known("wrn", Severity::WARN),
+    known("information", Severity::INFO),
+    known("inf", Severity::INFO),
+    known("config", Severity::INFO),
+    known("n", Severity::NOTICE),
+    known("dbg", Severity::DEBUG),
+    known("fine", Severity::DEBUG),
+    known("finer", Severity::DEBUG),
+    known("trc", Severity::TRACE),
+    known("verbose", Severity::TRACE),
+    known("finest", Severity::TRACE),
+    known("t", Severity::TRACE),
+    known("v", Severity::TRACE),
+    known("c", Severity::CRITICAL),
+    known("a", Severity::ALERT),
+];
+
+const fn known(word: &str, severity: Severity) -> (u128, Severity) {
+    (packed(word.as_bytes()).expect("no level word is longer"), severity)
 }
 
 impl fmt::Display for Severity {
@@ -106,6 +156,9 @@ mod tests {
         check("", None);
         check("warned", None);
         check("a-very-long-word", None);
+        check("info\0", None);
+        check("informations", None);
+        check("c", Some(Severity::CRITICAL));
     }
 
     #[test]
