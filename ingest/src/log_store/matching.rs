@@ -81,8 +81,27 @@ pub(super) enum Condition {
 pub(super) enum Matcher {
     Phrase(Vec<String>),
     Prefix(String),
-    Wildcard(Wildcard),
+    Wildcard(Box<WildcardMatcher>),
     Regex(Box<RegexMatcher>),
+}
+
+/// A pattern of words.
+#[derive(Debug)]
+pub(super) struct WildcardMatcher {
+    pub(super) pattern: Wildcard,
+    /// Made when a split first asks; none when no word of ASCII fits, or it would be too large.
+    automaton: OnceLock<Option<TextAutomaton>>,
+}
+
+impl WildcardMatcher {
+    fn new(pattern: &str) -> WildcardMatcher {
+        WildcardMatcher { pattern: Wildcard::new(pattern), automaton: OnceLock::new() }
+    }
+
+    /// The pattern as a table for texts of ASCII, if there is one.
+    pub(super) fn automaton(&self) -> Option<&TextAutomaton> {
+        self.automaton.get_or_init(|| TextAutomaton::new(&self.pattern.as_regex()?)).as_ref()
+    }
 }
 
 /// A regular expression.
@@ -164,7 +183,7 @@ impl Matcher {
                 Matcher::Phrase(phrase.iter().flat_map(|word| words::words(word)).map(words::fold).collect())
             }
             TextMatch::Prefix(prefix) => Matcher::Prefix(words::fold(prefix)),
-            TextMatch::Wildcard(pattern) => Matcher::Wildcard(Wildcard::new(pattern)),
+            TextMatch::Wildcard(pattern) => Matcher::Wildcard(Box::new(WildcardMatcher::new(pattern))),
             TextMatch::Regex(pattern) => {
                 let regex = compile_regex(pattern)?;
                 Matcher::Regex(Box::new(RegexMatcher { regex, automaton: OnceLock::new() }))
@@ -177,7 +196,7 @@ impl Matcher {
         match self {
             Matcher::Phrase(phrase) => words::contains_phrase(text, phrase),
             Matcher::Prefix(prefix) => words::words(text).any(|word| words::starts_with(word, prefix)),
-            Matcher::Wildcard(pattern) => words::words(text).any(|word| pattern.matches(word)),
+            Matcher::Wildcard(matcher) => words::words(text).any(|word| matcher.pattern.matches(word)),
             Matcher::Regex(matcher) => matcher.regex.is_match(text),
         }
     }
@@ -186,7 +205,7 @@ impl Matcher {
     fn is_in_value(&self, text: &str) -> bool {
         let whole = match self {
             Matcher::Prefix(prefix) => words::starts_with(text, prefix),
-            Matcher::Wildcard(pattern) => pattern.matches(text),
+            Matcher::Wildcard(matcher) => matcher.pattern.matches(text),
             Matcher::Phrase(_) | Matcher::Regex(_) => false,
         };
         whole || self.is_in(text)

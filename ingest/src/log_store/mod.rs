@@ -49,6 +49,8 @@ pub mod words;
 mod work;
 
 #[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
 mod equality_tests;

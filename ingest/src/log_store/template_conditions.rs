@@ -6,7 +6,7 @@ use taffrail_collector::model::{SpanId, TraceId};
 
 use super::bits::Bits;
 use super::field::Field;
-use super::matching::{Condition, FieldTest, Matcher};
+use super::matching::{Condition, FieldTest, Matcher, WildcardMatcher};
 use super::row_conditions::{Need, Own, RowCondition};
 use super::split_filter::{Node, Stop};
 use super::split_reader::{IdColumn, Origin, SplitReader};
@@ -14,7 +14,7 @@ use super::template::{Cut, Holds, TERM_PLACEHOLDER, TemplateWord, WordPart, lite
 use super::template_table::{Template, TemplateTable};
 use super::text_automaton::{State, TextAutomaton};
 use super::variable_column::Shape;
-use super::words::{Wildcard, is_word_character};
+use super::words::is_word_character;
 use crate::scan::Scan;
 
 /// The condition, asked of the split's templates.
@@ -85,7 +85,7 @@ impl<'a> Asked<'a> {
             Matcher::Phrase(phrase) => self.phrase(phrase, text),
             Matcher::Prefix(prefix) if !prefix.chars().all(is_word_character) => Ok(Node::decided(self.none())),
             Matcher::Prefix(prefix) => self.prefix(prefix, text),
-            Matcher::Wildcard(pattern) => self.wildcard(pattern, text),
+            Matcher::Wildcard(matcher) => self.wildcard(matcher, text),
             Matcher::Regex(regex) => Ok(self.regex(regex.automaton(), text)),
         }
     }
@@ -193,19 +193,23 @@ impl<'a> Asked<'a> {
     }
 
     /// A word of this pattern.
-    fn wildcard(&self, pattern: &Wildcard, text: &'a Matcher) -> Result<Node<'a>, Stop> {
+    fn wildcard(&self, matcher: &'a WildcardMatcher, text: &'a Matcher) -> Result<Node<'a>, Stop> {
         let (mut sure, mut possible) = (self.none(), self.table.doubtful.clone());
         self.split.index()?.visit_terms("", &mut |term, add| {
             if term.contains(TERM_PLACEHOLDER) {
-                if pattern.may_match(term, TERM_PLACEHOLDER) {
+                if matcher.pattern.may_match(term, TERM_PLACEHOLDER) {
                     add(&mut possible)?;
                 }
-            } else if pattern.matches(term) {
+            } else if matcher.pattern.matches(term) {
                 add(&mut sure)?;
             }
             Ok(true)
         })?;
-        Ok(Node::open(sure, possible, RowCondition::BodyText(text)))
+        let condition = match matcher.automaton() {
+            Some(automaton) => RowCondition::Automaton(automaton, text),
+            None => RowCondition::BodyText(text),
+        };
+        Ok(Node::open(sure, possible, condition))
     }
 
     /// Bare text in attributes that hold text.

@@ -269,3 +269,40 @@ fn texts(cursor: &mut ByteCursor<'_>) -> Result<Vec<String>, Malformed> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::log_store::template::PLACEHOLDER;
+
+    fn table() -> TemplateTable {
+        let mut table = TemplateTable::new(vec!["shop".to_owned()], vec![String::new()], vec!["path".to_owned()]);
+        table.schemas.push(Schema { fields: vec![(0, FieldKind::Text), (0, FieldKind::Int)] });
+        table.groups.push(Region { offset: 8, length: 100, crc: 7, unpacked: 200 });
+        for number in 0..20 {
+            let text = [b"took ".as_slice(), &[PLACEHOLDER], b" ms ", &[b'a' + number]].concat();
+            let place = match number % 2 {
+                0 => Place::Own(Region { offset: 99, length: 5, crc: 1, unpacked: 0 }),
+                _ => Place::Shared { group: 0, offset: 3, length: 9 },
+            };
+            let template = Template::new(0, Severity::INFO, 0, 0, Holds::Digits, 7, place);
+            table.push(template, &text, &[Shape::default(); 2]).expect("small");
+        }
+        table
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_tables_never_panic(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let mut bytes = table().encode();
+            prop_assert_eq!(TemplateTable::read(&bytes).expect("reads").encode(), bytes.clone());
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = TemplateTable::read(&bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = TemplateTable::read(&bytes);
+        }
+    }
+}

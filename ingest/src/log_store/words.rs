@@ -69,6 +69,27 @@ impl Wildcard {
         Wildcard(pattern.chars().map(fold_character).collect())
     }
 
+    /// A regular expression that matches the texts of ASCII of which a word fits; none when no word of ASCII can.
+    pub fn as_regex(&self) -> Option<String> {
+        let word = |character: &char| matches!(character, '*' | '?') || is_word_character(*character);
+        if self.0.is_empty() || !self.0.iter().all(|character| character.is_ascii() && word(character)) {
+            return None;
+        }
+        let fits: String = match self.0.iter().all(|character| *character == '*') {
+            true => "[0-9A-Za-z_]+".to_owned(),
+            false => self
+                .0
+                .iter()
+                .map(|character| match character {
+                    '*' => "[0-9A-Za-z_]*".to_owned(),
+                    '?' => "[0-9A-Za-z_]".to_owned(),
+                    literal => literal.to_string(),
+                })
+                .collect(),
+        };
+        Some(format!("(?i)(?:^|[^0-9A-Za-z_]){fits}(?:$|[^0-9A-Za-z_])"))
+    }
+
     /// Whether the text fits. Takes at most text length × pattern length steps.
     pub fn matches(&self, text: &str) -> bool {
         let pattern = &self.0;
@@ -261,6 +282,13 @@ mod tests {
         fn phrases_equal_the_plain_definition(text in "[aAbB_1 .é\u{212A}]{0,24}", phrase in "[aAb1 é\u{212A}k]{0,6}") {
             let phrase: Vec<String> = words(&phrase).map(fold).collect();
             prop_assert_eq!(contains_phrase(&text, &phrase), plain_phrase(&text, &phrase));
+        }
+
+        #[test]
+        fn wildcards_find_words_as_their_expressions_do(text in "[abAB_1 .-]{0,9}", pattern in "[ab_1*?]{0,5}") {
+            let wildcard = Wildcard::new(&pattern);
+            let found = wildcard.as_regex().is_some_and(|regex| regex::Regex::new(&regex).expect("good").is_match(&text));
+            prop_assert_eq!(found, words(&text).any(|word| wildcard.matches(word)), "{:?}", wildcard.as_regex());
         }
 
         #[test]
