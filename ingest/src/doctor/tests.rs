@@ -1,6 +1,5 @@
 //! Each kind of damage is found under its name, and after a repair the store opens and has everything else.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -222,7 +221,7 @@ async fn a_rebuilt_catalog_counts_no_record_twice() {
     ingest.shutdown().await;
     drop(ingest);
     merged.reverse();
-    let mut rows = merged.into_iter().map(|stored| Ok((stored.id, Cow::Owned(stored.record))));
+    let mut rows = merged.into_iter().map(|stored| Ok((stored.id, stored.record)));
     // A merge of the first two splits, which a crash left beside them.
     write_split(&store.path().join(SPLITS), 1, &mut rows, &AtomicBool::new(false)).unwrap();
     fs::remove_file(store.path().join(CATALOG)).unwrap();

@@ -2,7 +2,6 @@
 //! themselves: the store finds what a plain scan finds. The lines are public data beside the repository; without them the test
 //! says that it is skipped.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -80,7 +79,7 @@ fn lines_of_real_systems_are_found_by_what_stands_in_them() {
         .enumerate()
         .map(|(seq, record)| (RecordId { time: record.timestamp, seq: seq as u64 }, record))
         .collect();
-    let mut rows = stored.iter().rev().map(|(id, record)| Ok((*id, Cow::Borrowed(*record))));
+    let mut rows = stored.iter().rev().map(|(id, record)| Ok((*id, *record)));
     let meta = write_split(directory.path(), 0, &mut rows, &AtomicBool::new(false)).expect("written").expect("rows");
     let store = LogStore::new(directory.path().to_owned(), vec![meta]);
     let asked: Vec<TextMatch> =

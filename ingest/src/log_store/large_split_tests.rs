@@ -2,7 +2,6 @@
 //! attributes, binary-looking and enormous lines. Every record comes back as it was, and every question is answered as a
 //! plain scan of the records answers it.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -220,7 +219,7 @@ fn questions(records: &[StoredRecord]) -> Vec<Filter> {
 fn a_split_with_text_of_every_kind_answers_as_a_scan_does() {
     let records = records();
     let directory = tempfile::tempdir().expect("a directory");
-    let mut rows = records.iter().map(|stored| Ok((stored.id, Cow::Borrowed(&stored.record))));
+    let mut rows = records.iter().map(|stored| Ok((stored.id, &stored.record)));
     let meta = write_split(directory.path(), 0, &mut rows, &AtomicBool::new(false)).expect("written").expect("rows");
     let reader = Arc::new(SplitReader::open(&directory.path().join(&meta.name), &meta).expect("opens"));
     assert!(reader.superblocks() > 1);

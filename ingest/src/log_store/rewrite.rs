@@ -4,7 +4,6 @@
 //! Merged rows are cut at midnight (UTC), so that a split of one day is found by its day, and goes with it when the retention
 //! comes. Late records may lie on many days, a few on each: then a cut waits until it is worth a split of its own.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fs;
 use std::io;
@@ -149,7 +148,7 @@ struct Piece<'p, 'a> {
 }
 
 impl Iterator for Piece<'_, '_> {
-    type Item = io::Result<(RecordId, Cow<'static, LogRecord>)>;
+    type Item = io::Result<(RecordId, LogRecord)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Ok((id, _)) = self.rows.peek()? {
@@ -160,7 +159,7 @@ impl Iterator for Piece<'_, '_> {
             self.day = Some(day);
             self.taken += 1;
         }
-        self.rows.next().map(|row| row.map(|(id, record)| (id, Cow::Owned(record))))
+        self.rows.next()
     }
 }
 

@@ -2,8 +2,9 @@
 //! in its file). It is written under a temporary name, made durable, and only then renamed, so that a split that has its
 //! name is whole. The catalog decides whether it counts.
 
-use std::borrow::Cow;
+use std::borrow::Borrow;
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -34,13 +35,23 @@ pub fn file_name(name: &str) -> String {
 }
 
 /// The head's records, newest first, as [`write_split`] takes them.
-pub fn newest_first(head: &HeadSnapshot) -> impl Iterator<Item = io::Result<(RecordId, Cow<'_, LogRecord>)>> {
+pub fn newest_first(head: &HeadSnapshot) -> impl Iterator<Item = io::Result<(RecordId, &LogRecord)>> {
     let mut rows: Vec<(RecordId, &LogRecord)> = head
         .chunks()
         .flat_map(|chunk| chunk.records().iter().enumerate().map(|(at, record)| (chunk.id(at), record)))
         .collect();
     rows.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-    rows.into_iter().map(|(id, record)| Ok((id, Cow::Borrowed(record))))
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at % TOUCHED_AHEAD == 0 {
+            // Bodies lie anywhere in memory: fetched some at a time they come in the time of one.
+            let later = rows.iter().skip(at + TOUCHED_AHEAD).take(TOUCHED_AHEAD);
+            black_box(later.fold(0, |sum, (_, record)| sum ^ record.body.as_bytes().first().unwrap_or(&0)));
+        }
+        let (id, record) = *rows.get(at)?;
+        at += 1;
+        Some(Ok((id, record)))
+    })
 }
 
 /// Files that start so are unfinished.
@@ -53,16 +64,18 @@ const GROUP_BYTES: usize = 64 << 10;
 /// Texts of a small template's column up to so many bytes stay in the shared region, which is compressed anyway.
 const SMALL_PLAIN_BYTES: usize = 16 << 10;
 
+/// Records whose bodies are fetched before they are needed: about as many as a core waits for at once.
+const TOUCHED_AHEAD: usize = 16;
 /// Rows between two looks at whether the split is still wanted.
 const ABANDON_CHECK_ROWS: usize = 1024;
 
 /// Writes the rows, which come newest first, as one split into `splits_directory` and returns what to put in the catalog;
 /// none when there are no rows. A split that replaces others has a greater `generation` than they, so that their names
 /// never meet. Once `abandon` is set it gives up with an error, as it does at the rows' first error.
-pub fn write_split<'a>(
+pub fn write_split<R: Borrow<LogRecord>>(
     splits_directory: &Path,
     generation: u32,
-    rows: &mut dyn Iterator<Item = io::Result<(RecordId, Cow<'a, LogRecord>)>>,
+    rows: &mut dyn Iterator<Item = io::Result<(RecordId, R)>>,
     abandon: &AtomicBool,
 ) -> io::Result<Option<SplitMeta>> {
     let mut builder = SplitBuilder::default();
@@ -71,8 +84,17 @@ pub fn write_split<'a>(
             check_wanted(abandon)?;
         }
         let (id, record) = row?;
-        builder.push(id, &record);
+        builder.push(id, record.borrow());
     }
+    write_built(splits_directory, generation, builder, abandon)
+}
+
+fn write_built(
+    splits_directory: &Path,
+    generation: u32,
+    builder: SplitBuilder,
+    abandon: &AtomicBool,
+) -> io::Result<Option<SplitMeta>> {
     let (Some(&newest), Some(&oldest)) = (builder.ids.first(), builder.ids.last()) else { return Ok(None) };
     let seqs = || builder.ids.iter().map(|id| id.seq);
     let (seq_first, seq_last) = (seqs().min().unwrap_or(0), seqs().max().unwrap_or(0));
