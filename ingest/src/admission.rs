@@ -2,8 +2,10 @@
 //! that cannot be true, which are replaced, never refused.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use taffrail_collector::delivery::{Refusal, RefusalReason};
 use taffrail_collector::frame::EncodeError;
@@ -11,6 +13,7 @@ use taffrail_collector::journal::JournalError;
 use taffrail_collector::model::{Batch, Timestamp, Value};
 
 use crate::log_store::head::record_bytes;
+use crate::retention::Retention;
 
 /// Holds the time that a record claimed, when it lay too far in the future.
 pub const CLAIMED_TIME: &str = "taffrail.claimed_time";
@@ -33,8 +36,8 @@ pub struct Limits {
     pub disk_reserve_bytes: u64,
     /// How far in the future a record's time may lie.
     pub future_max: Duration,
-    /// Older records are counted.
-    pub retention_age: Option<Duration>,
+    /// What is older than this keeps is counted.
+    pub retention: Arc<ArcSwap<Retention>>,
 }
 
 /// What was changed in a batch.
@@ -50,7 +53,11 @@ pub struct Adjusted {
 pub fn adjust_times(batch: &mut Batch, limits: &Limits, now: Timestamp) -> Adjusted {
     let mut adjusted = Adjusted::default();
     let latest = now.saturating_add(limits.future_max);
-    let oldest = limits.retention_age.map_or(Timestamp::MIN, |age| now.saturating_sub(age));
+    let oldest = |keep: Option<Duration>| keep.map_or(Timestamp::MIN, |keep| now.saturating_sub(keep));
+    let (oldest_record, oldest_sample) = {
+        let retention = limits.retention.load();
+        (oldest(retention.rules.longest()), oldest(retention.rules.keep_rest))
+    };
     for record in &mut batch.logs {
         if record.timestamp > latest {
             adjusted.future += 1;
@@ -58,7 +65,7 @@ pub fn adjust_times(batch: &mut Batch, limits: &Limits, now: Timestamp) -> Adjus
             record.attributes.push((CLAIMED_TIME.into(), claim));
             record.timestamp = if record.observed_timestamp > latest { now } else { record.observed_timestamp };
         }
-        adjusted.old += u64::from(record.timestamp < oldest);
+        adjusted.old += u64::from(record.timestamp < oldest_record);
     }
     for sample in &mut batch.samples {
         if sample.timestamp > latest {
@@ -69,7 +76,7 @@ pub fn adjust_times(batch: &mut Batch, limits: &Limits, now: Timestamp) -> Adjus
                 interval_ms => now.floor_to(Duration::from_millis(u64::from(interval_ms))),
             };
         }
-        adjusted.old += u64::from(sample.timestamp < oldest);
+        adjusted.old += u64::from(sample.timestamp < oldest_sample);
     }
     adjusted
 }
@@ -168,14 +175,16 @@ pub fn identity_conflict(batch: &Batch) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log_store::RetentionRules;
     use crate::log_store::test_records::record_at;
 
     fn limits() -> Limits {
+        let rules = RetentionRules { keep_rest: Some(Duration::from_secs(100)), rules: Vec::new() };
         Limits {
             memory_bytes_max: 0,
             disk_reserve_bytes: 0,
             future_max: Duration::from_secs(60),
-            retention_age: Some(Duration::from_secs(100)),
+            retention: Arc::new(ArcSwap::from_pointee(Retention { rules, bytes: None })),
         }
     }
 

@@ -142,6 +142,8 @@ pub struct IngestStatus {
     pub split_bytes: u64,
     /// Services whose log lines have no templates or no common attributes, and how they are kept instead: they take more room.
     pub stepped_down: std::collections::BTreeMap<String, String>,
+    /// Deletions whose records may still take room on the disk, all of them hidden.
+    pub deletions_pending: u64,
     /// What the compaction of splits has done since the start.
     pub compaction: CompactionStatus,
     /// Series known: of each metric the most that one block or the head holds.
@@ -238,6 +240,7 @@ impl Ingest {
             split_rows: logs.split_rows,
             split_bytes: logs.split_bytes,
             stepped_down: self.shared.logs.stepped_down(),
+            deletions_pending: self.shared.logs.masks().deletions().count() as u64,
             compaction: self.compaction.status(),
             series: self.shared.series.metrics("", usize::MAX).iter().map(|metric| metric.series).sum(),
             blocks: series.blocks,

@@ -462,8 +462,12 @@ async fn batches_wait_for_memory_only_while_a_seal_will_free_some() {
     let held = shared.held_bytes();
     assert!(held > 100, "{held}");
     let check = |memory_bytes_max: usize, bytes: usize, expected: bool| {
-        let limits =
-            Limits { memory_bytes_max, disk_reserve_bytes: 0, future_max: Duration::from_secs(1), retention_age: None };
+        let limits = Limits {
+            memory_bytes_max,
+            disk_reserve_bytes: 0,
+            future_max: Duration::from_secs(1),
+            retention: Arc::default(),
+        };
         assert_eq!(shared.awaits_seal(bytes, &limits), expected, "{held} held, {bytes} of {memory_bytes_max}");
     };
     check(held, 1, false);

@@ -96,7 +96,7 @@ pub fn open<F: FileSystem>(
         memory_bytes_max: config.memory_bytes_max,
         disk_reserve_bytes: config.disk_reserve_bytes,
         future_max: config.future_max,
-        retention_age: config.retention().rules.longest(),
+        retention: Arc::new(ArcSwap::from_pointee(config.retention())),
     };
     let shared = Shared {
         logs: Arc::new(LogStore::new(splits_directory, splits)),
@@ -133,7 +133,7 @@ fn start<F: FileSystem>(
     let closing = CancellationToken::new();
     let abandon = Arc::new(AtomicBool::new(false));
     let compaction = Arc::new(Compaction::default());
-    let retention = Arc::new(ArcSwap::from_pointee(config.retention()));
+    let retention = limits.retention.clone();
     let sealer = Sealer {
         logs: shared.logs.clone(),
         series: shared.series.clone(),

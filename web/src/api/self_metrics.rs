@@ -66,6 +66,12 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     single("taffrail_splits", "gauge", "Log splits on disk.", store.splits);
     single("taffrail_split_rows", "gauge", "Rows in them.", store.split_rows);
     single("taffrail_split_bytes", "gauge", "Their bytes.", store.split_bytes);
+    single(
+        "taffrail_deletions_pending",
+        "gauge",
+        "Deletions whose records, though hidden, may still be on the disk.",
+        store.deletions_pending,
+    );
     let compaction = &store.compaction;
     single("taffrail_compactions_total", "counter", "Times that splits were rewritten.", compaction.rewrites);
     single("taffrail_compacted_splits_total", "counter", "Splits that were rewritten.", compaction.splits);
