@@ -2,10 +2,11 @@
 //! reading a record where columns and templates are enough.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use rapidhash::fast::RandomState;
 use taffrail_collector::model::{LogRecord, Timestamp};
 
 use super::bits::Bits;
@@ -18,7 +19,7 @@ use super::split_filter::{Hits, SplitFilter, Stop, Window, parts};
 use super::split_reader::SplitReader;
 use super::split_values::{FieldValues, ValueSink};
 use super::store::Snapshot;
-use super::work::{NO_NUMBER, Values, Work, commonest_first, works};
+use super::work::{NO_NUMBER, Values, Work, works};
 use super::{Ending, IntervalCounts, LogStoreError, OTHER};
 use crate::scan::{Scan, TimeRange};
 
@@ -42,7 +43,7 @@ struct Counter {
     by: Option<Field>,
     values: Values,
     /// Counts by interval and value.
-    cells: HashMap<(Timestamp, u32), u64>,
+    cells: HashMap<(Timestamp, u32), u64, RandomState>,
     total: u64,
 }
 
@@ -119,7 +120,7 @@ impl Work for Counter {
 
 impl Counter {
     fn new(width: Duration, by: Option<Field>) -> Counter {
-        Counter { width, by, values: Values::new(VALUES_COUNTED_MAX), cells: HashMap::new(), total: 0 }
+        Counter { width, by, values: Values::new(VALUES_COUNTED_MAX), cells: HashMap::default(), total: 0 }
     }
 
     fn add(&mut self, bucket: Timestamp, value: &str, count: u64) {
@@ -165,18 +166,24 @@ impl Counter {
         if whole_from >= whole_to {
             return Ok(vec![rows]);
         }
-        let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
+        // Different values, and which of them each class that matches has.
+        let mut different = numbers.clone();
+        different.sort_unstable();
+        different.dedup();
+        let slots: Vec<(usize, usize)> = (0..numbers.len())
+            .filter(|&class| classes[class])
+            .map(|class| (class, different.binary_search(&numbers[class]).expect("one of them")))
+            .collect();
+        let mut sums = vec![0u64; different.len()];
         for minute in whole_from..whole_to {
-            for (class, &count) in counts.counts(minute).iter().enumerate() {
-                if classes[class] && count > 0 {
-                    *sums.entry(numbers[class]).or_default() += u64::from(count);
-                }
-            }
-            let interval = |minute: usize| counts.time(minute).floor_to(self.width);
-            if minute + 1 == whole_to || interval(minute + 1) != interval(minute) {
-                for (number, count) in std::mem::take(&mut sums) {
-                    self.total += count;
-                    *self.cells.entry((interval(minute), number)).or_default() += count;
+            let counts_now = counts.counts(minute);
+            slots.iter().for_each(|&(class, slot)| sums[slot] += u64::from(counts_now[class]));
+            let interval = counts.time(minute).floor_to(self.width);
+            if minute + 1 == whole_to || counts.time(minute + 1).floor_to(self.width) != interval {
+                for (slot, sum) in sums.iter_mut().enumerate().filter(|(_, sum)| **sum > 0) {
+                    self.total += *sum;
+                    *self.cells.entry((interval, different[slot])).or_default() += *sum;
+                    *sum = 0;
                 }
             }
         }
@@ -194,7 +201,13 @@ impl Counter {
     ) -> Result<(), Stop> {
         let by = self.by.clone();
         let mut total = 0;
-        let mut sink = BucketSink { values: &mut self.values, buckets, at: 0, counts: HashMap::new() };
+        let mut sink = BucketSink {
+            values: &mut self.values,
+            buckets,
+            at: 0,
+            counts: HashMap::default(),
+            sparse: HashMap::default(),
+        };
         let mut values = by.as_ref().map(|by| FieldValues::new(split, by)).transpose()?;
         for part in parts(split, &rows) {
             filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {
@@ -215,6 +228,9 @@ impl Counter {
                 *self.cells.entry((buckets.times[bucket], number)).or_default() += count;
             }
         }
+        for ((number, bucket), count) in sink.sparse {
+            *self.cells.entry((buckets.times[bucket], number)).or_default() += count;
+        }
         self.total += total;
         Ok(())
     }
@@ -232,23 +248,30 @@ impl Counter {
         for (_, number) in totals.iter().take(values_max) {
             shown[*number as usize] = &names[*number as usize];
         }
-        let mut buckets: BTreeMap<Timestamp, HashMap<&str, u64>> = BTreeMap::new();
-        for ((bucket, number), count) in &self.cells {
-            let value = shown.get(*number as usize).copied().unwrap_or(OTHER);
-            *buckets.entry(*bucket).or_default().entry(value).or_default() += count;
+        let value = |number: u32| shown.get(number as usize).copied().unwrap_or(OTHER);
+        let mut cells: Vec<(Timestamp, &str, u64)> =
+            self.cells.iter().map(|((bucket, number), count)| (*bucket, value(*number), *count)).collect();
+        cells.sort_unstable();
+        let mut buckets: Vec<(Timestamp, Vec<(String, u64)>)> = Vec::new();
+        for same in cells.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let (bucket, value, _) = same[0];
+            if buckets.last().is_none_or(|(last, _)| *last != bucket) {
+                buckets.push((bucket, Vec::new()));
+            }
+            let counts = &mut buckets.last_mut().expect("just pushed").1;
+            counts.push((value.to_owned(), same.iter().map(|(_, _, count)| count).sum()));
         }
-        let buckets = buckets
-            .into_iter()
-            .map(|(bucket, counts)| {
-                (bucket, commonest_first(counts.into_iter().map(|(value, count)| (value.to_owned(), count))))
-            })
-            .collect();
+        // By falling count; those of one count stay sorted by value.
+        buckets.iter_mut().for_each(|(_, counts)| counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count)));
         IntervalCounts { buckets, total: self.total, ending }
     }
 }
 
 /// Which classes the templates make up; none when they split one.
 fn classes_of(split: &SplitReader, templates: &Bits, counts: &MinuteCounts) -> Result<Option<Vec<bool>>, Stop> {
+    if templates.count() == u64::from(templates.len()) {
+        return Ok(Some(vec![true; counts.classes.len()]));
+    }
     let mut seen: Vec<Option<bool>> = vec![None; counts.classes.len()];
     for (number, template) in split.table()?.templates.iter().enumerate() {
         let Ok(class) = counts.classes.binary_search(&(template.service, template.severity)) else { return Ok(None) };
@@ -323,10 +346,19 @@ struct BucketSink<'a> {
     buckets: &'a Buckets,
     /// The interval of the last row.
     at: usize,
-    counts: HashMap<u32, Vec<u64>>,
+    counts: HashMap<u32, Vec<u64>, RandomState>,
+    /// Counts by value and interval, of values that came when there were many.
+    sparse: HashMap<(u32, usize), u64, RandomState>,
 }
 
+/// Cells of dense counts; a field of many values has most of them empty.
+const DENSE_CELLS_MAX: usize = 1 << 20;
+
 impl BucketSink<'_> {
+    fn is_dense(&self, number: u32) -> bool {
+        (self.counts.len() + 1) * self.buckets.times.len() <= DENSE_CELLS_MAX || self.counts.contains_key(&number)
+    }
+
     fn bucket(&mut self, row: u32) -> usize {
         let starts = &self.buckets.starts;
         if row < starts[self.at] {
@@ -347,11 +379,22 @@ impl ValueSink for BucketSink<'_> {
     fn row(&mut self, number: u32, row: u32) {
         let bucket = self.bucket(row);
         let buckets = self.buckets.times.len();
-        self.counts.entry(number).or_insert_with(|| vec![0; buckets])[bucket] += 1;
+        if self.is_dense(number) {
+            self.counts.entry(number).or_insert_with(|| vec![0; buckets])[bucket] += 1;
+        } else {
+            *self.sparse.entry((number, bucket)).or_default() += 1;
+        }
     }
 
     fn rows(&mut self, number: u32, window: &Window<'_>, hits: &Hits, clip: &Range<u32>) -> Result<(), Stop> {
         let buckets = self.buckets.times.len();
+        if !self.is_dense(number) {
+            return hits.visit_rows(window, &mut |row| {
+                if clip.contains(&row) {
+                    self.row(number, row);
+                }
+            });
+        }
         let mut counts = self.counts.remove(&number).unwrap_or_else(|| vec![0; buckets]);
         hits.visit_rows(window, &mut |row| {
             if clip.contains(&row) {

@@ -98,6 +98,12 @@ impl ValueSink for FieldCounts {
         value.map_or(MISSING, |value| self.values.number(value))
     }
 
+    const COUNTS_ONLY: bool = true;
+
+    fn count(&mut self, number: u32, rows: u64) {
+        self.add(number, rows);
+    }
+
     fn row(&mut self, number: u32, _: u32) {
         self.add(number, 1);
     }

@@ -1,7 +1,8 @@
 //! Counts of a split's rows by minute, service and severity: what a histogram without words asks for.
 //!
 //! ```text
-//! classes:varint { service:varint severity:u8 }…  minutes:varint { minutes before the last one:varint count… }…
+//! classes:varint { service:varint severity:u8 }…  minutes:varint { minute count… }…
+//! minute := i64le, the first one, in minutes since the epoch; then minutes before the last one:varint
 //! ```
 //!
 //! Minutes fall, as rows do; a count for each class. As rows are sorted by time, the sums of the counts also say at which
@@ -80,7 +81,7 @@ impl MinuteCounts {
         }
         let count = cursor.count(1, rows as usize)?;
         let (mut minutes, mut starts) = (Vec::with_capacity(count), Vec::with_capacity(count + 1));
-        let mut counts = Vec::with_capacity(count * classes.len());
+        let mut counts = Vec::new();
         let (mut minute, mut row) = (0i64, 0u32);
         for at in 0..count {
             minute = match at {

@@ -17,6 +17,8 @@ use crate::scan::Scan;
 
 /// Rows between two looks at the scan's budget.
 const ROWS_PER_TOUCH: u32 = 1 << 13;
+/// Bytes of bodies between two looks.
+const BYTES_PER_TOUCH: usize = 1 << 20;
 
 /// A condition that a template leaves open.
 pub enum RowCondition<'a> {
@@ -24,7 +26,7 @@ pub enum RowCondition<'a> {
     Words(HashMap<u32, Vec<Vec<Need>>>, &'a Matcher),
     /// Text in the body.
     BodyText(&'a Matcher),
-    /// A regular expression in the body.
+    /// A regular expression or a pattern of words in the body.
     Automaton(&'a TextAutomaton, &'a Matcher),
     /// A test of the body.
     Body(&'a FieldTest),
@@ -131,7 +133,7 @@ impl RowCondition<'_> {
             RowCondition::AttributeText(text) => attribute_text_hits(window, text, scan),
             RowCondition::Origin(pass) => origin_hits(window, pass),
             RowCondition::Ids(column, pass) => {
-                row_hits(window, |row| Ok(pass.get(column.runs.code(row) as usize).copied().unwrap_or(false)))
+                row_hits(window, scan, |row| Ok(pass.get(column.runs.code(row) as usize).copied().unwrap_or(false)))
             }
             RowCondition::Ordinals(ordinals) => {
                 let mut bits = Bits::empty(window.len());
@@ -142,10 +144,10 @@ impl RowCondition<'_> {
                 }
                 Ok(Hits::of(bits))
             }
-            RowCondition::Rows(range) => row_hits(window, |row| Ok(range.contains(&row))),
+            RowCondition::Rows(range) => row_hits(window, scan, |row| Ok(range.contains(&row))),
             RowCondition::Time(test) => {
                 let mut times = window.split.times()?;
-                row_hits(window, |row| Ok(test.passes_time(times.get(row)?)))
+                row_hits(window, scan, |row| Ok(test.passes_time(times.get(row)?)))
             }
             RowCondition::Attribute { name, test, own, pass, condition } => {
                 let table = window.split.table()?;
@@ -177,9 +179,16 @@ fn each_part(
     Ok(())
 }
 
-fn row_hits(window: &Window<'_>, mut passes: impl FnMut(u32) -> std::io::Result<bool>) -> Result<Hits, Stop> {
+fn row_hits(
+    window: &Window<'_>,
+    scan: &Scan,
+    mut passes: impl FnMut(u32) -> std::io::Result<bool>,
+) -> Result<Hits, Stop> {
     let mut bits = Bits::empty(window.len());
     for (at, &row) in (0..).zip(window.rows()?) {
+        if at % ROWS_PER_TOUCH == 0 {
+            scan.touch(0, 0)?;
+        }
         if passes(row)? {
             bits.insert(at);
         }
@@ -192,12 +201,12 @@ fn origin_hits(window: &Window<'_>, pass: &[bool]) -> Result<Hits, Stop> {
     let mut bits = Bits::empty(window.len());
     let mut at = 0;
     window.visit_rows(&mut |row| {
-        if pass.get(codes.get(row as usize) as usize).copied().unwrap_or(false) {
+        if at < bits.len() && pass.get(codes.get(row as usize) as usize).copied().unwrap_or(false) {
             bits.insert(at);
         }
         at += 1;
     })?;
-    Ok(Hits::of(bits))
+    if at == window.len() { Ok(Hits::of(bits)) } else { Err(damaged("a template has another number of rows").into()) }
 }
 
 fn word_hits(window: &Window<'_>, ways: &[Vec<Need>], scan: &Scan) -> Result<Hits, Stop> {
@@ -230,10 +239,16 @@ fn body_hits(window: &Window<'_>, scan: &Scan, mut passes: impl FnMut(&str) -> b
     let mut reader = BodyReader::new(window.split, window.template)?;
     let mut bits = Bits::empty(window.len());
     let mut body = Vec::new();
+    let mut read = 0;
     each_part(window, scan, |part| {
         for ordinal in part {
             body.clear();
             reader.append(ordinal as usize, &mut body)?;
+            read += body.len();
+            if read > BYTES_PER_TOUCH {
+                scan.touch(0, 0)?;
+                read = 0;
+            }
             if passes(utf8(&body)?) {
                 bits.insert(ordinal - window.ordinals.start);
             }
@@ -243,55 +258,64 @@ fn body_hits(window: &Window<'_>, scan: &Scan, mut passes: impl FnMut(&str) -> b
     Ok(Hits::of(bits))
 }
 
-/// Moves the states of all rows on at once, piece by piece; a variable is read only where its shape does not say enough.
+/// Moves the states of some rows on at once, piece by piece; a variable is read only where its shape does not say enough.
 fn automaton_hits(window: &Window<'_>, automaton: &TextAutomaton, scan: &Scan) -> Result<Hits, Stop> {
     let table = window.split.table()?;
     let template = &table.templates[window.template as usize];
     let (columns, shapes) = (window.split.columns(window.template)?, table.shapes(template));
-    let mut shared = automaton.start();
-    // The states of the rows, once they differ.
-    let mut states: Option<Vec<State>> = None;
-    for (at, literal) in literals(table.text(template)).enumerate() {
-        if at > 0 {
-            let one =
-                |state| automaton.image(state, &shapes[at - 1]).filter(|image| image.len() == 1).map(|image| image[0]);
-            match (&mut states, one(shared)) {
+    let pieces: Vec<&[u8]> = literals(table.text(template)).collect();
+    let mut cursors: Vec<Option<ColumnCursor<'_>>> = (1..pieces.len()).map(|_| None).collect();
+    let mut bits = Bits::empty(window.len());
+    let one = |state, variable: usize| match automaton.image(state, &shapes[variable]).as_deref() {
+        Some([state]) => Some(*state),
+        _ => None,
+    };
+    each_part(window, scan, |part| {
+        let mut shared = automaton.run(automaton.start(), pieces[0]);
+        // The states of the rows, once they differ.
+        let mut states: Option<Vec<State>> = None;
+        for (variable, literal) in pieces[1..].iter().enumerate() {
+            match (&mut states, one(shared, variable)) {
                 (None, Some(state)) => shared = state,
                 (states, _) => {
-                    let states = states.get_or_insert_with(|| vec![shared; window.ordinals.len()]);
+                    let states = states.get_or_insert_with(|| vec![shared; part.len()]);
                     let mut different = states.clone();
                     different.sort_unstable();
                     different.dedup();
-                    let moved: Option<Vec<State>> = different.iter().map(|&state| one(state)).collect();
+                    let moved: Option<Vec<State>> = different.iter().map(|&state| one(state, variable)).collect();
                     if let Some(moved) = moved {
                         for state in states.iter_mut() {
                             *state = moved[different.binary_search(state).expect("one of them")];
                         }
                     } else {
-                        let mut cursor = ColumnCursor::new(columns.texts(at - 1)?, window.split);
-                        let start = window.ordinals.start as usize;
-                        each_part(window, scan, |part| {
-                            cursor.visit(part.start as usize..part.end as usize, &mut |ordinal, text| {
-                                let state = &mut states[ordinal - start];
-                                *state = automaton.run(*state, text);
-                                Ok(())
-                            })?;
+                        if cursors[variable].is_none() {
+                            cursors[variable] = Some(ColumnCursor::new(columns.texts(variable)?, window.split));
+                        }
+                        let cursor = cursors[variable].as_mut().expect("just made");
+                        let start = part.start as usize;
+                        cursor.visit(start..part.end as usize, &mut |ordinal, text| {
+                            let state = &mut states[ordinal - start];
+                            *state = automaton.run(*state, text);
                             Ok(())
                         })?;
                     }
                 }
             }
+            match &mut states {
+                None => shared = automaton.run(shared, literal),
+                Some(states) => states.iter_mut().for_each(|state| *state = automaton.run(*state, literal)),
+            }
         }
-        match &mut states {
-            None => shared = automaton.run(shared, literal),
-            Some(states) => states.iter_mut().for_each(|state| *state = automaton.run(*state, literal)),
+        let at = part.start - window.ordinals.start;
+        match states {
+            None if automaton.at_end(shared) => bits.unite(&Bits::range(window.len(), at..at + part.len() as u32)),
+            None => {}
+            Some(states) => {
+                (at..).zip(states).filter(|(_, state)| automaton.at_end(*state)).for_each(|(at, _)| bits.insert(at));
+            }
         }
-    }
-    let Some(states) = states else {
-        return Ok(if automaton.at_end(shared) { Hits::All } else { Hits::None });
-    };
-    let mut bits = Bits::empty(window.len());
-    (0..).zip(states).filter(|(_, state)| automaton.at_end(*state)).for_each(|(at, _)| bits.insert(at));
+        Ok(())
+    })?;
     Ok(Hits::of(bits))
 }
 
@@ -299,8 +323,11 @@ fn attribute_text_hits(window: &Window<'_>, text: &Matcher, scan: &Scan) -> Resu
     let table = window.split.table()?;
     let schema = &table.schemas[table.templates[window.template as usize].schema as usize];
     let mut any = Bits::empty(window.len());
-    for (field, &(_, kind)) in schema.fields.iter().enumerate() {
-        if let AttributeReader::Texts(_, mut cursor) = AttributeReader::new(window.split, window.template, field)? {
+    if schema.text_columns() == 0 {
+        return Ok(Hits::None);
+    }
+    for reader in AttributeReader::all(window.split, window.template)? {
+        if let AttributeReader::Texts(kind, mut cursor) = reader {
             let passes = |bytes: &[u8]| -> std::io::Result<bool> {
                 Ok(match kind {
                     FieldKind::Text => text.is_in(utf8(bytes)?),

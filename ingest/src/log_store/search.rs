@@ -11,7 +11,7 @@ use super::head::{Chunk, HeadSnapshot};
 use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
 use super::split::Split;
-use super::split_filter::{SplitFilter, Stop};
+use super::split_filter::{Place, SplitFilter, Stop};
 use super::split_reader::SplitReader;
 use super::split_records::RecordReader;
 use super::store::Snapshot;
@@ -199,6 +199,7 @@ impl<'a> Merge<'a> {
             left: range,
             superblocks: 1,
             found: VecDeque::new(),
+            places: VecDeque::new(),
             ready: VecDeque::new(),
         }));
         self.advance(self.splits.len() - 1, question)
@@ -230,12 +231,16 @@ struct SplitRows {
     superblocks: usize,
     /// Matching rows, in the order wanted.
     found: VecDeque<u32>,
+    /// Where they are, in the same order, when that was found as well.
+    places: VecDeque<Place>,
     /// The records of those before.
     ready: VecDeque<StoredRecord>,
 }
 
 /// Records put together at once, at most: more share the work, fewer are sooner there.
 const RECORDS_AT_ONCE: usize = 256;
+/// Rows of templates that are looked for in all of a split at once.
+const FEW_ROWS: u64 = 20_000;
 /// How many times more superblocks are asked each time none of the last ones held enough.
 const GROWTH: usize = 4;
 
@@ -246,7 +251,11 @@ impl SplitRows {
             if let Some(record) = self.ready.pop_front() {
                 return Ok(Some(record));
             }
-            let more = if self.found.is_empty() { self.find(question) } else { self.read(question) };
+            let more = match (self.found.is_empty(), self.places.is_empty()) {
+                (true, true) => self.find(question),
+                (_, false) => self.read_places(question),
+                (false, true) => self.read(question),
+            };
             if !more.map_err(|stop| stop.of(&reader))? {
                 return Ok(None);
             }
@@ -269,22 +278,43 @@ impl SplitRows {
         Ok(true)
     }
 
+    /// Reads the next records of those whose places were found.
+    fn read_places(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
+        let count = self.places.len().min(RECORDS_AT_ONCE);
+        let bytes = self.split.meta.bytes * count as u64 / self.split.meta.rows.max(1);
+        question.scan.touch(count as u64, bytes)?;
+        let mut reader = RecordReader::new(&self.reader)?;
+        for Place { row, template, ordinal } in self.places.drain(..count) {
+            self.ready.push_back(reader.record(row, template, ordinal)?);
+        }
+        Ok(true)
+    }
+
     /// Asks the next rows; false when there are none left.
     fn find(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
         if self.left.is_empty() {
             return Ok(false);
         }
         question.scan.touch(0, 0)?;
-        let all = SplitFilter::superblocks_of(&self.left);
-        let asked = match question.wanted.order {
-            Order::NewestFirst => all.start..all.end.min(all.start + self.superblocks),
-            Order::OldestFirst => all.start.max(all.end.saturating_sub(self.superblocks))..all.end,
-        };
         let filter = SplitFilter::new(&self.reader, &self.filter, question.scan)?;
         if filter.possible().next_at_or_after(0).is_none() {
             self.left = 0..0;
             return Ok(false);
         }
+        let all = SplitFilter::superblocks_of(&self.left);
+        if filter.rows_max()? <= FEW_ROWS {
+            // So few that finding them all costs less than looking for where they are.
+            self.places = filter.places(all, self.left.clone())?.into();
+            if question.wanted.order == Order::OldestFirst {
+                self.places.make_contiguous().reverse();
+            }
+            self.left = 0..0;
+            return Ok(true);
+        }
+        let asked = match question.wanted.order {
+            Order::NewestFirst => all.start..all.end.min(all.start + self.superblocks),
+            Order::OldestFirst => all.start.max(all.end.saturating_sub(self.superblocks))..all.end,
+        };
         let (first, rows) = filter.rows(asked.clone(), self.left.clone())?;
         self.found.extend(rows.iter().map(|row| first + row));
         match question.wanted.order {

@@ -15,7 +15,7 @@ use super::matching::CompiledFilter;
 use super::row_conditions::RowCondition;
 use super::split_reader::SplitReader;
 use super::template_conditions;
-use super::template_table::Place;
+use super::template_table;
 use crate::byte_cursor::Malformed;
 use crate::scan::{Scan, StopReason};
 
@@ -59,6 +59,17 @@ pub enum Hits {
     All,
     /// These, by their number within the window.
     Some(Bits),
+}
+
+/// A row, and which of its template's rows it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The row.
+    pub row: u32,
+    /// Its template.
+    pub template: u32,
+    /// Its number among the template's rows.
+    pub ordinal: u32,
 }
 
 /// The rows of one template in some superblocks.
@@ -128,6 +139,12 @@ impl<'a> SplitFilter<'a> {
         &self.root.possible
     }
 
+    /// How many rows match at most.
+    pub fn rows_max(&self) -> Result<u64, Stop> {
+        let templates = &self.split.table()?.templates;
+        Ok(self.root.possible.iter().map(|number| u64::from(templates[number as usize].rows)).sum())
+    }
+
     /// Calls `visit` with every template that has matching rows in the superblocks, and with which of them match.
     pub fn visit(
         &self,
@@ -168,6 +185,22 @@ impl<'a> SplitFilter<'a> {
         }
         rows.keep(clip.start.max(first) - first..clip.end.min(end).max(first) - first);
         Ok((first, rows))
+    }
+
+    /// The matching rows of the superblocks that lie in `clip`, rising, each with its template and its number among the
+    /// template's rows. For few rows: all are held at once.
+    pub fn places(&self, superblocks: Range<usize>, clip: Range<u32>) -> Result<Vec<Place>, Stop> {
+        let mut places = Vec::new();
+        self.visit(superblocks, &mut |window, hits| {
+            for (at, &row) in (0..).zip(window.rows()?) {
+                if clip.contains(&row) && hits.contains(at) {
+                    places.push(Place { row, template: window.template, ordinal: window.ordinals.start + at });
+                }
+            }
+            Ok(())
+        })?;
+        places.sort_unstable_by_key(|place| place.row);
+        Ok(places)
     }
 
     /// The superblocks that hold the rows.
@@ -418,8 +451,8 @@ impl<'a> Window<'a> {
     fn bytes(&self) -> io::Result<u64> {
         let template = &self.split.table()?.templates[self.template as usize];
         let length = match template.place {
-            Place::Own(region) => region.length,
-            Place::Shared { length, .. } => length,
+            template_table::Place::Own(region) => region.length,
+            template_table::Place::Shared { length, .. } => length,
         };
         Ok(u64::from(length) * u64::from(self.len()) / u64::from(template.rows.max(1)))
     }

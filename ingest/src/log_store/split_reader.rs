@@ -168,7 +168,7 @@ impl SplitReader {
     /// The templates.
     pub fn table(&self) -> io::Result<&TemplateTable> {
         cell(&self.table, || {
-            let table = TemplateTable::read(&self.read(&self.directory.table)?)?;
+            let table = TemplateTable::read(self.read(&self.directory.table)?)?;
             let rows: u64 = table.templates.iter().map(|template| u64::from(template.rows)).sum();
             if rows != u64::from(self.rows()) {
                 return Err(damaged("its templates have another number of rows"));

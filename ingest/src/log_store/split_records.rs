@@ -10,7 +10,7 @@ use taffrail_collector::model::{Attributes, LogRecord, Resource, SpanId, TraceId
 use super::number_column::NumberCursor;
 use super::schema::{FieldKind, PlainCursor, insert_rest, read_value, text};
 use super::split_file::damaged;
-use super::split_reader::{IdColumn, SplitReader, TimeCursor};
+use super::split_reader::{IdColumn, SplitReader, TemplateColumns, TimeCursor};
 use super::template::literals;
 use super::template_table::{Template, TemplateTable};
 use super::variable_column::ColumnCursor;
@@ -139,9 +139,7 @@ impl<'a> TemplateRows<'a> {
     fn new(split: &'a SplitReader, number: u32) -> io::Result<TemplateRows<'a>> {
         let table = split.table()?;
         let template = table.templates.get(number as usize).ok_or_else(|| damaged("a row's template is not there"))?;
-        let fields = table.schemas[template.schema as usize].fields.len();
-        let attributes =
-            (0..fields).map(|field| AttributeReader::new(split, number, field)).collect::<Result<_, _>>()?;
+        let attributes = AttributeReader::all(split, number)?;
         Ok(TemplateRows { template, body: BodyReader::new(split, number)?, attributes })
     }
 }
@@ -172,18 +170,38 @@ impl<'a> BodyReader<'a> {
 }
 
 impl<'a> AttributeReader<'a> {
+    /// Readers of all fields of the template's schema.
+    pub fn all(split: &'a SplitReader, number: u32) -> io::Result<Vec<AttributeReader<'a>>> {
+        let table = split.table()?;
+        let template = &table.templates[number as usize];
+        let (columns, mut column) = (split.columns(number)?, template.variables as usize);
+        let mut readers = Vec::new();
+        for &(_, kind) in &table.schemas[template.schema as usize].fields {
+            readers.push(AttributeReader::of(split, template, &columns, kind, column)?);
+            column += usize::from(kind.has_column());
+        }
+        Ok(readers)
+    }
+
     /// A reader of a field of the template's schema.
     pub fn new(split: &'a SplitReader, number: u32, field: usize) -> io::Result<AttributeReader<'a>> {
         let table = split.table()?;
         let template = &table.templates[number as usize];
         let fields = &table.schemas[template.schema as usize].fields;
-        let kind = fields[field].1;
-        if !kind.has_column() {
-            return Ok(AttributeReader::Null);
-        }
         let before = fields[..field].iter().filter(|(_, kind)| kind.has_column()).count();
-        let (columns, column) = (split.columns(number)?, template.variables as usize + before);
+        let column = template.variables as usize + before;
+        AttributeReader::of(split, template, &split.columns(number)?, fields[field].1, column)
+    }
+
+    fn of(
+        split: &'a SplitReader,
+        template: &Template,
+        columns: &TemplateColumns<'a>,
+        kind: FieldKind,
+        column: usize,
+    ) -> io::Result<AttributeReader<'a>> {
         Ok(match kind.is_text() {
+            _ if !kind.has_column() => AttributeReader::Null,
             true => AttributeReader::Texts(kind, ColumnCursor::new(columns.texts(column)?, split)),
             false => AttributeReader::Plain(PlainCursor::new(kind, columns.bytes(column)?, template.rows as usize)?),
         })

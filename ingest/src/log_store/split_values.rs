@@ -9,7 +9,7 @@ use super::row_conditions::{Own, utf8};
 use super::schema::FieldKind;
 use super::split_file::damaged;
 use super::split_filter::{Hits, Stop, Window};
-use super::split_reader::SplitReader;
+use super::split_reader::{Origin, SplitReader};
 use super::split_records::{AttributeReader, RecordReader};
 use super::variable_column::{Column, ColumnCursor};
 use crate::scan::Scan;
@@ -21,6 +21,12 @@ const ROWS_PER_TOUCH: u32 = 1 << 13;
 pub trait ValueSink {
     /// The number by which the value goes from now on; none: the field is missing.
     fn number(&mut self, value: Option<&str>) -> u32;
+
+    /// Whether all that counts is how many rows have a value.
+    const COUNTS_ONLY: bool = false;
+
+    /// So many rows that have the value.
+    fn count(&mut self, _number: u32, _rows: u64) {}
 
     /// A row that has the value.
     fn row(&mut self, number: u32, row: u32);
@@ -43,6 +49,8 @@ pub struct FieldValues<'a> {
     own: Vec<Own>,
     /// The numbers of each origin's values, once asked for.
     origins: Vec<Option<Vec<u32>>>,
+    /// Rows by origin, while they are counted.
+    counts: Vec<u64>,
 }
 
 impl<'a> FieldValues<'a> {
@@ -56,7 +64,7 @@ impl<'a> FieldValues<'a> {
             }
             _ => Vec::new(),
         };
-        Ok(FieldValues { split, field, own, origins: Vec::new() })
+        Ok(FieldValues { split, field, own, origins: Vec::new(), counts: Vec::new() })
     }
 
     /// Tells the sink the values of the window's rows that hit and lie in `clip`.
@@ -105,6 +113,21 @@ impl<'a> FieldValues<'a> {
     ) -> Result<(), Stop> {
         let (origins, codes) = (self.split.origins()?, self.split.origin_codes()?);
         self.origins.resize(origins.len(), None);
+        if S::COUNTS_ONLY && window.len() as usize >= origins.len() / 8 {
+            let (mut counts, mut unknown) = (std::mem::take(&mut self.counts), false);
+            counts.clear();
+            counts.resize(origins.len(), 0u64);
+            hits.visit_rows(window, &mut |row| match counts.get_mut(codes.get(row as usize) as usize) {
+                Some(count) => *count += u64::from(clip.contains(&row)),
+                None => unknown = true,
+            })?;
+            for (code, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let numbers = self.origins[code].get_or_insert_with(|| numbers_of(self.field, &origins[code], sink));
+                numbers.iter().for_each(|&number| sink.count(number, count));
+            }
+            self.counts = counts;
+            return if unknown { Err(damaged("a row's host is not there").into()) } else { Ok(()) };
+        }
         let mut unknown = false;
         hits.visit_rows(window, &mut |row| {
             if !clip.contains(&row) {
@@ -115,23 +138,7 @@ impl<'a> FieldValues<'a> {
                 unknown = true;
                 return;
             };
-            let numbers = numbers.get_or_insert_with(|| {
-                let mut numbers = Vec::new();
-                let origin = &origins[code];
-                match self.field {
-                    Field::Attribute(name) => {
-                        if let Some((_, value)) = origin.attributes.iter().find(|(other, _)| **other == **name) {
-                            visit_value(value, &mut |text| numbers.push(sink.number(Some(&text))));
-                        }
-                    }
-                    _ if origin.host.is_empty() => {}
-                    _ => numbers.push(sink.number(Some(&origin.host))),
-                }
-                if numbers.is_empty() {
-                    numbers.push(sink.number(None));
-                }
-                numbers
-            });
+            let numbers = numbers.get_or_insert_with(|| numbers_of(self.field, &origins[code], sink));
             for &number in &*numbers {
                 sink.row(number, row);
             }
@@ -227,6 +234,24 @@ impl<'a> FieldValues<'a> {
             Ok(())
         })
     }
+}
+
+/// The numbers of an origin's host, or of the values of an attribute of its resource.
+fn numbers_of<S: ValueSink>(field: &Field, origin: &Origin, sink: &mut S) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    match field {
+        Field::Attribute(name) => {
+            if let Some((_, value)) = origin.attributes.iter().find(|(other, _)| **other == **name) {
+                visit_value(value, &mut |text| numbers.push(sink.number(Some(&text))));
+            }
+        }
+        _ if origin.host.is_empty() => {}
+        _ => numbers.push(sink.number(Some(&origin.host))),
+    }
+    if numbers.is_empty() {
+        numbers.push(sink.number(None));
+    }
+    numbers
 }
 
 /// Calls `visit` with each hit in `clip`: its number among the template's rows, and its row.

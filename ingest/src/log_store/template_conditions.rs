@@ -35,7 +35,7 @@ pub fn node<'a>(split: &'a SplitReader, condition: &'a Condition, scan: &'a Scan
         Condition::Text { text, everywhere: true } => {
             Node::or(vec![asked.text(text)?, asked.attribute_text(text)], asked.templates)
         }
-        Condition::Field { field, test } => asked.field(field, test, condition)?,
+        Condition::Field { field, test } => asked.field(field, test, condition, scan)?,
         Condition::SeverityBetween(low, high) => {
             Node::decided(asked.that(|template| (*low..=*high).contains(&template.severity)))
         }
@@ -51,6 +51,9 @@ pub fn node<'a>(split: &'a SplitReader, condition: &'a Condition, scan: &'a Scan
         }
     })
 }
+
+/// Ids between two looks at the scan's budget.
+const IDS_PER_TOUCH: u32 = 1 << 12;
 
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -218,7 +221,13 @@ impl<'a> Asked<'a> {
         Node::open(self.none(), possible, RowCondition::AttributeText(text))
     }
 
-    fn field(&self, field: &'a Field, test: &'a FieldTest, condition: &'a Condition) -> Result<Node<'a>, Stop> {
+    fn field(
+        &self,
+        field: &'a Field,
+        test: &'a FieldTest,
+        condition: &'a Condition,
+        scan: &Scan,
+    ) -> Result<Node<'a>, Stop> {
         let passes = |text: &str| !text.is_empty() && test.passes_text(text);
         Ok(match field {
             Field::Message => self.message(test)?,
@@ -237,14 +246,18 @@ impl<'a> Asked<'a> {
                     Some(id) => self.id(self.split.traces()?, id.bits())?,
                     None => Node::decided(self.none()),
                 },
-                None => self.ids(self.split.traces()?, test, |bits| TraceId::new(bits).map(|id| id.to_string())),
+                None => {
+                    self.ids(self.split.traces()?, test, scan, |bits| TraceId::new(bits).map(|id| id.to_string()))?
+                }
             },
             Field::SpanId => match test.typed_phrase() {
                 Some(typed) => match SpanId::from_hex(typed) {
                     Some(id) => self.id(self.split.spans()?, u128::from(id.bits()))?,
                     None => Node::decided(self.none()),
                 },
-                None => self.ids(self.split.spans()?, test, |bits| SpanId::new(bits as u64).map(|id| id.to_string())),
+                None => {
+                    self.ids(self.split.spans()?, test, scan, |bits| SpanId::new(bits as u64).map(|id| id.to_string()))?
+                }
             },
             Field::Time => Node::open(self.none(), self.all(), RowCondition::Time(test)),
             Field::Attribute(name) => self.attribute(name, test, condition)?,
@@ -311,14 +324,21 @@ impl<'a> Asked<'a> {
         &self,
         column: Option<&'a IdColumn>,
         test: &'a FieldTest,
+        scan: &Scan,
         written: impl Fn(u128) -> Option<String>,
-    ) -> Node<'a> {
-        let Some(column) = column else { return Node::decided(self.none()) };
+    ) -> Result<Node<'a>, Stop> {
+        let Some(column) = column else { return Ok(Node::decided(self.none())) };
         let every = matches!(test, FieldTest::Exists);
         let passes =
             |code: u32| column.dictionary.id(code).and_then(&written).is_some_and(|hex| test.passes_text(&hex));
-        let pass: Vec<bool> = (0..column.dictionary.len() as u32).map(|code| every || passes(code)).collect();
-        Node::open(self.none(), self.all(), RowCondition::Ids(column, pass))
+        let mut pass = Vec::with_capacity(column.dictionary.len());
+        for code in 0..column.dictionary.len() as u32 {
+            if code % IDS_PER_TOUCH == 0 {
+                scan.touch(0, 0)?;
+            }
+            pass.push(every || passes(code));
+        }
+        Ok(Node::open(self.none(), self.all(), RowCondition::Ids(column, pass)))
     }
 
     fn attribute(&self, name: &'a str, test: &'a FieldTest, condition: &'a Condition) -> Result<Node<'a>, Stop> {

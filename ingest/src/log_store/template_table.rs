@@ -17,7 +17,7 @@ use taffrail_collector::model::Severity;
 use super::bits::Bits;
 use super::schema::{FieldKind, Schema};
 use super::split_file::Region;
-use super::template::{Holds, folds_into_ascii, literals, variables_of};
+use super::template::{Holds, PLACEHOLDER, folds_into_ascii, variables_of};
 use super::variable_column::Shape;
 use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_varint};
 
@@ -40,7 +40,7 @@ pub struct TemplateTable {
     pub doubtful: Bits,
     /// Templates whose texts may hold characters that are not ASCII.
     pub beyond_ascii: Bits,
-    /// Their texts, one behind the other.
+    /// Bytes that hold their texts: the table's own, once it was read.
     texts: Vec<u8>,
     /// Their columns' shapes, one behind the other.
     shapes: Vec<Shape>,
@@ -114,10 +114,10 @@ impl TemplateTable {
 
     /// Adds a template.
     pub fn push(&mut self, mut template: Template, text: &[u8], shapes: &[Shape]) -> Result<(), Malformed> {
+        template.variables = variables_of(text) as u32;
         let end = |length: usize| u32::try_from(length).map_err(|_| Malformed("its templates are too long"));
         template.text = (end(self.texts.len())?, end(self.texts.len() + text.len())?);
         template.shapes = (end(self.shapes.len())?, end(self.shapes.len() + shapes.len())?);
-        template.variables = variables_of(text) as u32;
         self.texts.extend_from_slice(text);
         self.shapes.extend_from_slice(shapes);
         self.templates.push(template);
@@ -166,8 +166,8 @@ impl TemplateTable {
     }
 
     /// Reads a table and checks that what it refers to is there.
-    pub fn read(bytes: &[u8]) -> Result<TemplateTable, Malformed> {
-        let mut cursor = ByteCursor(bytes);
+    pub fn read(bytes: Vec<u8>) -> Result<TemplateTable, Malformed> {
+        let mut cursor = ByteCursor(&bytes);
         let mut table = TemplateTable::new(texts(&mut cursor)?, texts(&mut cursor)?, texts(&mut cursor)?);
         for _ in 0..cursor.count(1, usize::MAX)? {
             let fields = (0..cursor.count(2, usize::MAX)?)
@@ -183,8 +183,10 @@ impl TemplateTable {
             (0..cursor.count(6, usize::MAX)?).map(|_| Region::read(&mut cursor)).collect::<Result<_, _>>()?;
         let templates = cursor.count(9, usize::MAX)?;
         table.templates.reserve(templates);
-        let mut shapes = Vec::new();
-        for _ in 0..templates {
+        table.doubtful = Bits::empty(templates as u32);
+        table.beyond_ascii = Bits::empty(templates as u32);
+        let place_of = |at: usize| u32::try_from(at).map_err(|_| Malformed("its templates are too long"));
+        for at in 0..templates as u32 {
             let service = number(&mut cursor, table.services.len())?;
             let severity = Severity::from_number(cursor.u8()?).ok_or(Malformed("a severity above 24"))?;
             let severity_text = number(&mut cursor, table.severity_texts.len())?;
@@ -196,6 +198,7 @@ impl TemplateTable {
                 _ => return Err(Malformed("an unknown kind of template")),
             };
             let text = cursor.prefixed()?;
+            let text_end = bytes.len() - cursor.0.len();
             let rows = number(&mut cursor, u32::MAX as usize)?;
             let place = match cursor.u8()? {
                 0 => Place::Own(Region::read(&mut cursor)?),
@@ -206,25 +209,26 @@ impl TemplateTable {
                 },
                 _ => return Err(Malformed("a template lies nowhere")),
             };
-            shapes.clear();
-            for _ in 0..variables_of(text) + table.schemas[schema as usize].text_columns() {
-                shapes.push(Shape::read(&mut cursor)?);
+            let variables = variables_of(text);
+            let first_shape = table.shapes.len();
+            for _ in 0..variables + table.schemas[schema as usize].text_columns() {
+                table.shapes.push(Shape::read(&mut cursor)?);
             }
-            let template = Template::new(service, severity, severity_text, schema, holds, rows, place);
-            table.push(template, text, &shapes)?;
+            let plain = !text.iter().any(|byte| (0x80..PLACEHOLDER).contains(byte));
+            if !plain || holds == Holds::Anything {
+                table.beyond_ascii.insert(at);
+            }
+            if holds != Holds::Digits || !plain && variables > 0 && folds_into_ascii(text) {
+                table.doubtful.insert(at);
+            }
+            let mut template = Template::new(service, severity, severity_text, schema, holds, rows, place);
+            template.variables = variables as u32;
+            template.text = (place_of(text_end - text.len())?, place_of(text_end)?);
+            template.shapes = (place_of(first_shape)?, place_of(table.shapes.len())?);
+            table.templates.push(template);
         }
         cursor.finish()?;
-        table.doubtful = Bits::empty(templates as u32);
-        table.beyond_ascii = Bits::empty(templates as u32);
-        for (number, template) in table.templates.iter().enumerate() {
-            let plain = literals(table.text(template)).all(<[u8]>::is_ascii);
-            if !plain || template.holds == Holds::Anything {
-                table.beyond_ascii.insert(number as u32);
-            }
-            if template.holds != Holds::Digits || template.variables > 0 && folds_into_ascii(table.text(template)) {
-                table.doubtful.insert(number as u32);
-            }
-        }
+        table.texts = bytes;
         Ok(table)
     }
 }
@@ -275,7 +279,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::log_store::template::PLACEHOLDER;
 
     fn table() -> TemplateTable {
         let mut table = TemplateTable::new(vec!["shop".to_owned()], vec![String::new()], vec!["path".to_owned()]);
@@ -297,12 +300,12 @@ mod tests {
         #[test]
         fn damaged_tables_never_panic(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
             let mut bytes = table().encode();
-            prop_assert_eq!(TemplateTable::read(&bytes).expect("reads").encode(), bytes.clone());
+            prop_assert_eq!(TemplateTable::read(bytes.clone()).expect("reads").encode(), bytes.clone());
             let at = at.index(bytes.len());
             bytes[at] = byte;
-            let _ = TemplateTable::read(&bytes);
+            let _ = TemplateTable::read(bytes.clone());
             bytes.truncate(cut.index(bytes.len()));
-            let _ = TemplateTable::read(&bytes);
+            let _ = TemplateTable::read(bytes.clone());
         }
     }
 }

@@ -160,10 +160,11 @@ impl Wildcard {
         let mut rest = term;
         while let Some(character) = rest.chars().next() {
             if let Some(after) = rest.strip_prefix(placeholder) {
+                // At least one character, then as many more as the pattern takes: each place is passed once.
                 let mut any = step(&reached, &|wanted| wanted.is_ascii_alphanumeric());
-                for _ in 0..pattern.len() {
-                    let longer = step(&any, &|wanted| wanted.is_ascii_alphanumeric());
-                    any.iter_mut().zip(longer).for_each(|(any, longer)| *any |= longer);
+                for at in 0..pattern.len() {
+                    let takes = matches!(pattern[at], '*' | '?') || pattern[at].is_ascii_alphanumeric();
+                    any[at + 1] |= any[at] && takes;
                 }
                 reached = any;
                 rest = after;

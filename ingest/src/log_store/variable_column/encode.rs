@@ -16,8 +16,10 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Below this many bytes texts that are neither numbers nor few stay as they are: a page of their own would cost more.
 pub const PLAIN_BYTES_MAX: usize = 256;
 
-/// Different texts in a dictionary, at most: codes of two bytes.
+/// Different texts in a dictionary, at most: codes of two bytes …
 const DICTIONARY_MAX: usize = 1 << 16;
+/// … and their bytes: a dictionary is not compressed, and is read whole for one text.
+const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 
 /// Takes the pages of columns of text.
 pub trait PageSink {
@@ -211,12 +213,14 @@ fn as_dictionary(texts: &Strings) -> Option<(Vec<&[u8]>, Vec<u64>)> {
     let mut numbers: HashMap<&[u8], u64, rapidhash::fast::RandomState> = HashMap::default();
     let mut entries = Vec::new();
     let mut codes = Vec::with_capacity(texts.len());
+    let mut bytes = 0;
     for text in texts.iter() {
         let code = *numbers.entry(text).or_insert_with(|| {
             entries.push(text);
+            bytes += text.len();
             entries.len() as u64 - 1
         });
-        if entries.len() > most {
+        if entries.len() > most || bytes > DICTIONARY_BYTES_MAX {
             return None;
         }
         codes.push(code);

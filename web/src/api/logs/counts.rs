@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use taffrail_ingest::TimeRange;
 use taffrail_query::{log_search, time_range};
 
@@ -60,7 +61,7 @@ const NICE_INTERVALS_MS: &[u64] = &[
 ];
 
 /// Answers `q`, `from`, `to`, `interval`, `by` (a field; none counts all records under the key `count`).
-pub async fn histogram(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
+pub async fn histogram(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Histogram>, ApiError> {
     let filter = log_search::parse(parameters.get("q").unwrap_or_default())?;
     let range = parameters.range()?;
     let interval_ms = read_interval(parameters.get("interval"), range)?;
@@ -79,21 +80,40 @@ pub async fn histogram(State(app): State<Arc<App>>, parameters: Parameters) -> R
         STORE_OTHER => "other".to_owned(),
         _ => value,
     };
-    let buckets: Vec<Value> = counts
+    let buckets = counts
         .buckets
         .into_iter()
-        .map(|(start, values)| {
-            let counts: Map<String, Value> =
-                values.into_iter().map(|(value, count)| (key(value), count.into())).collect();
-            json!({ "time": start.to_string(), "counts": counts })
+        .map(|(start, values)| Bucket {
+            time: start.to_string(),
+            counts: Counts(values.into_iter().map(|(value, count)| (key(value), count)).collect()),
         })
         .collect();
-    Ok(Json(json!({
-        "interval_ms": interval_ms,
-        "buckets": buckets,
-        "total": counts.total,
-        "summary": summary(&scan, counts.ending.stopped.map(stop_words)),
-    })))
+    let summary = summary(&scan, counts.ending.stopped.map(stop_words));
+    Ok(Json(Histogram { interval_ms, buckets, total: counts.total, summary }))
+}
+
+/// The answer of [`histogram`].
+#[derive(Serialize)]
+pub struct Histogram {
+    interval_ms: u64,
+    buckets: Vec<Bucket>,
+    total: u64,
+    summary: Value,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    time: String,
+    counts: Counts,
+}
+
+/// Counts by value, an object in their order.
+struct Counts(Vec<(String, u64)>);
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(value, count)| (value, count)))
+    }
 }
 
 /// Answers `q`, `from`, `to`, `fields` (separated by commas), `limit` (values of each).
