@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::{DiskSpace, Limits, UNREADABLE, batch_bytes};
 use crate::backup::remove_stale_pins;
 use crate::catalog::Catalog;
-use crate::compaction::{Compaction, Compactor, Target};
+use crate::compaction::{Compaction, Compactor, Target, UnpackedSizes};
 use crate::counters::Counters;
 use crate::deletion::{DeletionError, is_needed};
 use crate::live_feed::LiveFeed;
@@ -147,7 +147,12 @@ fn start<F: FileSystem>(
         catalog: catalog.clone(),
         commands: commands.clone(),
         budget: config.compaction,
-        target: Target { rows: config.seal_rows as u64, bytes: config.seal_bytes as u64 },
+        target: Target {
+            rows: config.seal_rows as u64,
+            bytes: config.seal_bytes as u64,
+            unpacked_bytes: (config.seal_bytes as u64).saturating_mul(2),
+        },
+        unpacked: UnpackedSizes::default(),
         disk: (shared.disk.clone(), config.disk_reserve_bytes),
         shared: compaction.clone(),
         abandon: abandon.clone(),

@@ -10,6 +10,7 @@
 mod budget;
 mod plan;
 mod status;
+mod unpacked;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 pub use budget::CompactionBudget;
 pub use plan::Target;
 pub use status::{Compaction, CompactionStatus};
+pub use unpacked::UnpackedSizes;
 
 use self::budget::Pace;
 use crate::admission::DiskSpace;
@@ -60,6 +62,8 @@ pub struct Compactor {
     pub budget: CompactionBudget,
     /// How large splits are to become.
     pub target: Target,
+    /// How large splits are in memory.
+    pub unpacked: UnpackedSizes,
     /// The disk, and what must stay free on it.
     pub disk: (Arc<DiskSpace>, u64),
     /// What it is told and tells.
@@ -211,7 +215,9 @@ impl Compactor {
         }
         let splits: Vec<Arc<Split>> = self.logs.splits().into_iter().filter(|split| split.damage().is_none()).collect();
         let metas: Vec<_> = splits.iter().map(|split| &split.meta).collect();
-        let Some(group) = plan::next_merge(&metas, self.target, self.logs.now()) else { return Ok(false) };
+        self.unpacked.keep(&metas.iter().map(|meta| meta.name.as_str()).collect());
+        let unpacked = |at: usize| self.unpacked.of(&splits[at]);
+        let Some(group) = plan::next_merge(&metas, self.target, self.logs.now(), &unpacked) else { return Ok(false) };
         let sources: Vec<Arc<Split>> = group.into_iter().map(|at| splits[at].clone()).collect();
         let bytes: u64 = sources.iter().map(|split| split.meta.bytes).sum();
         let (disk, reserve) = &self.disk;
@@ -316,6 +322,7 @@ impl Compactor {
             self.logs.splits_directory(),
             &sources,
             (&masks, now),
+            self.target.unpacked_bytes,
             &mut |rows| pace.rest(rows, interrupt),
             interrupt,
         );
@@ -330,7 +337,7 @@ impl Compactor {
             other => other?,
         };
         point(0);
-        let Rewritten { splits, rows, expired, deleted } = rewritten;
+        let Rewritten { splits, unpacked_bytes, rows, expired, deleted } = rewritten;
         let removed: Vec<String> = sources.iter().map(|split| split.meta.name.clone()).collect();
         let replacement = Replacement { removed: &removed, added: &splits, deleted: &deleted };
         match self.catalog.record_replacement(&replacement) {
@@ -341,6 +348,7 @@ impl Compactor {
             }
         }
         point(1);
+        self.unpacked.learn(&splits, &unpacked_bytes);
         self.logs.replace_splits(&removed.into_iter().collect(), &splits);
         point(2);
         let written: u64 = splits.iter().map(|split| split.bytes).sum();

@@ -6,6 +6,9 @@
 //! rewriting makes a row's split half as large again at least, however many late records trickle in, and what is left
 //! unmerged triples in size from one to the next. A split that has a good part of the target is left alone, so that a bulk load, whose
 //! seals are large, rewrites nothing.
+//!
+//! A merge takes memory for its records as they are unpacked, which may be a hundred times what they are on disk. How much that
+//! is takes a look into a split, so it is asked only where there would be a merge otherwise.
 
 use std::time::Duration;
 
@@ -30,10 +33,18 @@ pub struct Target {
     pub rows: u64,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Bytes of its records in memory.
+    pub unpacked_bytes: u64,
 }
 
-/// Positions of the splits to merge next; none when nothing is worth it.
-pub fn next_merge(splits: &[&SplitMeta], target: Target, now: Timestamp) -> Option<Vec<usize>> {
+/// Positions of the splits to merge next; none when nothing is worth it. `unpacked` tells the bytes in memory of the records of the
+/// split at a position.
+pub fn next_merge(
+    splits: &[&SplitMeta],
+    target: Target,
+    now: Timestamp,
+    unpacked: &dyn Fn(usize) -> u64,
+) -> Option<Vec<usize>> {
     let day = |split: &SplitMeta| split.newest.time.floor_to(DAY);
     let full = |split: &SplitMeta| {
         split.rows.saturating_mul(FULL) >= target.rows || split.bytes.saturating_mul(FULL) >= target.bytes
@@ -43,46 +54,72 @@ pub fn next_merge(splits: &[&SplitMeta], target: Target, now: Timestamp) -> Opti
     small.sort_by_key(|&at| (std::cmp::Reverse(day(splits[at])), splits[at].rows, splits[at].seq_first));
     small.chunk_by(|a, b| day(splits[*a]) == day(splits[*b])).find_map(|of_day| {
         let over = day(splits[of_day[0]]) < now.floor_to(DAY);
-        (0..of_day.len()).find_map(|start| {
-            let rest = &of_day[start..];
-            let count = if over { count_left(splits, rest, target) } else { count_of_size(splits, rest, target) };
-            count.map(|count| rest[..count].to_vec())
-        })
+        group(&Planned { splits, target, unpacked: &|_| 0 }, of_day, over)?;
+        let mut of_day = of_day.to_vec();
+        of_day.retain(|&at| unpacked(at).saturating_mul(FULL) < target.unpacked_bytes);
+        group(&Planned { splits, target, unpacked }, &of_day, over)
     })
 }
 
-/// How many of the first are of the size of the first, if that is enough of them, or enough rows.
-fn count_of_size(splits: &[&SplitMeta], rest: &[usize], target: Target) -> Option<usize> {
-    let rows_max = splits[rest[0]].rows.saturating_mul(FANOUT as u64);
-    let (count, rows) = gather(splits, rest, target, |split, _| split.rows < rows_max);
-    (count >= FANOUT || (count >= 2 && rows.saturating_mul(2) >= target.rows)).then_some(count)
-}
-
-/// How many of the first, two at least, are each at most [`LARGER`] times as large as those before it together.
-fn count_left(splits: &[&SplitMeta], rest: &[usize], target: Target) -> Option<usize> {
-    let (count, _) = gather(splits, rest, target, |split, before| split.rows <= before.saturating_mul(LARGER));
-    (count >= 2).then_some(count)
-}
-
-/// Counts from the first on, as long as the target's size is not passed and `fits` (the split, rows before it) holds.
-fn gather(
-    splits: &[&SplitMeta],
-    rest: &[usize],
+/// What is planned.
+struct Planned<'a> {
+    splits: &'a [&'a SplitMeta],
     target: Target,
-    fits: impl Fn(&SplitMeta, u64) -> bool,
-) -> (usize, u64) {
-    let (mut rows, mut bytes) = (splits[rest[0]].rows, splits[rest[0]].bytes);
-    let mut count = 1;
-    for &at in rest[1..].iter().take(SOURCES_MAX - 1) {
-        let split = splits[at];
-        if rows + split.rows > target.rows || bytes + split.bytes > target.bytes || !fits(split, rows) {
-            break;
-        }
-        rows += split.rows;
-        bytes += split.bytes;
-        count += 1;
+    unpacked: &'a dyn Fn(usize) -> u64,
+}
+
+/// Which splits of a day, which rise in size, to merge.
+fn group(planned: &Planned<'_>, of_day: &[usize], over: bool) -> Option<Vec<usize>> {
+    (0..of_day.len()).find_map(|start| {
+        let rest = &of_day[start..];
+        let count = if over { planned.count_left(rest) } else { planned.count_of_size(rest) };
+        count.map(|count| rest[..count].to_vec())
+    })
+}
+
+/// Splits taken together.
+struct Gathered {
+    count: usize,
+    rows: u64,
+    unpacked: u64,
+}
+
+impl Planned<'_> {
+    /// How many of the first are of the size of the first, if that is enough of them, or enough rows or bytes.
+    fn count_of_size(&self, rest: &[usize]) -> Option<usize> {
+        let rows_max = self.splits[rest[0]].rows.saturating_mul(FANOUT as u64);
+        let Gathered { count, rows, unpacked } = self.gather(rest, |split, _| split.rows < rows_max);
+        let large =
+            rows.saturating_mul(2) >= self.target.rows || unpacked.saturating_mul(2) >= self.target.unpacked_bytes;
+        (count >= FANOUT || (count >= 2 && large)).then_some(count)
     }
-    (count, rows)
+
+    /// How many of the first, two at least, are each at most [`LARGER`] times as large as those before it together.
+    fn count_left(&self, rest: &[usize]) -> Option<usize> {
+        let count = self.gather(rest, |split, before| split.rows <= before.saturating_mul(LARGER)).count;
+        (count >= 2).then_some(count)
+    }
+
+    /// Takes from the first on, as long as the target's size is not passed and `fits` (the split, rows before it) holds.
+    fn gather(&self, rest: &[usize], fits: impl Fn(&SplitMeta, u64) -> bool) -> Gathered {
+        let (first, target) = (self.splits[rest[0]], self.target);
+        let mut bytes = first.bytes;
+        let mut taken = Gathered { count: 1, rows: first.rows, unpacked: (self.unpacked)(rest[0]) };
+        for &at in rest[1..].iter().take(SOURCES_MAX - 1) {
+            let split = self.splits[at];
+            let unpacked = taken.unpacked.saturating_add((self.unpacked)(at));
+            if taken.rows + split.rows > target.rows
+                || bytes + split.bytes > target.bytes
+                || unpacked > target.unpacked_bytes
+                || !fits(split, taken.rows)
+            {
+                break;
+            }
+            bytes += split.bytes;
+            taken = Gathered { count: taken.count + 1, rows: taken.rows + split.rows, unpacked };
+        }
+        taken
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +127,7 @@ mod tests {
     use super::*;
     use crate::log_store::RecordId;
 
-    const TARGET: Target = Target { rows: 1_000_000, bytes: 100_000_000 };
+    const TARGET: Target = Target { rows: 1_000_000, bytes: 100_000_000, unpacked_bytes: 256_000_000 };
 
     /// A split whose records lie between two hours.
     fn split(rows: u64, oldest: i64, newest: i64) -> SplitMeta {
@@ -111,7 +148,7 @@ mod tests {
     fn next(splits: &[SplitMeta], hour: i64) -> Option<Vec<usize>> {
         let now = Timestamp::from_unix_seconds(hour * 3600);
         let splits: Vec<&SplitMeta> = splits.iter().collect();
-        next_merge(&splits, TARGET, now)
+        next_merge(&splits, TARGET, now, &|_| 0)
     }
 
     #[test]
@@ -188,5 +225,48 @@ mod tests {
         }
         let (times, left, _) = check(300_000, 50, 0);
         assert_eq!((times, left), (0.0, 50));
+    }
+
+    /// Records of 100 KB that compress a hundred times: what a merge takes in memory is bounded, and what is large enough there
+    /// stays, also when it is taken for less by half.
+    #[test]
+    fn splits_are_also_measured_by_their_records_in_memory() {
+        const RECORD: u64 = 100_000;
+        let check = |rows: &[u64], hour: i64, sample: f64| {
+            let now = Timestamp::from_unix_seconds(hour * 3600);
+            let wide = |rows: u64| SplitMeta { bytes: rows * RECORD / 100, ..split(rows, 1, 2) };
+            let mut splits: Vec<SplitMeta> = rows.iter().map(|rows| wide(*rows)).collect();
+            let (mut merges, all) = (0, rows.iter().sum::<u64>());
+            loop {
+                let metas: Vec<&SplitMeta> = splits.iter().collect();
+                let unpacked = |at: usize| (metas[at].rows as f64 * RECORD as f64 * sample) as u64;
+                let Some(group) = next_merge(&metas, TARGET, now, &unpacked) else { break };
+                let sum: u64 = group.iter().map(|at| unpacked(*at)).sum();
+                assert!(group.len() >= 2 && sum <= TARGET.unpacked_bytes, "{sum} bytes");
+                let mut left: u64 = group.iter().map(|at| splits[*at].rows).sum();
+                let mut at = 0;
+                splits.retain(|_| (!group.contains(&at), at += 1).0);
+                while left > 0 {
+                    let piece = left.min(TARGET.unpacked_bytes / RECORD + 1);
+                    splits.push(wide(piece));
+                    left -= piece;
+                }
+                merges += 1;
+                assert!(merges <= rows.len(), "{rows:?} are merged again and again");
+            }
+            assert_eq!(splits.iter().map(|split| split.rows).sum::<u64>(), all);
+            (merges, splits.len())
+        };
+        let (today, later) = (5, 30);
+        for sample in [0.5, 1.0] {
+            // As a merge leaves them that was cut for bytes, and as heads of wide records are sealed.
+            assert_eq!(check(&[2_561; 20], later, sample), (0, 20));
+            assert_eq!(check(&[2_561, 2_561, 2_561, 700], today, sample).0, 0);
+            assert_eq!(check(&[1_300; 20], later, sample), (0, 20));
+            for hour in [today, later] {
+                let (merges, left) = check(&[50; 200], hour, sample);
+                assert!(merges > 0 && left < 20, "{merges} merges left {left}");
+            }
+        }
     }
 }

@@ -22,6 +22,9 @@ fn noon() -> Timestamp {
     Timestamp::from_unix_seconds(10)
 }
 
+/// A few of the random records.
+const UNPACKED_BYTES_MAX: u64 = 2_000;
+
 #[derive(Clone, Debug)]
 enum Act {
     Append(Vec<LogRecord>),
@@ -120,7 +123,8 @@ impl Kept {
         let read = ids(&sources);
         let masks = self.store.masks();
         let never = AtomicBool::new(false);
-        let done = rewrite(self.store.splits_directory(), &sources, (&masks, noon()), &mut |_| {}, &never);
+        let directory = self.store.splits_directory();
+        let done = rewrite(directory, &sources, (&masks, noon()), UNPACKED_BYTES_MAX, &mut |_| {}, &never);
         let done = done.expect("rewritten");
         let names = sources.iter().map(|split| split.meta.name.clone()).collect();
         self.store.replace_splits(&names, &done.splits);
@@ -209,7 +213,8 @@ fn merged_rows_are_cut_at_midnight_unless_they_lie_on_many_days() {
         let sources = kept.store.splits();
         let never = AtomicBool::new(false);
         let masks = kept.store.masks();
-        let done = rewrite(kept.store.splits_directory(), &sources, (&masks, noon()), &mut |_| {}, &never);
+        let directory = kept.store.splits_directory();
+        let done = rewrite(directory, &sources, (&masks, noon()), u64::MAX, &mut |_| {}, &never);
         let rows: Vec<u64> = done.expect("rewritten").splits.iter().map(|split| split.rows).collect();
         assert_eq!(rows, expected.iter().map(|rows| *rows as u64).collect::<Vec<_>>(), "{splits:?}");
     };
@@ -218,6 +223,53 @@ fn merged_rows_are_cut_at_midnight_unless_they_lie_on_many_days() {
     check(&[&[1, 23], &[0, 22]], &[4]);
     let days: Vec<i64> = (0..96).map(|day| day * 24).collect();
     check(&[&days[..48], &days[48..]], &[6; 16]);
+}
+
+#[test]
+fn a_merge_of_wide_records_is_cut_by_their_bytes_in_memory() {
+    const WIDE: usize = 100_000;
+    let mut kept = Kept::new();
+    for split in 0..4 {
+        let wide = |n: i64| {
+            let mut record = test_records::record_at(n * 4 + split);
+            record.body = "stack frame ".repeat(WIDE / 12) + &n.to_string();
+            record
+        };
+        kept.act(Act::Append((0..25).map(wide).collect()));
+        kept.act(Act::Seal);
+    }
+    let (sources, never) = (kept.store.splits(), AtomicBool::new(false));
+    assert!(sources.iter().all(|split| split.meta.bytes < WIDE as u64), "they compress well");
+    for split in &sources {
+        let bytes = super::rewrite::unpacked_bytes(split).expect("sampled") / WIDE as u64;
+        assert_eq!(bytes, 25, "as large as its records");
+    }
+    let masks = kept.store.masks();
+    let directory = kept.store.splits_directory();
+    let limit = 15 * WIDE as u64;
+    let done = rewrite(directory, &sources, (&masks, noon()), limit, &mut |_| {}, &never).expect("rewritten");
+    let (last, full) = done.unpacked_bytes.split_last().expect("pieces");
+    assert!(
+        full.len() >= 5 && full.iter().all(|bytes| (limit + 1..limit + 2 * WIDE as u64).contains(bytes)),
+        "{full:?}"
+    );
+    assert!(*last > 0 && done.unpacked_bytes.len() == done.splits.len());
+    let names = sources.iter().map(|split| split.meta.name.clone()).collect();
+    kept.store.replace_splits(&names, &done.splits);
+    let wanted = Search {
+        filter: Filter::All,
+        range: TimeRange::ALL,
+        order: Order::OldestFirst,
+        after: None,
+        limit: usize::MAX,
+    };
+    let found = found(&kept.store, &wanted);
+    let mut expected: Vec<&StoredRecord> = kept.listed.iter().collect();
+    expected.sort_unstable_by_key(|stored| stored.id);
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.id == expected.id && found.record == expected.record, "{:?}", found.id);
+    }
 }
 
 #[test]
@@ -241,7 +293,8 @@ fn a_question_under_way_goes_on_with_the_splits_it_began_with() {
             let (sources, never) = (kept.store.splits(), AtomicBool::new(false));
             let masks = kept.store.masks();
             let directory = kept.store.splits_directory();
-            let done = rewrite(directory, &sources, (&masks, noon()), &mut |_| {}, &never).expect("rewritten");
+            let done =
+                rewrite(directory, &sources, (&masks, noon()), u64::MAX, &mut |_| {}, &never).expect("rewritten");
             let names = sources.iter().map(|split| split.meta.name.clone()).collect();
             kept.store.replace_splits(&names, &done.splits);
             drop(sources);

@@ -1,5 +1,6 @@
 //! Heads become splits, and splits other splits: several are merged, and what is hidden (deleted, expired) is left out. All sources are read
-//! once, side by side, newest record first; a few blocks of each are in memory at a time.
+//! once, side by side, newest record first; a few blocks of each are in memory at a time, and the records of the split that is
+//! written, unpacked: it ends when those are enough, however well they compress.
 //!
 //! Merged rows are cut at midnight (UTC), so that a split of one day is found by its day, and goes with it when the retention
 //! comes. Late records may lie on many days, a few on each: then a cut waits until it is worth a split of its own.
@@ -15,10 +16,11 @@ use std::sync::atomic::AtomicBool;
 use taffrail_collector::model::{LogRecord, Timestamp};
 use thiserror::Error;
 
-use super::head::HeadSnapshot;
+use super::head::{HeadSnapshot, record_bytes};
 use super::mask::{Extent, Hidden, Masks};
 use super::split::{Split, SplitMeta};
 use super::split_reader::SplitRecords;
+use super::split_records::RecordReader;
 use super::split_writer::{file_name, newest_first, write_split};
 use super::{LogStoreError, RecordId};
 
@@ -32,6 +34,8 @@ const PIECES: u64 = 16;
 pub struct Rewritten {
     /// The splits that take their place, not in the catalog yet; none when no row was left.
     pub splits: Vec<SplitMeta>,
+    /// Bytes of each of them with its records in memory.
+    pub unpacked_bytes: Vec<u64>,
     /// Rows read.
     pub rows: u64,
     /// Rows left out because their time to be kept is over.
@@ -73,26 +77,38 @@ pub fn write_head(
 }
 
 /// Writes the sources' rows anew into `splits_directory`, without those that `masks` hide at the moment `now`. `pace` is
-/// called now and then with the number of rows read since, and may take its time. Once `abandon` is set it gives up.
+/// called now and then with the number of rows read since, and may take its time. A split ends with the record with which its
+/// records pass `unpacked_bytes_max` in memory. Once `abandon` is set it gives up.
 pub fn rewrite(
     splits_directory: &Path,
     sources: &[Arc<Split>],
     (masks, now): (&Masks, Timestamp),
+    unpacked_bytes_max: u64,
     pace: &mut dyn FnMut(u64),
     abandon: &AtomicBool,
 ) -> Result<Rewritten, RewriteError> {
     let mut rewritten = Rewritten::default();
     let mut broken = None;
-    let merged = Merged::new(sources, (masks, now), pace, &mut rewritten, &mut broken)?;
-    let written = write_pieces(splits_directory, sources, merged, abandon);
-    let mut splits = match (written, broken) {
-        (Ok(splits), _) => splits,
+    let merged = Merged::new(sources, (masks, now), unpacked_bytes_max, pace, &mut rewritten, &mut broken)?;
+    let written = write_pieces(splits_directory, sources, unpacked_bytes_max, merged, abandon);
+    let (mut splits, unpacked_bytes) = match (written, broken) {
+        (Ok(written), _) => written,
         (Err(_), Some(broken)) => return Err(RewriteError::Source(broken)),
         (Err(error), None) => return Err(RewriteError::Write(error)),
     };
     splits.iter_mut().for_each(|split| split.deletions_through = masks.deletions_through());
-    rewritten.splits = splits;
+    (rewritten.splits, rewritten.unpacked_bytes) = (splits, unpacked_bytes);
     Ok(rewritten)
+}
+
+/// How many bytes the split's records take in memory, by a sample of them.
+pub fn unpacked_bytes(split: &Split) -> Result<u64, LogStoreError> {
+    let reader = split.reader_for_once()?;
+    let rows: Vec<u32> = (0..reader.rows()).step_by((reader.rows() / SAMPLE_ROWS).max(1) as usize).collect();
+    let records = RecordReader::new(&reader).and_then(|mut records| records.records(&rows));
+    let records = records.map_err(|error| reader.failed(error))?;
+    let bytes: u64 = records.iter().map(|stored| record_bytes(&stored.record) as u64).sum();
+    Ok((bytes as f64 / rows.len().max(1) as f64 * f64::from(reader.rows())) as u64)
 }
 
 /// Removes splits that were written and will not be used.
@@ -107,9 +123,10 @@ pub fn discard(splits_directory: &Path, splits: &[SplitMeta]) {
 fn write_pieces(
     splits_directory: &Path,
     sources: &[Arc<Split>],
+    unpacked_bytes_max: u64,
     merged: Merged<'_>,
     abandon: &AtomicBool,
-) -> io::Result<Vec<SplitMeta>> {
+) -> io::Result<(Vec<SplitMeta>, Vec<u64>)> {
     let metas = || sources.iter().map(|split| &split.meta);
     let generation = metas().map(|meta| meta.generation).max().unwrap_or(0).saturating_add(1);
     let days = metas().map(|meta| day(meta.oldest.time)).min()..=metas().map(|meta| day(meta.newest.time)).max();
@@ -121,18 +138,22 @@ fn write_pieces(
         _ => metas().map(|meta| meta.rows).sum::<u64>() / PIECES,
     };
     let mut rows = merged.peekable();
-    let mut splits = Vec::new();
+    let (mut splits, mut unpacked) = (Vec::new(), Vec::new());
     while rows.peek().is_some() {
-        let mut piece = Piece { rows: &mut rows, cut_rows, taken: 0, day: None };
+        let mut piece = Piece { rows: &mut rows, cut_rows, unpacked_bytes_max, taken: 0, unpacked_bytes: 0, day: None };
         match write_split(splits_directory, generation, &mut piece, abandon) {
-            Ok(split) => splits.extend(split),
+            Ok(None) => {}
+            Ok(Some(split)) => {
+                unpacked.push(piece.unpacked_bytes);
+                splits.push(split);
+            }
             Err(error) => {
                 discard(splits_directory, &splits);
                 return Err(error);
             }
         }
     }
-    Ok(splits)
+    Ok((splits, unpacked))
 }
 
 fn day(time: Timestamp) -> i64 {
@@ -143,7 +164,9 @@ fn day(time: Timestamp) -> i64 {
 struct Piece<'p, 'a> {
     rows: &'p mut Peekable<Merged<'a>>,
     cut_rows: u64,
+    unpacked_bytes_max: u64,
     taken: u64,
+    unpacked_bytes: u64,
     day: Option<i64>,
 }
 
@@ -151,13 +174,15 @@ impl Iterator for Piece<'_, '_> {
     type Item = io::Result<(RecordId, LogRecord)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Ok((id, _)) = self.rows.peek()? {
+        if let Ok((id, record)) = self.rows.peek()? {
             let day = day(id.time);
-            if self.taken >= self.cut_rows && self.day.is_some_and(|before| before != day) {
+            let next_day = self.taken >= self.cut_rows && self.day.is_some_and(|before| before != day);
+            if next_day || self.unpacked_bytes > self.unpacked_bytes_max {
                 return None;
             }
             self.day = Some(day);
             self.taken += 1;
+            self.unpacked_bytes += record_bytes(record) as u64;
         }
         self.rows.next()
     }
@@ -184,6 +209,12 @@ struct Source {
 /// Rows of all sources that are in memory at a time. A block of a source costs the same to find whether few or many of its rows
 /// are wanted, so more is quicker.
 const ROWS_IN_MEMORY: u32 = 1 << 17;
+/// Where they are large there are fewer of them, of a source not fewer than this.
+const ROWS_MIN: u64 = 256;
+/// A record in memory is taken to be so many times larger than on disk.
+const UNPACKED_TIMES: u64 = 20;
+/// Rows whose size tells how large the others of their split are.
+const SAMPLE_ROWS: u32 = 256;
 /// Rows between two calls of `pace`.
 const PACE_ROWS: u64 = 512;
 
@@ -191,13 +222,17 @@ impl<'a> Merged<'a> {
     fn new(
         splits: &[Arc<Split>],
         (masks, now): (&'a Masks, Timestamp),
+        unpacked_bytes_max: u64,
         pace: &'a mut dyn FnMut(u64),
         counted: &'a mut Rewritten,
         broken: &'a mut Option<LogStoreError>,
     ) -> Result<Merged<'a>, LogStoreError> {
         let mut merged = Merged { sources: Vec::new(), next: BinaryHeap::new(), masks, now, pace, counted, broken };
-        let rows_at_once = ROWS_IN_MEMORY / splits.len().max(1) as u32;
+        let sources = splits.len().max(1) as u64;
         for (at, split) in splits.iter().enumerate() {
+            let of_row = split.meta.bytes.saturating_mul(UNPACKED_TIMES) / split.meta.rows.max(1);
+            let rows_max = (u64::from(ROWS_IN_MEMORY) / sources).max(ROWS_MIN);
+            let rows_at_once = (unpacked_bytes_max / sources / of_row.max(1)).clamp(ROWS_MIN, rows_max) as u32;
             let records = split.reader_for_once()?.records_by(rows_at_once);
             merged.sources.push(Source { extent: Extent::from(&**split), records, next: None });
             merged.advance(at)?;
