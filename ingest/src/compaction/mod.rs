@@ -327,12 +327,13 @@ impl Compactor {
             interrupt,
         );
         let rewritten = match rewritten {
-            Err(RewriteError::Source(LogStoreError::Split { split, message })) => {
-                let broken = || LogStoreError::Split { split: split.clone(), message: message.clone() };
-                if let Some(source) = sources.iter().find(|source| source.meta.name == split) {
-                    let _ = source.unless_broken(&Scan::unlimited(), Err::<(), _>(broken().into()));
+            Err(RewriteError::Source(error)) => {
+                if let LogStoreError::Split { split: name, .. } = &error
+                    && let Some(source) = sources.iter().find(|source| source.meta.name == *name)
+                {
+                    let _ = source.unless_broken(&Scan::unlimited(), Err::<(), _>(error.clone().into()));
                 }
-                return Err(RewriteError::Source(broken()).into());
+                return Err(RewriteError::Source(error).into());
             }
             other => other?,
         };

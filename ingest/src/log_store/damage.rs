@@ -15,7 +15,7 @@ use taffrail_collector::model::Timestamp;
 use super::SplitMeta;
 
 /// How often, at most, the files of a damaged split are looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// A split that answers are without.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub struct DamagedSplit {
 pub(super) struct Damage {
     reason: String,
     found: Timestamp,
-    /// It could not even be opened. That may also be want of file descriptors or memory, so it is tried again though its files
-    /// are as they were: it costs little.
-    unopened: bool,
+    /// It could not even be opened, or the system could not read it. That may also be want of file descriptors or memory, so it
+    /// is tried again though its file is as it was: it costs little.
+    may_pass: bool,
     files: Vec<FileState>,
     looked: Instant,
 }
@@ -57,8 +57,8 @@ pub struct FileState {
 
 impl Damage {
     /// Damage of the split at `path`.
-    pub(super) fn new(path: &Path, reason: String, unopened: bool) -> Damage {
-        Damage { reason, found: Timestamp::now(), unopened, files: states(path), looked: Instant::now() }
+    pub(super) fn new(path: &Path, reason: String, may_pass: bool) -> Damage {
+        Damage { reason, found: Timestamp::now(), may_pass, files: states(path), looked: Instant::now() }
     }
 
     pub(super) fn reason(&self) -> &str {
@@ -71,7 +71,7 @@ impl Damage {
             return false;
         }
         self.looked = Instant::now();
-        self.unopened || states(path) != self.files
+        self.may_pass || states(path) != self.files
     }
 
     /// The attempt failed as well: the damage was found when it was found.

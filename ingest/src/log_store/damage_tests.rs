@@ -218,6 +218,32 @@ fn a_split_that_is_restored_is_read_again_without_a_restart() {
 }
 
 #[test]
+fn a_split_that_the_system_could_not_read_is_tried_again_and_a_wrong_one_only_once_it_changes() {
+    use std::io::ErrorKind;
+    let cases = [
+        (ErrorKind::Other, true),
+        (ErrorKind::OutOfMemory, true),
+        (ErrorKind::InvalidData, false),
+        (ErrorKind::UnexpectedEof, false),
+    ];
+    let set_aside = cases.map(|(kind, comes_back)| {
+        let built = build();
+        let store = built.open();
+        let split = store.splits().into_iter().find(|split| split.meta == built.metas[1]).unwrap();
+        let failed = split.reader().unwrap().failed(kind.into());
+        let scan = Scan::unlimited();
+        assert!(split.unless_broken(&scan, Err::<(), _>(failed.into())).unwrap().is_none(), "{kind}");
+        assert_eq!(scan.left_out(), std::slice::from_ref(&split.meta.name), "{kind}");
+        (built, store, kind, comes_back)
+    });
+    std::thread::sleep(damage::LOOK_AGAIN);
+    for (_built, store, kind, comes_back) in set_aside {
+        assert_eq!(store.damaged_splits().is_empty(), comes_back, "{kind}");
+        assert_eq!(ask(&store, "later").is_empty(), comes_back, "{kind}");
+    }
+}
+
+#[test]
 fn damage_outside_of_a_questions_time_is_none_of_its_business() {
     let built = build();
     fs::remove_file(built.file()).unwrap();

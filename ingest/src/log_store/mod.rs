@@ -162,6 +162,8 @@ pub enum LogStoreError {
         split: String,
         /// What is wrong with it.
         message: String,
+        /// Of what kind that is: its content, or what the system said when it was read.
+        kind: std::io::ErrorKind,
     },
     /// The filter cannot be used.
     #[error(transparent)]

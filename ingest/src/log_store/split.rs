@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -98,7 +99,11 @@ impl Split {
         if let Some(damage) = &mut *damage
             && !damage.may_be_mended(&self.path)
         {
-            return Err(LogStoreError::Split { split: self.meta.name.clone(), message: damage.reason().to_owned() });
+            return Err(LogStoreError::Split {
+                split: self.meta.name.clone(),
+                message: damage.reason().to_owned(),
+                kind: io::ErrorKind::InvalidData,
+            });
         }
         let mut reader = self.reader.lock();
         let open = match reader.upgrade().filter(|_| damage.is_none()) {
@@ -137,7 +142,7 @@ impl Split {
         match work {
             Ok(done) => Ok(Some(done)),
             Err(Interrupt::Broken(error @ LogStoreError::Split { .. })) => {
-                self.set_aside(reason(&error));
+                self.set_aside(reason(&error), is_passing(&error));
                 scan.leave_out(&self.meta.name);
                 Ok(None)
             }
@@ -161,10 +166,10 @@ impl Split {
         self.damage.lock().as_ref().map(|damage| damage.of(&self.meta))
     }
 
-    fn set_aside(&self, reason: String) {
+    fn set_aside(&self, reason: String, passing: bool) {
         let mut damage = self.damage.lock();
         if damage.is_none() {
-            *damage = Some(self.reported(Damage::new(&self.path, reason, false)));
+            *damage = Some(self.reported(Damage::new(&self.path, reason, passing)));
             self.readers.forget(&self.reader.lock());
         }
     }
@@ -202,6 +207,12 @@ fn reason(error: &LogStoreError) -> String {
         LogStoreError::Split { message, .. } => message.clone(),
         other => other.to_string(),
     }
+}
+
+/// Whether the split may be whole all the same: the system could not read it, or had no memory for it.
+fn is_passing(error: &LogStoreError) -> bool {
+    let LogStoreError::Split { kind, .. } = error else { return false };
+    !matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 impl Drop for Split {

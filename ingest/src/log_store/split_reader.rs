@@ -84,7 +84,11 @@ impl SplitReader {
 
     /// Opens a split's file that the catalog may not know.
     pub fn open_unlisted(path: &Path, name: &str) -> Result<SplitReader, LogStoreError> {
-        let fail = |error: io::Error| LogStoreError::Split { split: name.to_owned(), message: error.to_string() };
+        let fail = |error: io::Error| LogStoreError::Split {
+            split: name.to_owned(),
+            message: error.to_string(),
+            kind: error.kind(),
+        };
         let (file, directory) = SplitFile::open(path).map_err(fail)?;
         let directory = Directory::read(&directory).map_err(|error| fail(error.into()))?;
         Ok(SplitReader {
@@ -162,7 +166,7 @@ impl SplitReader {
 
     /// An error of this split.
     pub fn failed(&self, error: io::Error) -> LogStoreError {
-        LogStoreError::Split { split: self.name.clone(), message: error.to_string() }
+        LogStoreError::Split { split: self.name.clone(), message: error.to_string(), kind: error.kind() }
     }
 
     /// The templates.

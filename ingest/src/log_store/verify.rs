@@ -20,7 +20,8 @@ pub struct VerifiedSplit {
 
 /// Reads all of the split at `path` and checks it against what the catalog says.
 pub fn verify_split(path: &Path, meta: &SplitMeta) -> Result<VerifiedSplit, LogStoreError> {
-    let fail = |message: String| LogStoreError::Split { split: meta.name.clone(), message };
+    let fail =
+        |message: String| LogStoreError::Split { split: meta.name.clone(), message, kind: io::ErrorKind::InvalidData };
     check_length(path, meta).map_err(fail)?;
     let found = SplitMeta { deletions_through: meta.deletions_through, ..read_whole(path, &meta.name)? };
     if found != *meta {
@@ -46,7 +47,8 @@ pub fn sequence_numbers(path: &Path, meta: &SplitMeta) -> Result<Vec<u64>, LogSt
 }
 
 fn read_whole(path: &Path, name: &str) -> Result<SplitMeta, LogStoreError> {
-    let fail = |message: String| LogStoreError::Split { split: name.to_owned(), message };
+    let fail =
+        |message: String| LogStoreError::Split { split: name.to_owned(), message, kind: io::ErrorKind::InvalidData };
     let system = |error: io::Error| fail(error.to_string());
     let reader = Arc::new(SplitReader::open_unlisted(path, name)?);
     reader.read_all().map_err(system)?;
