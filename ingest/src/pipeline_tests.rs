@@ -596,3 +596,21 @@ async fn one_directory_is_opened_by_one_store() {
     let error = Ingest::open(below_a_file, &mut |_, _| {}).err().expect("refused").to_string();
     assert!(error.contains("data_dir"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seal_that_fails_half_way_leaves_no_split_behind_and_succeeds_later() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&config(directory.path()));
+    ingest.outlet().deliver(stream_batch(1, 0, 50, 10)).await;
+    let (blocks, moved) = (directory.path().join("blocks"), directory.path().join("moved"));
+    let files = || std::fs::read_dir(directory.path().join("splits")).expect("the splits").count();
+    std::fs::rename(&blocks, &moved).expect("moved away");
+    ingest.seal().await.expect_err("there is no place for blocks");
+    assert_eq!(files(), 0, "the split that was written is gone");
+    assert_eq!(all_records(&ingest).len(), 50);
+    std::fs::rename(&moved, &blocks).expect("moved back");
+    while ingest.status().splits == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((files(), all_records(&ingest).len()), (1, 50));
+}

@@ -13,9 +13,9 @@ use thiserror::Error;
 use crate::catalog::{Catalog, CatalogError, Seal};
 use crate::compaction::Compaction;
 use crate::crash_point::crash_point;
-use crate::log_store::LogStore;
 use crate::log_store::head::Head;
-use crate::log_store::rewrite::write_head;
+use crate::log_store::rewrite::{discard, write_head};
+use crate::log_store::{LogStore, SplitMeta};
 use crate::pipeline::SealReport;
 use crate::retention::Retention;
 use crate::series_store::{SeriesStore, SeriesStoreError};
@@ -90,8 +90,9 @@ impl Sealer {
     }
 
     fn seal_until_done(&self, job: &SealJob, done: &SyncSender<Command>) {
+        let mut unlisted = None;
         loop {
-            let result = self.seal(job);
+            let result = self.seal(job, &mut unlisted);
             if self.abandon.load(Relaxed) && result.is_err() {
                 return;
             }
@@ -114,13 +115,17 @@ impl Sealer {
         }
     }
 
-    fn seal(&self, job: &SealJob) -> Result<SealReport, SealError> {
+    /// One attempt. It leaves a split that the catalog would not list in `unlisted`, and the next one removes it: what failed may
+    /// be the disk under the catalog, and after a crash in between the catalog may turn out to list it.
+    fn seal(&self, job: &SealJob, unlisted: &mut Option<SplitMeta>) -> Result<SealReport, SealError> {
         crash_point("seal:before_split");
+        let splits_directory = self.logs.splits_directory();
+        discard(splits_directory, unlisted.take().as_slice());
         let (head, masks) = (job.head.snapshot(), self.logs.masks());
-        let (split, deleted) = write_head(self.logs.splits_directory(), &head, &masks, &self.abandon)?;
-        let blocks = self.series.write_frozen()?;
+        let (split, deleted) = write_head(splits_directory, &head, &masks, &self.abandon)?;
+        let blocks = self.series.write_frozen().inspect_err(|_| discard(splits_directory, split.as_slice()))?;
         crash_point("seal:before_catalog");
-        self.catalog.record_seal(&Seal {
+        let listed = self.catalog.record_seal(&Seal {
             splits: split.as_slice(),
             deleted: &deleted,
             blocks_added: blocks.added(),
@@ -128,7 +133,8 @@ impl Sealer {
             marks: &job.changes.marks,
             checkpoints: &job.changes.checkpoints,
             sealed_through: Some(job.through),
-        })?;
+        });
+        listed.inspect_err(|_| unlisted.clone_from(&split))?;
         crash_point("seal:after_catalog");
         let report = SealReport {
             log_rows: split.as_ref().map_or(0, |split| split.rows),

@@ -273,6 +273,22 @@ fn a_merge_of_wide_records_is_cut_by_their_bytes_in_memory() {
 }
 
 #[test]
+fn a_split_that_cannot_get_its_name_leaves_nothing_behind() {
+    let mut kept = Kept::new();
+    kept.act(Act::Append((0..3).map(test_records::record_at).collect()));
+    let (directory, masks) = (kept.store.splits_directory(), kept.store.masks());
+    let taken = directory.join(format!("{:020}-{:020}-0.split", 3, 5));
+    std::fs::create_dir(&taken).expect("in its way");
+    let head = kept.store.start_seal().snapshot();
+    let attempt = || write_head(directory, &head, &masks, &AtomicBool::new(false));
+    attempt().expect_err("its name is taken");
+    let left: Vec<_> = std::fs::read_dir(directory).expect("the splits").map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, std::slice::from_ref(&taken));
+    std::fs::remove_dir(&taken).expect("out of its way");
+    assert_eq!(attempt().expect("written").0.expect("a split").rows, 3);
+}
+
+#[test]
 fn a_question_under_way_goes_on_with_the_splits_it_began_with() {
     let mut kept = Kept::new();
     for split in 0..3 {

@@ -117,8 +117,8 @@ fn write_built(
         drop(fs::remove_file(&temporary));
     })?;
     crash_point("split:before_rename");
-    fs::rename(&temporary, path)?;
-    sync_directory(splits_directory)?;
+    fs::rename(&temporary, &path).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    sync_directory(splits_directory).inspect_err(|_| drop(fs::remove_file(&path)))?;
     crash_point("split:after_rename");
     Ok(Some(SplitMeta { name, rows, bytes, oldest, newest, seq_first, seq_last, generation, deletions_through: 0 }))
 }
