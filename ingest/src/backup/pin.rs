@@ -19,7 +19,6 @@ use rustix::io::Errno;
 
 use super::{BackupError, disk};
 use crate::catalog::Catalog;
-use crate::log_store::split_writer::file_name;
 use crate::set_aside::{BLOCKS, SPLITS};
 
 const PINS: &str = "pins";
@@ -95,7 +94,7 @@ impl Pin {
             |error: crate::catalog::CatalogError| BackupError::Catalog { path: source.clone(), message: error.0 };
         Catalog::open_read_only(&source).and_then(|catalog| catalog.copy_to(&copy)).map_err(failed)?;
         let (splits, blocks) = Catalog::open_read_only(&copy).and_then(|copy| copy.part_names()).map_err(failed)?;
-        let splits = splits.iter().map(|split| format!("{SPLITS}/{}", file_name(split)));
+        let splits = splits.iter().map(|split| format!("{SPLITS}/{split}"));
         let blocks = blocks.iter().map(|block| format!("{BLOCKS}/{block}"));
         let mut missing = Vec::new();
         for place in splits.chain(blocks) {

@@ -13,7 +13,7 @@ use taffrail_collector::journal::{JournalError, JournalReader};
 use super::{DoctorError, Mode, ProblemKind, Report, disk, rebuild, repair};
 use crate::catalog::Catalog;
 use crate::log_store::SplitMeta;
-use crate::log_store::split_writer::{TEMPORARY_PREFIX, file_name};
+use crate::log_store::split_writer::TEMPORARY_PREFIX;
 use crate::log_store::verify::verify_split;
 use crate::series_store::verify::verify_block;
 use crate::series_store::{BLOCK_SUFFIX, BlockInfo};
@@ -61,7 +61,7 @@ pub fn run(data_dir: &Path, mode: Mode, progress: &mut dyn FnMut(u64, u64)) -> R
         progress(report.bytes.min(total), total);
     };
     for split in &listed.splits {
-        let path = data_dir.join(SPLITS).join(file_name(&split.name));
+        let path = data_dir.join(SPLITS).join(&split.name);
         let verified = verify_split(&path, split);
         if let Err(error) = &verified
             && !(in_use && no_longer_listed(data_dir, |now| now.splits.iter().any(|other| other.name == split.name)))
@@ -206,12 +206,12 @@ fn contradictions(listed: &Listed, report: &mut Report) {
 
 /// Files in the parts' directories that nobody lists.
 fn leftovers(data_dir: &Path, listed: &Listed, report: &mut Report) -> Result<(), DoctorError> {
-    let splits: HashSet<String> = listed.splits.iter().map(|split| file_name(&split.name)).collect();
+    let splits: HashSet<&str> = listed.splits.iter().map(|split| split.name.as_str()).collect();
     let blocks: HashSet<&str> = listed.blocks.iter().map(|block| block.name.as_str()).collect();
     for name in names_in(&data_dir.join(SPLITS))? {
         if name.starts_with(TEMPORARY_PREFIX) {
             report.add(ProblemKind::Unfinished, format!("{SPLITS}/{name}"), "a split that was not written to its end");
-        } else if !splits.contains(&name) {
+        } else if !splits.contains(name.as_str()) {
             report.add(ProblemKind::Unlisted, format!("{SPLITS}/{name}"), "the catalog does not list it");
         }
     }

@@ -21,7 +21,7 @@ use super::quarantine::move_away;
 use super::{DoctorError, Problem, ProblemKind, Report, disk};
 use crate::catalog::{Catalog, CatalogError, Seal};
 use crate::log_store::SplitMeta;
-use crate::log_store::split_writer::{TEMPORARY_PREFIX, file_name, sync_directory};
+use crate::log_store::split_writer::{TEMPORARY_PREFIX, sync_directory};
 use crate::log_store::verify::{describe_split, sequence_numbers};
 use crate::series_store::verify::describe_block;
 use crate::series_store::{BLOCK_SUFFIX, BlockInfo};
@@ -115,7 +115,7 @@ fn splits(data_dir: &Path, report: &mut Report) -> Result<Vec<SplitMeta>, Doctor
             None => kept.push(split),
             Some(by) => {
                 let message = format!("it was replaced by {by}");
-                set_aside(data_dir, SPLITS, &file_name(&split.name), ProblemKind::Unlisted, message, report)?;
+                set_aside(data_dir, SPLITS, &split.name, ProblemKind::Unlisted, message, report)?;
             }
         }
     }
@@ -124,8 +124,7 @@ fn splits(data_dir: &Path, report: &mut Report) -> Result<Vec<SplitMeta>, Doctor
 
 /// Which of the splits holds a record of this one, too.
 fn replacement<'a>(directory: &Path, split: &SplitMeta, kept: &'a [SplitMeta]) -> Option<&'a str> {
-    let numbers =
-        |split: &SplitMeta| sequence_numbers(&directory.join(file_name(&split.name)), split).unwrap_or_default();
+    let numbers = |split: &SplitMeta| sequence_numbers(&directory.join(&split.name), split).unwrap_or_default();
     let close = |other: &&SplitMeta| other.seq_first <= split.seq_last && split.seq_first <= other.seq_last;
     let mut own: Option<HashSet<u64>> = None;
     let replaces = |other: &&SplitMeta| {

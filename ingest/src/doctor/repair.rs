@@ -11,8 +11,8 @@ use super::examine::{CATALOG, JOURNAL};
 use super::quarantine::move_away;
 use super::{DoctorError, Problem, ProblemKind, Report, disk};
 use crate::catalog::{Catalog, Removal};
-use crate::log_store::split_writer::{file_name, sync_directory};
-use crate::set_aside::{BLOCKS, SPLITS};
+use crate::log_store::split_writer::sync_directory;
+use crate::set_aside::BLOCKS;
 
 /// Repairs what can be, and notes in the report what was done.
 pub fn run(data_dir: &Path, sealed_through: u64, report: &mut Report) -> Result<(), DoctorError> {
@@ -47,10 +47,7 @@ fn repair(
         };
         catalog.record_removal(&removal).map_err(|error| disk("write", &data_dir.join(CATALOG), &error))
     };
-    let path = match (folder, problem.kind) {
-        (SPLITS, ProblemKind::SplitDamaged) => data_dir.join(SPLITS).join(file_name(name)),
-        _ => data_dir.join(folder).join(name),
-    };
+    let path = data_dir.join(folder).join(name);
     let moved = |target: &Path| {
         let below = target.strip_prefix(data_dir).unwrap_or(target);
         format!("moved to {}", below.display())

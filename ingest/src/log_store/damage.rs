@@ -1,5 +1,5 @@
 //! Damaged splits: found at the start or by the first question that cannot read one, then left out of answers until their
-//! files change.
+//! file changes, or, where the system could not read it, until it can.
 //!
 //! A split that cannot be read costs its own rows and nothing else. It is not removed, and the catalog goes on listing it: put
 //! back from a backup, it is found whole again within [`LOOK_AGAIN`] by the next question or health check.
@@ -14,7 +14,7 @@ use taffrail_collector::model::Timestamp;
 
 use super::SplitMeta;
 
-/// How often, at most, the files of a damaged split are looked at again.
+/// How often, at most, the file of a damaged split is looked at again.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// A split that answers are without.
@@ -34,7 +34,7 @@ pub struct DamagedSplit {
     pub newest: Timestamp,
 }
 
-/// What is wrong with a split, and what its files were like then.
+/// What is wrong with a split, and what its file was like then.
 #[derive(Debug)]
 pub(super) struct Damage {
     reason: String,
@@ -42,7 +42,7 @@ pub(super) struct Damage {
     /// It could not even be opened, or the system could not read it. That may also be want of file descriptors or memory, so it
     /// is tried again though its file is as it was: it costs little.
     may_pass: bool,
-    files: Vec<FileState>,
+    file: Option<FileState>,
     looked: Instant,
 }
 
@@ -58,7 +58,7 @@ pub struct FileState {
 impl Damage {
     /// Damage of the split at `path`.
     pub(super) fn new(path: &Path, reason: String, may_pass: bool) -> Damage {
-        Damage { reason, found: Timestamp::now(), may_pass, files: states(path), looked: Instant::now() }
+        Damage { reason, found: Timestamp::now(), may_pass, file: file_state(path), looked: Instant::now() }
     }
 
     pub(super) fn reason(&self) -> &str {
@@ -71,7 +71,7 @@ impl Damage {
             return false;
         }
         self.looked = Instant::now();
-        self.may_pass || states(path) != self.files
+        self.may_pass || file_state(path) != self.file
     }
 
     /// The attempt failed as well: the damage was found when it was found.
@@ -92,14 +92,9 @@ impl Damage {
     }
 }
 
-/// The bytes of the split at `path`.
-pub fn length(path: &Path) -> io::Result<u64> {
-    Ok(files(path)?.iter().map(fs::Metadata::len).sum())
-}
-
 /// Whether all of the split's bytes are there, without reading them.
 pub fn check_length(path: &Path, meta: &SplitMeta) -> Result<(), String> {
-    match length(path) {
+    match fs::metadata(path).map(|file| file.len()) {
         Ok(length) if length == meta.bytes => Ok(()),
         Ok(length) => Err(format!("it has {length} bytes, not the {} that were written", meta.bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err("it is missing".to_owned()),
@@ -107,24 +102,13 @@ pub fn check_length(path: &Path, meta: &SplitMeta) -> Result<(), String> {
     }
 }
 
-/// The file at `path`, or the files in the directory.
-fn files(path: &Path) -> io::Result<Vec<fs::Metadata>> {
-    let own = fs::metadata(path)?;
-    if !own.is_dir() {
-        return Ok(vec![own]);
-    }
-    let mut entries = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_unstable_by_key(fs::DirEntry::file_name);
-    entries.iter().map(fs::DirEntry::metadata).collect()
-}
-
-/// The state of the file at `path`, or of the files in the directory; none when it is not there.
-pub fn states(path: &Path) -> Vec<FileState> {
-    let state = |file: &fs::Metadata| FileState {
+/// The state of the file at `path`; none when it is not there.
+pub fn file_state(path: &Path) -> Option<FileState> {
+    let file = fs::metadata(path).ok()?;
+    Some(FileState {
         inode: file.ino(),
         length: file.len(),
         modified: (file.mtime(), file.mtime_nsec()),
         changed: (file.ctime(), file.ctime_nsec()),
-    };
-    files(path).map(|files| files.iter().map(state).collect()).unwrap_or_default()
+    })
 }

@@ -65,7 +65,7 @@ use taffrail_collector::model::{LogRecord, Timestamp};
 use thiserror::Error;
 
 pub use damage::DamagedSplit;
-pub(crate) use damage::{FileState, states};
+pub(crate) use damage::{FileState, file_state};
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
 pub use mask::{RetentionRule, RetentionRules};

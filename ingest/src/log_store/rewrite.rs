@@ -21,7 +21,7 @@ use super::mask::{Extent, Hidden, Masks};
 use super::split::{Split, SplitMeta};
 use super::split_reader::SplitRecords;
 use super::split_records::RecordReader;
-use super::split_writer::{file_name, newest_first, write_split};
+use super::split_writer::{newest_first, write_split};
 use super::{LogStoreError, RecordId};
 
 /// Nanoseconds of a day.
@@ -114,7 +114,7 @@ pub fn unpacked_bytes(split: &Split) -> Result<u64, LogStoreError> {
 /// Removes splits that were written and will not be used.
 pub fn discard(splits_directory: &Path, splits: &[SplitMeta]) {
     for split in splits {
-        if let Err(error) = fs::remove_file(splits_directory.join(file_name(&split.name))) {
+        if let Err(error) = fs::remove_file(splits_directory.join(&split.name)) {
             tracing::warn!(split = split.name, %error, "an unused split could not be removed; the next start does it");
         }
     }

@@ -18,7 +18,7 @@ use crate::scan::Scan;
 /// What the catalog knows of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitMeta {
-    /// Its directory's name.
+    /// Its file's name.
     pub name: String,
     /// How many records it holds.
     pub rows: u64,
@@ -50,8 +50,8 @@ pub struct Split {
     doomed: AtomicBool,
 }
 
-/// The splits that were read last, kept open: each open one takes a file descriptor and a few mappings, of which a process
-/// has a thousand and some ten thousands.
+/// The splits that were read last, kept open: each open one takes a file descriptor, of which a process has a thousand, and
+/// what was read of it stays in memory.
 #[derive(Default)]
 pub struct OpenReaders(Mutex<VecDeque<Arc<SplitReader>>>);
 
@@ -150,7 +150,7 @@ impl Split {
         }
     }
 
-    /// Sets the split aside when its files are not what the catalog says, as far as their lengths tell.
+    /// Sets the split aside when its file is not what the catalog says, as far as its length tells.
     pub fn check_length(&self) {
         if let Err(reason) = check_length(&self.path, &self.meta) {
             *self.damage.lock() = Some(self.reported(Damage::new(&self.path, reason, false)));
@@ -195,7 +195,7 @@ impl Split {
         self.deletions_through.fetch_max(id, Relaxed);
     }
 
-    /// The split's files are removed once nobody reads them any more.
+    /// The split's file is removed once nobody reads them any more.
     pub fn doom(&self) {
         self.doomed.store(true, Relaxed);
     }
@@ -223,7 +223,7 @@ impl Drop for Split {
         self.readers.forget(&self.reader.lock());
         if let Err(error) = fs::remove_file(&self.path) {
             // What stays is not in the catalog any more: the next start removes it.
-            tracing::warn!(path = %self.path.display(), %error, "an expired split's files could not be removed");
+            tracing::warn!(path = %self.path.display(), %error, "a removed split's file could not be removed");
         }
     }
 }

@@ -29,11 +29,6 @@ use crate::crash_point::crash_point;
 /// Files of splits end so.
 pub const SPLIT_SUFFIX: &str = ".split";
 
-/// What a split's file is called in the splits directory.
-pub fn file_name(name: &str) -> String {
-    name.to_owned()
-}
-
 /// The head's records, newest first, as [`write_split`] takes them.
 pub fn newest_first(head: &HeadSnapshot) -> impl Iterator<Item = io::Result<(RecordId, &LogRecord)>> {
     let mut rows: Vec<(RecordId, &LogRecord)> = head
@@ -99,8 +94,8 @@ fn write_built(
     let seqs = || builder.ids.iter().map(|id| id.seq);
     let (seq_first, seq_last) = (seqs().min().unwrap_or(0), seqs().max().unwrap_or(0));
     let name = format!("{seq_first:020}-{seq_last:020}-{generation}{SPLIT_SUFFIX}");
-    let path = splits_directory.join(file_name(&name));
-    let temporary = splits_directory.join(format!("{TEMPORARY_PREFIX}{}", file_name(&name)));
+    let path = splits_directory.join(&name);
+    let temporary = splits_directory.join(format!("{TEMPORARY_PREFIX}{name}"));
     if temporary.exists() {
         fs::remove_file(&temporary)?;
     }

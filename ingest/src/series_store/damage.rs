@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::block_reader::Block;
 use super::{DamagedBlock, SeriesStoreError};
-use crate::log_store::{FileState, states};
+use crate::log_store::{FileState, file_state};
 use crate::scan::Scan;
 
 /// What is wrong with which block.
@@ -19,7 +19,7 @@ pub(super) struct DamagedBlocks(Mutex<BTreeMap<String, Damage>>);
 struct Damage {
     reason: String,
     /// What the file was like then.
-    file: Vec<FileState>,
+    file: Option<FileState>,
 }
 
 impl DamagedBlocks {
@@ -46,7 +46,7 @@ impl DamagedBlocks {
 
     /// Notes what is wrong with the block, and logs it the first time.
     pub(super) fn note(&self, block: &Block, reason: String) {
-        let damage = Damage { reason: reason.clone(), file: states(block.path()) };
+        let damage = Damage { reason: reason.clone(), file: file_state(block.path()) };
         if self.0.lock().insert(block.info.name.clone(), damage).is_none() {
             tracing::error!(
                 block = block.info.name,
@@ -64,7 +64,7 @@ impl DamagedBlocks {
         let mut found = Vec::new();
         for block in blocks {
             let Some(damage) = damaged.get(&block.info.name) else { continue };
-            if damage.file == states(block.path()) {
+            if damage.file == file_state(block.path()) {
                 found.push(DamagedBlock { block: block.info.clone(), reason: damage.reason.clone() });
             } else {
                 damaged.remove(&block.info.name);
