@@ -259,3 +259,23 @@ async fn a_damaged_split_is_named_in_the_deletions_record_and_stays_hidden() {
     assert_eq!((progress().rows_removed, ingest.status().splits), (1, 0));
     stop(ingest).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seal_that_the_catalog_refused_leaves_no_other_split_when_it_is_tried_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = open(&config(directory.path()));
+    let records = ["alice did", "bob did"].map(|text| said(text, Duration::from_secs(9)));
+    deliver(&ingest, Batch { logs: records.to_vec(), ..Batch::local() }).await;
+    let catalog = rusqlite::Connection::open(directory.path().join("catalog.sqlite")).expect("opens");
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON splits BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    catalog.execute_batch(refuse).expect("made");
+    ingest.seal().await.expect_err("the catalog refuses");
+    assert_eq!(bodies(&ingest), ["alice did", "bob did"]);
+    // The next attempt leaves her out, so that it writes a split of another name.
+    tokio::task::block_in_place(|| ingest.delete(request(word("alice")))).expect("deleted");
+    catalog.execute_batch("DROP TRIGGER refuse").expect("dropped");
+    until("the deletion to finish", || finished(&ingest).is_some()).await;
+    assert_eq!((ingest.status().splits, bodies(&ingest)), (1, vec!["bob did".to_owned()]));
+    assert_eq!(std::fs::read_dir(directory.path().join("splits")).expect("the splits").count(), 1);
+    stop(ingest).await;
+}
