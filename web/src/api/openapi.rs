@@ -152,7 +152,8 @@ fn document() -> Value {
             "description": "Times in answers are RFC 3339 in UTC; under Prometheus' paths its own formats hold. \
                 The summary of an answer (of a trace: the answer itself) says whether it is whole: `partial` is false, or says in \
                 words why records may be missing; `damaged_splits` names the splits that it is without because their files are \
-                damaged (100 at most).",
+                damaged (100 at most). `scanned_rows`, `scanned_bytes` and `scanned_splits` say what was looked at: rows and bytes of \
+                columns that templates did not decide, and splits that were opened.",
         },
         "paths": paths,
     })
