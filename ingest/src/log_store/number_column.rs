@@ -278,7 +278,7 @@ pub struct PackedColumn {
 
 impl PackedColumn {
     /// The column of `count` numbers.
-    pub fn new(bytes: Vec<u8>, count: usize) -> Result<PackedColumn, Malformed> {
+    pub fn new(mut bytes: Vec<u8>, count: usize) -> Result<PackedColumn, Malformed> {
         let column = NumberColumn::new(&bytes, count);
         let pages = (0..column.pages())
             .map(|page| match column.page(page)? {
@@ -290,6 +290,8 @@ impl PackedColumn {
                 Page::Pco(_) => Err(Malformed("a column that is read by single numbers has a page of pco")),
             })
             .collect::<Result<_, _>>()?;
+        // So that a number's eight bytes are there also for the last.
+        bytes.extend([0; 8]);
         Ok(PackedColumn { bytes, pages })
     }
 
@@ -297,6 +299,12 @@ impl PackedColumn {
     #[inline]
     pub fn get(&self, at: usize) -> u64 {
         match self.pages.get(at / PAGE) {
+            Some(&(least, width, start)) if width <= 56 => {
+                let bit = at % PAGE * width;
+                let window = self.bytes.get(start + bit / 8..).and_then(|rest| rest.first_chunk::<8>());
+                let word = window.map_or(0, |window| u64::from_le_bytes(*window));
+                least.wrapping_add((word >> (bit % 8)) & ((1 << width) - 1))
+            }
             Some(&(least, width, start)) => {
                 least.wrapping_add(packed_at(self.bytes.get(start..).unwrap_or(&[]), at % PAGE, width))
             }

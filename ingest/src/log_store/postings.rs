@@ -157,7 +157,11 @@ impl Superblock {
         if all != u64::from(rows) || (cursor.0.len() as u64) < start.div_ceil(8) {
             return Err(Malformed("a superblock holds another number of rows"));
         }
-        Ok(Superblock { rows, entries, bits: cursor.0.to_vec() })
+        // Padded, so that every word that holds a bit is there whole.
+        let mut bits = Vec::with_capacity(cursor.0.len() + 8);
+        bits.extend_from_slice(cursor.0);
+        bits.extend([0; 8]);
+        Ok(Superblock { rows, entries, bits })
     }
 
     /// Its templates, rising.
@@ -215,16 +219,8 @@ impl Superblock {
     #[inline]
     fn word_at(&self, bit: u64) -> u64 {
         let byte = (bit / 8) as usize;
-        let word = match self.bits.get(byte..).and_then(|rest| rest.first_chunk::<8>()) {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => {
-                let rest = self.bits.get(byte..).unwrap_or(&[]);
-                let mut bytes = [0; 8];
-                bytes[..rest.len()].copy_from_slice(rest);
-                u64::from_le_bytes(bytes)
-            }
-        };
-        word >> (bit % 8)
+        let bytes = self.bits.get(byte..).and_then(|rest| rest.first_chunk::<8>());
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes)) >> (bit % 8)
     }
 
     /// For each of the rows (of the superblock, rising): its template, and its number among the template's rows.
