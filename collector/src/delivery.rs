@@ -8,13 +8,15 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::Batch;
+use crate::model::{Batch, Lane};
 
 /// A batch and the promise to answer for it.
 #[derive(Debug)]
 pub struct Delivery {
     /// What to store.
     pub batch: Batch,
+    /// How urgent it is, when its source says so; none leaves that to its content.
+    pub lane: Option<Lane>,
     /// Where to answer, once.
     pub receipt: Receipt,
 }
@@ -78,15 +80,23 @@ pub enum RefusalReason {
 #[derive(Clone, Debug)]
 pub struct Outlet {
     sender: mpsc::Sender<Delivery>,
+    lane: Option<Lane>,
 }
 
 /// A new channel that holds at most `capacity` batches.
 pub fn channel(capacity: usize) -> (Outlet, mpsc::Receiver<Delivery>) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (Outlet { sender }, receiver)
+    (Outlet { sender, lane: None }, receiver)
 }
 
 impl Outlet {
+    /// The same, for batches that are all as urgent as this.
+    #[must_use]
+    pub fn with_lane(mut self, lane: Lane) -> Outlet {
+        self.lane = Some(lane);
+        self
+    }
+
     /// Hands the batch over and waits until it is durable or refused. Waits as long as the channel is full.
     ///
     /// Not cancel-safe in the sense of `select!`: when the future is dropped after the batch was handed over, the batch
@@ -101,7 +111,7 @@ impl Outlet {
     /// Hands the batch over and returns at once with the pending answer, so that several batches can be under way.
     pub async fn send(&self, batch: Batch) -> Result<Pending, Refusal> {
         let (answer, pending) = oneshot::channel();
-        match self.sender.send(Delivery { batch, receipt: Receipt(answer) }).await {
+        match self.sender.send(Delivery { batch, lane: self.lane, receipt: Receipt(answer) }).await {
             Ok(()) => Ok(Pending(pending)),
             Err(_) => Err(Refusal::shutting_down()),
         }

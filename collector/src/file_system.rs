@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::crash_point::crash_point;
+
 /// What durable code may ask of a disk. Nothing is durable before `sync` (a file's bytes) and `sync_directory` (that a
 /// file was created, renamed or removed) have returned.
 pub trait FileSystem: Clone + Send + Sync + 'static {
@@ -82,7 +84,10 @@ impl FileSystem for RealFileSystem {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        crash_point("file:before_rename");
+        fs::rename(from, to)?;
+        crash_point("file:after_rename");
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -104,17 +109,23 @@ impl FileSystem for RealFileSystem {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        File::open(path)?.sync_all()
+        File::open(path)?.sync_all()?;
+        crash_point("file:after_directory_sync");
+        Ok(())
     }
 }
 
 impl Append for RealAppender {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.0.write_all(bytes)?;
+        crash_point("file:after_append");
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data()?;
+        crash_point("file:after_sync");
+        Ok(())
     }
 }
 

@@ -7,9 +7,11 @@
 //!
 //! Reading order: [`model`] (the data), [`delivery`] (the wall to whoever takes it), [`source`] (the ways in),
 //! [`enrich`] (what a line says about itself), [`frame`] and [`journal`] (the bytes on wire and disk),
-//! [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power).
+//! [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power),
+//! [`crash_point`] (where tests let a process die).
 
 pub mod config;
+pub mod crash_point;
 pub mod delivery;
 pub mod enrich;
 pub mod file_system;

@@ -13,11 +13,11 @@ use taffrail_collector::model::Timestamp;
 use thiserror::Error;
 
 use crate::catalog::CatalogError;
-use crate::crash_point::crash_point;
 use crate::log_store::mask::{DeletionMask, Extent};
 use crate::log_store::{Filter, FilterError, stored_filter};
 use crate::pipeline::Ingest;
 use crate::scan::TimeRange;
+use taffrail_collector::crash_point::crash_point;
 
 /// What is to be deleted, and why.
 #[derive(Clone, Debug)]

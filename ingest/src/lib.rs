@@ -4,9 +4,8 @@
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
 //!
 //! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` (exactly once),
-//! `write_ahead` (the journal's writer), `sealer`, `retention`, `compaction`, [`deletion`], `crash_point` (where tests let it
-//! die), `startup` (files, replay), `set_aside`, [`catalog`], [`live_feed`], then the two stores; [`scan`] is the budget that
-//! questions bring along. [`doctor`] and [`backup`] work on a data directory from outside.
+//! `write_ahead` (the journal's writer), `sealer`, `retention`, `compaction`, [`deletion`], `startup`
+//! (files, replay), `set_aside`, [`catalog`], [`live_feed`], then the two stores; [`scan`] is the budget that questions bring along. [`doctor`] and [`backup`] work on a data directory from outside.
 
 mod admission;
 pub mod backup;
@@ -14,7 +13,6 @@ mod byte_cursor;
 pub mod catalog;
 mod compaction;
 mod counters;
-mod crash_point;
 pub mod deletion;
 pub mod doctor;
 #[cfg(test)]
@@ -34,6 +32,5 @@ mod stream_marks;
 mod write_ahead;
 
 pub use compaction::{CompactionBudget, CompactionStatus};
-pub use crash_point::CRASH_POINTS;
 pub use pipeline::{Ingest, IngestConfig, IngestStatus, OpenError, SealReport};
 pub use scan::{Scan, StopReason, TimeRange};

@@ -327,7 +327,7 @@ pub(crate) async fn encode_ahead(
             }
             delivery = deliveries.recv() => delivery,
         };
-        let Some(Delivery { mut batch, receipt }) = delivery else { break };
+        let Some(Delivery { mut batch, receipt, .. }) = delivery else { break };
         if shared.crashed.load(Relaxed) {
             return;
         }

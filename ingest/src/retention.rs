@@ -11,9 +11,9 @@ use std::time::Duration;
 use taffrail_collector::model::Timestamp;
 
 use crate::catalog::{Catalog, Removal};
-use crate::crash_point::crash_point;
 use crate::log_store::{LogStore, RetentionRules};
 use crate::series_store::SeriesStore;
+use taffrail_collector::crash_point::crash_point;
 
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq)]

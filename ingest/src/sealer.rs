@@ -12,7 +12,6 @@ use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogError, Seal};
 use crate::compaction::Compaction;
-use crate::crash_point::crash_point;
 use crate::log_store::head::Head;
 use crate::log_store::rewrite::{discard, write_head};
 use crate::log_store::{LogStore, SplitMeta};
@@ -21,6 +20,7 @@ use crate::retention::Retention;
 use crate::series_store::{SeriesStore, SeriesStoreError};
 use crate::stream_marks::Changes;
 use crate::write_ahead::Command;
+use taffrail_collector::crash_point::crash_point;
 
 /// After a failed attempt the next one waits so long; meanwhile the memory limit holds senders back.
 const RETRY: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use taffrail_collector::crash_point::crash_point;
 use taffrail_collector::delivery::{Outcome, Receipt, Refusal};
 use taffrail_collector::file_system::FileSystem;
 use taffrail_collector::frame::{self, EncodeError};
@@ -20,7 +21,6 @@ use tokio::sync::oneshot;
 
 use crate::admission::{self, DiskSpace, Limits};
 use crate::counters::Counters;
-use crate::crash_point::crash_point;
 use crate::live_feed::LiveFeed;
 use crate::log_store::LogStore;
 use crate::log_store::head::Chunk;
@@ -235,6 +235,7 @@ impl<F: FileSystem> Writer<F> {
                     waiting.push(entry);
                 }
             }
+            crash_point("store:before_sync");
             if let Err(error) = self.journal.sync() {
                 tracing::error!(%error, "batches were refused");
                 waiting = self.refuse_lost(waiting, &error, &mut marks);
@@ -245,9 +246,11 @@ impl<F: FileSystem> Writer<F> {
                 }
             }
         }
+        crash_point("store:after_sync");
         let answers: Vec<(Receipt, Outcome)> =
             waiting.into_iter().map(|Waiting { receipt, kind }| (receipt, self.enter(kind))).collect();
         self.publish_journal_state();
+        crash_point("store:before_receipt");
         answers.into_iter().for_each(|(receipt, outcome)| receipt.answer(outcome));
     }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use taffrail_ingest::CRASH_POINTS;
+use taffrail_collector::crash_point::CRASH_POINTS;
 
 use crate::server::{SOON, Server, agent, encode, taffrail, wait_for};
 

@@ -85,7 +85,7 @@ fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
 type Encoded = (Result<(Vec<u8>, Vec<crate::model::Checkpoint>), Refusal>, Receipt);
 
 fn encode(delivery: Delivery, agent: AgentId) -> Encoded {
-    let Delivery { batch, receipt } = delivery;
+    let Delivery { batch, receipt, .. } = delivery;
     let batch = Batch { agent, place: None, ..batch };
     let mut bytes = Vec::new();
     let frame = match frame::encode(&batch, &mut bytes) {

@@ -30,7 +30,6 @@ pub use unpacked::UnpackedSizes;
 use self::budget::Pace;
 use crate::admission::DiskSpace;
 use crate::catalog::{Catalog, CatalogError, Replacement};
-use crate::crash_point::crash_point;
 use crate::deletion::{Deletion, is_needed};
 use crate::log_store::mask::Extent;
 use crate::log_store::rewrite::{RewriteError, Rewritten, discard, rewrite};
@@ -38,6 +37,7 @@ use crate::log_store::split::Split;
 use crate::log_store::{LogStore, LogStoreError, RetentionRules};
 use crate::scan::Scan;
 use crate::write_ahead::Command;
+use taffrail_collector::crash_point::crash_point;
 
 /// How often it looks for work by itself; seals and deletions wake it.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -341,12 +341,11 @@ impl Compactor {
         let Rewritten { splits, unpacked_bytes, rows, expired, deleted } = rewritten;
         let removed: Vec<String> = sources.iter().map(|split| split.meta.name.clone()).collect();
         let replacement = Replacement { removed: &removed, added: &splits, deleted: &deleted };
-        match self.catalog.record_replacement(&replacement) {
-            Ok(true) => {}
-            other => {
-                discard(self.logs.splits_directory(), &splits);
-                return Ok(other?);
-            }
+        // When this fails the files stay: a transaction whose sync failed may still be found whole after a crash, and would then
+        // list them in the place of the sources. The next attempt writes them anew.
+        if !self.catalog.record_replacement(&replacement)? {
+            discard(self.logs.splits_directory(), &splits);
+            return Ok(false);
         }
         point(1);
         self.unpacked.learn(&splits, &unpacked_bytes);

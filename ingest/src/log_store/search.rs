@@ -231,7 +231,7 @@ struct SplitRows {
     superblocks: usize,
     /// Matching rows, in the order wanted.
     found: VecDeque<u32>,
-    /// Where they are, in the same order, when that was found as well.
+    /// Where matching rows are that come before those, in the same order.
     places: VecDeque<Place>,
     /// The records of those before.
     ready: VecDeque<StoredRecord>,
@@ -251,10 +251,10 @@ impl SplitRows {
             if let Some(record) = self.ready.pop_front() {
                 return Ok(Some(record));
             }
-            let more = match (self.found.is_empty(), self.places.is_empty()) {
+            let more = match (self.places.is_empty(), self.found.is_empty()) {
+                (false, _) => self.read(question),
+                (true, false) => self.locate(question),
                 (true, true) => self.find(question),
-                (_, false) => self.read_places(question),
-                (false, true) => self.read(question),
             };
             if !more.map_err(|stop| stop.of(&reader))? {
                 return Ok(None);
@@ -262,25 +262,27 @@ impl SplitRows {
         }
     }
 
-    /// Reads the next records of those found.
-    fn read(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
-        // One more than asked for: it says that there are more.
-        let count = self.found.len().min(RECORDS_AT_ONCE).min(question.wanted.limit.saturating_add(1));
+    /// How many of so many records to put together next: one more than asked for says that there are more.
+    fn next_count(&self, left: usize, question: &Question<'_>) -> usize {
+        left.min(RECORDS_AT_ONCE).min(question.wanted.limit.saturating_add(1))
+    }
+
+    /// Finds the places of the next rows.
+    fn locate(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
+        let count = self.next_count(self.found.len(), question);
         let mut rows: Vec<u32> = self.found.drain(..count).collect();
-        let bytes = self.split.meta.bytes * count as u64 / self.split.meta.rows.max(1);
-        question.scan.touch(count as u64, bytes)?;
         rows.sort_unstable();
-        let mut records = RecordReader::new(&self.reader)?.records(&rows)?;
+        let places = rows.iter().zip(self.reader.locate(&rows)?);
+        self.places.extend(places.map(|(&row, (template, ordinal))| Place { row, template, ordinal }));
         if question.wanted.order == Order::OldestFirst {
-            records.reverse();
+            self.places.make_contiguous().reverse();
         }
-        self.ready.extend(records);
         Ok(true)
     }
 
-    /// Reads the next records of those whose places were found.
-    fn read_places(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
-        let count = self.places.len().min(RECORDS_AT_ONCE);
+    /// Puts the next records together.
+    fn read(&mut self, question: &Question<'_>) -> Result<bool, Stop> {
+        let count = self.next_count(self.places.len(), question);
         let bytes = self.split.meta.bytes * count as u64 / self.split.meta.rows.max(1);
         question.scan.touch(count as u64, bytes)?;
         let mut reader = RecordReader::new(&self.reader)?;

@@ -24,7 +24,7 @@ use super::template_table::{Place, Template, TemplateTable};
 use super::variable_column::{self, PageSink, Strings};
 use super::{id_column, minute_counts, postings, template_index};
 use crate::byte_cursor::{put_prefixed, put_varint};
-use crate::crash_point::crash_point;
+use taffrail_collector::crash_point::crash_point;
 
 /// Files of splits end so.
 pub const SPLIT_SUFFIX: &str = ".split";
@@ -103,11 +103,13 @@ fn write_built(
     for (service, what) in builder.stepped_down() {
         tracing::info!(service, what, rows, "a service's lines have no templates; they are kept in a larger form");
     }
-    let bytes = SplitFileWriter::create(&temporary).and_then(|mut file| {
-        let parts = write_parts(builder, &mut file, abandon)?;
-        file.finish(&Directory { oldest, newest, seq_first, seq_last, generation, ..parts }.encode())
+    let mut meta =
+        SplitMeta { name, rows, bytes: 0, oldest, newest, seq_first, seq_last, generation, deletions_through: 0 };
+    let written = SplitFileWriter::create(&temporary).and_then(|mut file| {
+        let directory = write_parts(builder, &meta, &mut file, abandon)?;
+        file.finish(&directory.encode())
     });
-    let bytes = bytes.inspect_err(|_| {
+    meta.bytes = written.inspect_err(|_| {
         // What was written so far helps nobody, and may be what fills the disk.
         drop(fs::remove_file(&temporary));
     })?;
@@ -115,7 +117,7 @@ fn write_built(
     fs::rename(&temporary, &path).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     sync_directory(splits_directory).inspect_err(|_| drop(fs::remove_file(&path)))?;
     crash_point("split:after_rename");
-    Ok(Some(SplitMeta { name, rows, bytes, oldest, newest, seq_first, seq_last, generation, deletions_through: 0 }))
+    Ok(Some(meta))
 }
 
 /// Makes creations, renames and removals in a directory durable.
@@ -136,8 +138,14 @@ impl PageSink for SplitFileWriter {
     }
 }
 
-fn write_parts(mut builder: SplitBuilder, file: &mut SplitFileWriter, abandon: &AtomicBool) -> io::Result<Directory> {
-    let rows = builder.rows();
+/// Writes all regions but the directory, and returns that.
+fn write_parts(
+    mut builder: SplitBuilder,
+    meta: &SplitMeta,
+    file: &mut SplitFileWriter,
+    abandon: &AtomicBool,
+) -> io::Result<Directory> {
+    let rows = builder.rows() as u32;
     let numbers = |file: &mut SplitFileWriter, values: &[u64]| {
         let mut bytes = Vec::new();
         number_column::encode(values, &mut bytes);
@@ -192,14 +200,14 @@ fn write_parts(mut builder: SplitBuilder, file: &mut SplitFileWriter, abandon: &
     let stepped_down = builder.stepped_down().map(|(service, what)| (service.to_owned(), what.to_owned())).collect();
     let table = write_templates(builder, file, abandon)?;
     let table = file.put_compressed(&table.encode())?;
-    let nowhere = RecordId { time: taffrail_collector::model::Timestamp::EPOCH, seq: 0 };
+    let SplitMeta { oldest, newest, seq_first, seq_last, generation, .. } = *meta;
     Ok(Directory {
-        rows: rows as u32,
-        oldest: nowhere,
-        newest: nowhere,
-        seq_first: 0,
-        seq_last: 0,
-        generation: 0,
+        rows,
+        oldest,
+        newest,
+        seq_first,
+        seq_last,
+        generation,
         table,
         index,
         times,

@@ -124,7 +124,7 @@ async fn a_batch_that_is_too_large_goes_in_pieces() {
     udp.send_to(b"a:1|c\nb:1|c\nc:1|c\nd:1|c\ne:1|c", running.address.unwrap()).unwrap();
     stop.cancel();
     let mut stored = 0;
-    while let Some(Delivery { batch, receipt }) = deliveries.recv().await {
+    while let Some(Delivery { batch, receipt, .. }) = deliveries.recv().await {
         if batch.len() > 1 {
             let message = "one at a time".to_owned();
             let refusal = Refusal { reason: RefusalReason::BatchTooLarge, message, retry_after: None };
