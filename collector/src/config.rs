@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,26 @@ pub struct Config {
     pub stdin: stdin::Config,
     /// `[collector.host_metrics]`: processor, memory, disks, network and processes of this host.
     pub host_metrics: host_metrics::Config,
+    /// `[collector.own_health]`: what an agent sends of itself.
+    pub own_health: OwnHealth,
+}
+
+/// `[collector.own_health]`: an agent's own log and figures, sent to its servers before everything else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnHealth {
+    /// Whether they are sent. Default true; without them a server knows of an agent only when it last heard of it.
+    pub enabled: bool,
+    /// How often the figures are sent, at whole multiples of this span by the wall clock. Default 10 s; longer spares agents
+    /// of which there are very many.
+    #[serde(with = "span")]
+    pub interval: Duration,
+}
+
+impl Default for OwnHealth {
+    fn default() -> OwnHealth {
+        OwnHealth { enabled: true, interval: Duration::from_secs(10) }
+    }
 }
 
 impl Default for Config {
@@ -70,6 +91,7 @@ impl Default for Config {
             json_lines: json_lines::Config::default(),
             stdin: stdin::Config::default(),
             host_metrics: host_metrics::Config::default(),
+            own_health: OwnHealth::default(),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - [`crash_points`]: killed at every named step of sealing, compaction, retention and deletion.
 //! - [`full_disk`]: a full disk stops a seal or a merge, and room lets it go on.
 //! - [`keep`]: rules of retention changed while the server runs, and records deleted from the command line.
+//! - [`agents`]: an agent's own log, metrics and status, `taffrail top` and `tap`, and what the server knows of it.
 //! - [`rotation`]: a file rotated while it is written, and an agent that ships it.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`browser`]: the pages in a real Chromium.
@@ -22,6 +23,7 @@
     reason = "a test fails where it stands, and prints its seed"
 )]
 
+mod agents;
 mod alerts;
 mod backup;
 mod bad_input;

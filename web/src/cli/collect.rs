@@ -6,7 +6,7 @@ use clap::Args;
 use toml::Value;
 
 use super::Outcome;
-use super::serve::start_logging;
+use super::logging::start_agent_logging;
 use super::settings_flags::{SettingsFlags, path_value};
 use crate::agent::Agent;
 use crate::config::{Override, Settings};
@@ -40,7 +40,7 @@ pub struct CollectArguments {
 
 /// Opens, collects, waits, stops.
 pub fn run(arguments: CollectArguments) -> Outcome {
-    start_logging();
+    let own_log = start_agent_logging();
     let CollectArguments { to, state_dir, config, statsd, syslog, insecure, no_host } = arguments;
     let flags = SettingsFlags { config, statsd, syslog, insecure, no_host, ..SettingsFlags::default() };
     let mut overrides = flags.overrides();
@@ -57,7 +57,7 @@ pub fn run(arguments: CollectArguments) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let agent = Agent::start(&settings.collector).await?;
+        let agent = Agent::start(&settings.collector, own_log).await?;
         tracing::info!("ready: {}, delivering to {}", agent.describe(), settings.collector.to.join(", "));
         service_manager::notify(service_manager::READY);
         signals::wait_for_stop(|| tracing::info!("the agent's settings are read at its start only: restart it"))

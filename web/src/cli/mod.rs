@@ -2,7 +2,8 @@
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`delete`], [`check`], [`demo`],
 //! [`promql_test`], [`doctor`], [`backup`] (and restore).
-//! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings.
+//! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
+//! our own log.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong settings (`EX_CONFIG` of sysexits.h), 130 interrupted.
 
@@ -21,6 +22,7 @@ mod collect;
 mod delete;
 mod demo;
 mod doctor;
+mod logging;
 mod promql_test;
 mod query;
 mod serve;

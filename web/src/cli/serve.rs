@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::logging::start_logging;
 use super::settings_flags::SettingsFlags;
 use super::terminal::{print_line, print_remark};
 use crate::config::{Override, Settings};
@@ -87,16 +88,6 @@ pub fn serve(serving: Serving, beside: impl FnOnce(&Server) -> anyhow::Result<Op
         server.stop().await;
         Ok(())
     })
-}
-
-/// Structured logs of our own on standard error; `TAFFRAIL_LOG` chooses what (`debug`, `taffrail_ingest=trace,warn`).
-pub fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TAFFRAIL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    // A second call (tests, the demo) finds the first one's at work.
-    let _ = subscriber.with_target(false).try_init();
 }
 
 fn announce(server: &Server, print_addresses: bool) -> anyhow::Result<()> {

@@ -169,6 +169,12 @@ const KEYS: &[Key] = &[
     key("collector.host_metrics.enabled", "Read this host's processor, memory, disks, network and busiest processes."),
     key("collector.host_metrics.interval", "How often they are read."),
     key("collector.host_metrics.processes_top", "How many process names are reported; 0 reports none."),
+    key(
+        "collector.own_health.enabled",
+        "An agent sends its own log (service taffrail-agent) and its figures (taffrail_agent_…) to its servers, before everything \
+         else. Without them the page of agents knows no more than when a server last heard of one.",
+    ),
+    key("collector.own_health.interval", "How often the figures are sent; between 1s and 1h."),
 ];
 
 /// The keys of a repeated table, `[[collector.files]]`, with an example of each.
