@@ -146,8 +146,12 @@ pub fn json_lines(bytes: &[u8]) {
 /// Bytes as lines of a file, in every way of reading them.
 pub fn enrich(bytes: &[u8]) {
     let resource = Arc::new(Resource::default());
-    for parse in [Parse::Auto, Parse::Json, Parse::Logfmt, Parse::None] {
-        let mut enricher = Enricher::new(Zone::UTC).with_parse(parse);
+    let own =
+        [Parse::Grok("%{COMBINEDAPACHELOG}|%{SYSLOGLINE}".to_owned()), Parse::Regex("(?<message>.*)=".to_owned())];
+    let formats = [Parse::Auto, Parse::Json, Parse::Logfmt, Parse::None, Parse::Nginx, Parse::Apache, Parse::Syslog];
+    for parse in formats.into_iter().chain(own) {
+        let enricher = Enricher::new(Zone::UTC).with_parse(&parse, "parse");
+        let mut enricher = enricher.expect("these patterns compile");
         let lines = bytes.split(|&byte| byte == b'\n');
         check_records(lines.map(|line| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource))).collect());
     }

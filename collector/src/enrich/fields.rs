@@ -304,6 +304,18 @@ impl<'a, 'n> Fields<'a, 'n> {
         }
     }
 
+    /// Takes the time that stands at its place in a known format; no field of the line overrules it.
+    pub(super) fn claim_time(&mut self, time: Timestamp) {
+        let name = self.names.meet("timestamp");
+        self.time = Some(Claim { rank: 0, name, given: None, read: time });
+    }
+
+    /// Takes the severity that a known format implies; a level that the line names overrules it.
+    pub(super) fn claim_severity(&mut self, severity: Severity) {
+        let name = self.names.meet("level");
+        self.level = Some(Claim { rank: u8::MAX, name, given: None, read: severity });
+    }
+
     /// What the fields make of the record.
     pub(super) fn finish(mut self) -> Parts<'a> {
         if !self.overflow.is_empty() {

@@ -4,17 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use rapidhash::RapidHashMap;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::fields::{Fields, Parts};
 use super::json::{self, Buffers};
 use super::names::Names;
 use super::notes::Notes;
+use super::parse::{Format, Parse};
 use super::timestamp::{self, Setting, Zone};
-use super::{TRUNCATED_ATTRIBUTE, logfmt, severity, trace_context, undisputed};
+use super::{TRUNCATED_ATTRIBUTE, access_log, error_log, grok, logfmt, severity, trace_context, undisputed};
 use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
-use crate::source::StartError;
+use crate::source::{StartError, syslog};
 
 /// A line as it arrived, with what its transport knew of it.
 #[derive(Debug)]
@@ -35,49 +35,6 @@ pub struct ReceivedLine<'a> {
     pub attributes: Vec<(Cow<'a, str>, Value)>,
 }
 
-/// The section `collector.lines`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The zone of times that name none, as syslog's and many programs' do: an IANA name (`Europe/Berlin`), `UTC`, or `local`
-    /// for this host's own. Default `UTC`. Set it where programs log in local time.
-    pub zone: String,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { zone: "UTC".to_owned() }
-    }
-}
-
-impl Config {
-    /// The enricher for these settings.
-    ///
-    /// # Errors
-    /// When the zone is not known.
-    pub fn enricher(&self) -> Result<Enricher, StartError> {
-        Zone::named(&self.zone).map(Enricher::new).ok_or_else(|| StartError {
-            setting: "collector.lines.zone",
-            message: format!("no time zone is called {:?}: write one like Europe/Berlin, UTC or local", self.zone),
-        })
-    }
-}
-
-/// How a line is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Parse {
-    /// As JSON or logfmt where it is one, else as text.
-    #[default]
-    Auto,
-    /// As JSON where it is an object, else as text.
-    Json,
-    /// As logfmt where it is, else as text.
-    Logfmt,
-    /// As text: nothing becomes an attribute, but time, severity and trace context are still looked for.
-    None,
-}
-
 /// Turns lines into records.
 ///
 /// Remembers names and resources it has met, so that records share them: a task or thread takes a clone for itself and
@@ -85,7 +42,8 @@ pub enum Parse {
 #[derive(Clone, Debug, Default)]
 pub struct Enricher {
     zone: Zone,
-    parse: Parse,
+    patterns: Arc<grok::Names>,
+    format: Format,
     names: Names,
     resources: Resources,
     words: LevelWords,
@@ -105,6 +63,9 @@ pub enum JsonRejection {
     #[error("not valid JSON: {0}")]
     Invalid(String),
 }
+
+/// Counts lines that the format of their source does not fit.
+const UNPARSED: &str = "unparsed_line";
 
 impl<'a> ReceivedLine<'a> {
     /// A line of which only its text, its arrival and its sender are known.
@@ -127,11 +88,22 @@ impl Enricher {
         Enricher { zone, ..Enricher::default() }
     }
 
-    /// The same, but reading lines in this way.
+    /// The same, with these names for grok patterns.
     #[must_use]
-    pub fn with_parse(mut self, parse: Parse) -> Enricher {
-        self.parse = parse;
+    pub(super) fn with_patterns(mut self, patterns: grok::Names) -> Enricher {
+        self.patterns = Arc::new(patterns);
         self
+    }
+
+    /// The same, but reading lines in this way; `setting` is where that is said.
+    ///
+    /// # Errors
+    /// When its pattern does not compile.
+    pub fn with_parse(mut self, parse: &Parse, setting: &'static str) -> Result<Enricher, StartError> {
+        self.format = parse
+            .compile(&self.patterns)
+            .map_err(|error| StartError { setting, message: format!("{:?}: {error}", parse.to_string()) })?;
+        Ok(self)
     }
 
     /// The zone of times that name none.
@@ -150,24 +122,78 @@ impl Enricher {
         self.resources.of(base, Some(host).filter(|name| said(name)), Some(service).filter(|name| said(name)))
     }
 
-    /// Reads JSON, logfmt, severity, time and trace context out of the line.
-    pub fn enrich(&mut self, mut line: ReceivedLine<'_>) -> LogRecord {
+    /// Reads fields, severity, time and trace context out of the line. One that its source's format does not fit is kept
+    /// whole and noted.
+    pub fn enrich(&mut self, line: ReceivedLine<'_>) -> LogRecord {
         let text = self.text_of(line.bytes);
+        if let Format::Syslog = self.format {
+            return self.enrich_behind_header(&text, line);
+        }
+        self.enrich_text(&text, line)
+    }
+
+    /// Takes the syslog header off and reads what stands behind it as the sockets' messages are read.
+    fn enrich_behind_header(&mut self, text: &str, line: ReceivedLine<'_>) -> LogRecord {
+        let Some(message) = syslog::parse_line(text.as_bytes(), &self.zone, line.arrival) else {
+            self.note_unparsed(text);
+            return self.enrich_text(text, line);
+        };
+        let resource = self.resource(line.resource, message.host, message.application);
+        let text = String::from_utf8_lossy(message.text);
+        let mut attributes = message.attributes();
+        attributes.extend(line.attributes);
+        let (timestamp, severity) = (message.timestamp.or(line.timestamp), message.severity.or(line.severity));
+        self.enrich_text(&text, ReceivedLine { resource: &resource, timestamp, severity, attributes, ..line })
+    }
+
+    fn enrich_text(&mut self, text: &str, mut line: ReceivedLine<'_>) -> LogRecord {
         let mut from_transport = std::mem::take(&mut line.attributes);
-        if matches!(self.parse, Parse::Auto | Parse::Json)
-            && json::looks_like_object(&text)
-            && let Ok(parts) = self.json_parts(&text, line.arrival, &mut from_transport)
+        let reads_any = matches!(self.format, Format::Auto | Format::Syslog);
+        if (reads_any || matches!(self.format, Format::Json))
+            && json::looks_like_object(text)
+            && let Ok(parts) = self.json_parts(text, line.arrival, &mut from_transport)
         {
-            return self.finish(parts, &text, &line);
+            return self.finish(parts, text, &line);
         }
         let setting = Setting { zone: &self.zone, arrival: line.arrival };
         let room = std::mem::take(&mut self.room);
-        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, &text, false, room);
-        if matches!(self.parse, Parse::Auto | Parse::Logfmt) && logfmt::is_logfmt(&text) {
-            logfmt::read(&text, &mut fields);
+        // A group called `message` was named so to become the body.
+        let takes_body = matches!(self.format, Format::Pattern(_));
+        let mut fields = Fields::new(&mut self.names, &mut self.notes, setting, text, takes_body, room);
+        let is_read = match &self.format {
+            Format::Auto | Format::Syslog => {
+                let is_access_log = access_log::looks_like(text) && access_log::read(text, setting, &mut fields);
+                if !is_access_log && logfmt::is_logfmt(text) {
+                    logfmt::read(text, &mut fields);
+                }
+                true
+            }
+            Format::None => true,
+            Format::Json => false,
+            Format::Logfmt => {
+                logfmt::is_logfmt(text) && {
+                    logfmt::read(text, &mut fields);
+                    true
+                }
+            }
+            Format::Nginx => {
+                access_log::read(text, setting, &mut fields) || error_log::read_nginx(text, setting, &mut fields)
+            }
+            Format::Apache => {
+                access_log::read(text, setting, &mut fields) || error_log::read_apache(text, setting, &mut fields)
+            }
+            Format::Pattern(pattern) => pattern.read(text, &mut fields),
+        };
+        if !is_read {
+            fields.note(UNPARSED);
         }
         let parts = with_transport(fields, &mut from_transport);
-        self.finish(parts, &text, &line)
+        self.finish(parts, text, &line)
+    }
+
+    #[cold]
+    fn note_unparsed(&mut self, text: &str) {
+        self.notes.add(UNPARSED, text.as_bytes());
     }
 
     /// Reads the line as a JSON object, or says why it is none.

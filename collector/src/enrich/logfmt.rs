@@ -98,7 +98,7 @@ impl<'a> Pair<'a> {
 }
 
 /// A bare word is a number or a truth value where it is one and would be written the same again.
-fn bare_value(word: &str) -> Given<'_> {
+pub(super) fn bare_value(word: &str) -> Given<'_> {
     let text = || Given::Text(Cow::Borrowed(word));
     match word {
         "true" => return Given::Other(Value::Bool(true)),

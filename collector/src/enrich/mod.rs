@@ -1,27 +1,37 @@
 //! What a line says about itself: from a [`ReceivedLine`] (a claim) to a [`LogRecord`] (checked).
 //!
-//! A line that is a JSON object or logfmt gives its fields as attributes; any line may give its time, its severity and
-//! the trace it belongs to. The body stays as it was written: what is read out of it is only copied.
-//! Sources know transports; only this folder knows how programs write log lines.
+//! A line that is a JSON object, an access log or logfmt, or that the pattern of its source matches, gives its fields as
+//! attributes; any line may give its time, its severity and the trace it belongs to. The body stays as it was written: what is
+//! read out of it is only copied. Sources know transports; only this folder knows how programs write log lines.
 //!
-//! Reading order: [`line_reader`] (one line from end to end), [`names`] (which field names mean something), [`fields`]
-//! (named values become a record's parts), [`json`], [`flat_json`], [`undisputed`], [`logfmt`], [`timestamp`], [`severity`], [`trace_context`],
-//! [`notes`] (counts of what had to be adjusted).
+//! Reading order: [`line_reader`] (one line from end to end), [`config`], [`parse`] (how a source's lines are read), [`names`] (which field
+//! names mean something), [`fields`] (named values become a record's parts); the formats: [`json`], [`flat_json`], [`undisputed`],
+//! [`logfmt`], [`access_log`], [`error_log`], [`pattern`], [`grok`]; [`timestamp`], [`severity`], [`trace_context`]; [`notes`] (counts of
+//! what had to be adjusted).
 
+mod access_log;
+mod config;
+mod error_log;
 mod fields;
 mod flat_json;
+mod grok;
 mod json;
 mod line_reader;
 mod logfmt;
 mod names;
 mod notes;
+mod parse;
+mod pattern;
 mod severity;
 mod timestamp;
 mod trace_context;
 mod undisputed;
 
-pub use line_reader::{Config, Enricher, JsonRejection, Parse, ReceivedLine, cut_at_character};
+pub use config::Config;
+pub use line_reader::{Enricher, JsonRejection, ReceivedLine, cut_at_character};
 pub use notes::Notes;
+pub use parse::Parse;
+pub use pattern::PatternError;
 pub use timestamp::{Zone, leading_time};
 
 /// A record may have this many attributes; what is beyond is kept as JSON text in [`OVERFLOW_ATTRIBUTE`].

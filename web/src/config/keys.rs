@@ -139,6 +139,7 @@ const KEYS: &[Key] = &[
     )
     .flag("--syslog")
     .short("TAFFRAIL_SYSLOG"),
+    key("collector.syslog.parse", "How the text behind the header is read, as in [[collector.files]]."),
     key("collector.syslog.message_bytes_max", "Longest message in bytes; what is beyond is cut and the record marked."),
     key("collector.syslog.connections_max", "TCP connections at a time; more are closed at once and counted."),
     key("collector.syslog.idle_timeout", "A TCP connection that sends nothing for so long is closed."),
@@ -154,17 +155,22 @@ const KEYS: &[Key] = &[
     key("collector.json_lines.line_bytes_max", "Longest text of one record; what is beyond is cut and the record marked."),
     key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
     key("collector.stdin.service", "The service that lines belong to which name none."),
-    key("collector.stdin.parse", "How lines are read: auto, json, logfmt or none."),
+    key("collector.stdin.parse", "How lines are read, as in [[collector.files]]."),
     key("collector.stdin.line_bytes_max", "Longest line; what is beyond is cut and the record marked."),
     key(
         "collector.journald.enabled",
         "Read the systemd journal: \"auto\" where there is one that may be read, \"on\" or fail, \"off\" never.",
     ),
     key("collector.journald.past_entries", "Entries of the past that the very first start takes along."),
+    key("collector.journald.parse", "How messages are read, as in [[collector.files]]."),
     key("collector.journald.line_bytes_max", "Longest message; what is beyond is cut and the record marked."),
     key(
         "collector.lines.zone",
         "The zone of times that name none: an IANA name, UTC, or local. Set it where programs log in local time.",
+    ),
+    key(
+        "collector.lines.grok_patterns",
+        "Names that parse = \"grok:…\" may use beside the usual ones, and before them: { ORDER = \"ORD-%{INT:order}\" }.",
     ),
     key("collector.host_metrics.enabled", "Read this host's processor, memory, disks, network and busiest processes."),
     key("collector.host_metrics.interval", "How often they are read."),
@@ -187,7 +193,13 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
     ),
     ("exclude", "Patterns that are left out; a list replaces the default.", r#"["*.gz"]"#),
     ("service", "The service that lines belong to which name none.", r#""web""#),
-    ("parse", "How lines are read: auto, json, logfmt or none.", r#""auto""#),
+    (
+        "parse",
+        "How lines are read: auto (JSON, access logs, logfmt, else text), json, logfmt, nginx, apache, syslog (a header, and behind it as \
+         auto), grok:PATTERN, regex:PATTERN with named groups, none. A line that does not fit is kept whole and counted as \
+         unparsed_line.",
+        r#""auto""#,
+    ),
     ("start_at", "Where files begin that exist at the first start: beginning or end.", r#""beginning""#),
     (
         "ignore_older",

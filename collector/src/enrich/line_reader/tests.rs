@@ -3,10 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::enrich::{DEPTH_MAX, FIELDS_MAX, KEY_BYTES_MAX, OVERFLOW_ATTRIBUTE};
+use crate::enrich::{Config, DEPTH_MAX, FIELDS_MAX, KEY_BYTES_MAX, OVERFLOW_ATTRIBUTE};
 
 const ARRIVAL: Timestamp = Timestamp::from_unix_seconds(1_795_248_000); // 2026-11-21T08:00:00Z
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+mod formats;
 
 fn resource() -> Arc<Resource> {
     Arc::new(Resource { host: "here".into(), service: "".into(), attributes: Vec::new() })
@@ -197,10 +199,10 @@ fn records_of_one_sender_share_their_resource_and_their_names() {
 
 #[test]
 fn the_configured_zone_dates_lines_that_name_none() {
-    let config = Config { zone: "Europe/Berlin".to_owned() };
+    let config = Config { zone: "Europe/Berlin".to_owned(), ..Config::default() };
     let record = config.enricher().unwrap().enrich(ReceivedLine::plain(b"2026-11-21 07:33:00 x", ARRIVAL, &resource()));
     assert_eq!(record.timestamp.to_string(), "2026-11-21T06:33:00.000Z");
-    let error = Config { zone: "Mars".to_owned() }.enricher().unwrap_err().to_string();
+    let error = Config { zone: "Mars".to_owned(), ..Config::default() }.enricher().unwrap_err().to_string();
     assert!(error.starts_with("collector.lines.zone: ") && error.contains("Mars"), "{error}");
 }
 

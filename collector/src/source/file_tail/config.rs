@@ -19,7 +19,7 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// The service that lines belong to which name none. Default none.
     pub service: String,
-    /// How lines are read: `auto`, `json`, `logfmt` or `none`. Default `auto`.
+    /// How lines are read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `syslog`, `grok:…`, `regex:…` or `none`. Default `auto`.
     pub parse: Parse,
     /// Where files begin that exist when their group is first started: `beginning` or `end`. Default `beginning`, so that
     /// nothing is missing. Files that come later are always read from their beginning.

@@ -48,7 +48,7 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         feeders.push(feeder);
         prepared.push(Group {
             is_new: !known.values().any(|place| patterns.matches(&place.path)),
-            enricher: context.enricher.clone().with_parse(config.parse),
+            enricher: context.enricher.clone().with_parse(&config.parse, "collector.files.parse")?,
             host: Arc::clone(&context.resource),
             complained: HashSet::new(),
             patterns,

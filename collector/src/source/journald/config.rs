@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::enrich::Parse;
+
 /// Whether and how the journal is read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +14,8 @@ pub struct Config {
     /// Entries of the past that the very first start takes along; 0 for none. Default 1000. Later starts go on where the
     /// last one ended.
     pub past_entries: u32,
+    /// How messages are read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `syslog`, `grok:…`, `regex:…` or `none`. Default `auto`.
+    pub parse: Parse,
     /// Longest message, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 1 MiB.
     pub line_bytes_max: usize,
 }
@@ -31,6 +35,6 @@ pub enum Enabled {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { enabled: Enabled::Auto, past_entries: 1000, line_bytes_max: 1 << 20 }
+        Config { enabled: Enabled::Auto, past_entries: 1000, parse: Parse::Auto, line_bytes_max: 1 << 20 }
     }
 }

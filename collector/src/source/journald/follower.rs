@@ -36,6 +36,8 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         }
         Enabled::Auto => find_journal().inspect_err(|reason| tracing::info!("the journal is not read: {reason}")).ok(),
     };
+    let enricher = context.enricher.clone().with_parse(&config.parse, "collector.journald.parse")?;
+    let context = SourceContext { enricher, ..context };
     Ok(match journal {
         Some(program) => start_following(program, config, context),
         None => Running { kind: KIND, address: None, task: tokio::spawn(async {}) },

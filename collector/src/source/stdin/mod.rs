@@ -24,7 +24,7 @@ pub struct Config {
     pub enabled: bool,
     /// The service that lines belong to which name none. Default none.
     pub service: String,
-    /// How lines are read: `auto`, `json`, `logfmt` or `none`. Default `auto`.
+    /// How lines are read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `syslog`, `grok:…`, `regex:…` or `none`. Default `auto`.
     pub parse: Parse,
     /// Longest line, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 1 MiB.
     pub line_bytes_max: usize,
@@ -56,7 +56,7 @@ fn start_reading(
         "" => Arc::clone(&context.resource),
         service => Arc::new(Resource { service: service.into(), ..(*context.resource).clone() }),
     };
-    let enricher = context.enricher.clone().with_parse(config.parse);
+    let enricher = context.enricher.clone().with_parse(&config.parse, "collector.stdin.parse")?;
     let reader = Reader { enricher, resource, tally, splitter: LineSplitter::new(config.line_bytes_max) };
     let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
     let stop = context.stop.clone();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ListenAddress, span};
+use crate::enrich::Parse;
 
 /// Where syslog is listened for, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -13,6 +14,9 @@ pub struct Config {
     /// Address for UDP and TCP, both on one port; port 0 takes a free one; `off` listens nowhere. Default `127.0.0.1:5514`.
     /// Other hosts can send only to an address of theirs to reach.
     pub address: ListenAddress,
+    /// How the text behind the header is read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `grok:…`, `regex:…` or `none`.
+    /// Default `auto`.
+    pub parse: Parse,
     /// Longest message, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 64 KiB, which is more
     /// than a datagram holds.
     pub message_bytes_max: usize,
@@ -30,6 +34,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             address: ListenAddress::At(([127, 0, 0, 1], 5514).into()),
+            parse: Parse::Auto,
             message_bytes_max: 64 << 10,
             connections_max: 1000,
             idle_timeout: Duration::from_secs(3600),

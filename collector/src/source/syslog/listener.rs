@@ -46,6 +46,8 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         message: format!("cannot listen on {address}: {error}; choose another port, or off"),
     })?;
     enlarge_buffer(&udp, config.udp_buffer_bytes);
+    let enricher = context.enricher.clone().with_parse(&config.parse, "collector.syslog.parse")?;
+    let context = SourceContext { enricher, ..context };
     let task = tokio::spawn(run(config, context, address, udp, tcp));
     Ok(Running { kind: KIND, address: Some(address), task })
 }
@@ -134,14 +136,7 @@ impl Reader {
         let message = message::parse(kept, &zone, arrival);
         let base = self.resource_of(peer);
         let resource = self.enricher.resource(&base, message.host, message.application);
-        let mut attributes = message.structured;
-        for (name, value) in
-            [("facility", message.facility), ("procid", message.process), ("msgid", message.message_id)]
-        {
-            if !value.is_empty() {
-                attributes.push((name.into(), value.into()));
-            }
-        }
+        let attributes = message.attributes();
         self.enricher.enrich(ReceivedLine {
             bytes: message.text,
             truncated: truncated || kept.len() < bytes.len(),

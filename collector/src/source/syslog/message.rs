@@ -58,6 +58,28 @@ pub fn parse<'a>(bytes: &'a [u8], zone: &Zone, arrival: Timestamp) -> Message<'a
     }
 }
 
+/// Reads a line of a file, where the priority is usually left out; none when it has no header that is recognised.
+pub fn parse_line<'a>(bytes: &'a [u8], zone: &Zone, arrival: Timestamp) -> Option<Message<'a>> {
+    if priority(bytes).is_some() {
+        return Some(parse(bytes, zone, arrival));
+    }
+    let message = rfc3164(trim_end(bytes), Message::default(), zone, arrival);
+    message.timestamp.is_some().then_some(message)
+}
+
+impl<'a> Message<'a> {
+    /// What it says beside its time, severity, host and application, under the names that these fields have.
+    pub fn attributes(&self) -> Vec<(Cow<'a, str>, Value)> {
+        let mut attributes = self.structured.clone();
+        for (name, value) in [("facility", self.facility), ("procid", self.process), ("msgid", self.message_id)] {
+            if !value.is_empty() {
+                attributes.push((name.into(), value.into()));
+            }
+        }
+        attributes
+    }
+}
+
 /// `<0>` to `<191>`.
 fn priority(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let rest = bytes.strip_prefix(b"<")?;

@@ -11,4 +11,4 @@ mod message;
 pub use config::Config;
 pub use framing::{Frame, Framer};
 pub use listener::start;
-pub use message::{Message, parse};
+pub use message::{Message, parse, parse_line};
