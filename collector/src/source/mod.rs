@@ -5,7 +5,8 @@
 //! stops taking, delivers what it holds, and ends. What it refuses, cuts or drops it counts in its [`Tally`], by reason.
 //!
 //! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`].
-//! Batches of other agents: [`agent`]. Line sources share [`feeder`], which makes batches of their records.
+//! Batches of other agents: [`agent`]. Line sources share [`line_splitter`] (bytes become lines), [`multiline`] (lines
+//! become groups) and [`feeder`] (records become batches).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ pub mod journald;
 pub mod json_lines;
 mod kernel_drops;
 pub mod line_splitter;
+pub mod multiline;
 pub mod statsd;
 pub mod stdin;
 pub mod syslog;

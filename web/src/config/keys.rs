@@ -200,6 +200,22 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
          unparsed_line.",
         r#""auto""#,
     ),
+    (
+        "format",
+        "What stands in the files: auto, cri (containerd, CRI-O), docker (json-file) or plain. What a runtime says becomes time and \
+         stream.",
+        r#""auto""#,
+    ),
+    (
+        "multiline",
+        "Which lines are joined: \"auto\" (stack traces, indented lines), \"off\", { start = \"regex\" } or { continue = \"regex\" }.",
+        r#""auto""#,
+    ),
+    (
+        "encoding",
+        "The letters: auto (UTF-8, or UTF-16 by its mark), or a name like utf-16le, latin1, shift_jis.",
+        r#""auto""#,
+    ),
     ("start_at", "Where files begin that exist at the first start: beginning or end.", r#""beginning""#),
     (
         "ignore_older",
@@ -207,7 +223,11 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
         r#""168h""#,
     ),
     ("poll_interval", "How often files are looked at.", r#""250ms""#),
-    ("line_timeout", "A last line without its line feed is taken for complete after so long.", r#""5s""#),
+    (
+        "line_timeout",
+        "A last line without its line feed, and a group of lines, is taken for complete after so long; a lone line after a twentieth.",
+        r#""5s""#,
+    ),
     ("line_bytes_max", "Longest line; what is beyond is cut and the record marked.", "1048576"),
 ];
 

@@ -6,12 +6,15 @@
 //!
 //! ```text
 //! key    file:<device>:<inode>                 decimal
-//! value  version      u8   1
+//! value  version      u8   2
 //!        prefix bytes u16  little-endian, ≤ 1024
 //!        prefix hash  u64  rapidhash v3 of these bytes
-//!        offset       u64  where the next line starts
+//!        offset       u64  where the next line starts; in a container's file the next of standard output …
+//!        offset       u64  … and the next of standard error: reading goes on at the lesser
 //!        path         the rest, as bytes: where the file was last seen
 //! ```
+//!
+//! Version 1 had one offset. Of a compressed file the offsets count what it holds; all bits set once it was read to its end.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -26,8 +29,9 @@ use crate::model::Checkpoint;
 
 /// Bytes of a file's beginning that are hashed.
 pub(super) const PREFIX_BYTES_MAX: usize = 1024;
-const VERSION: u8 = 1;
-const FIXED_BYTES: usize = 1 + 2 + 8 + 8;
+const VERSION: u8 = 2;
+const VERSION_WITH_ONE_OFFSET: u8 = 1;
+const HEAD_BYTES: usize = 1 + 2 + 8;
 const KEY_PREFIX: &str = "file:";
 
 /// A file on disk, whatever it is called.
@@ -56,7 +60,8 @@ pub(super) struct Prefix {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) prefix: Prefix,
-    pub(super) offset: u64,
+    /// Where the first line starts that was not given, in each of the two streams that a container's file holds.
+    pub(super) offsets: [u64; 2],
     pub(super) path: PathBuf,
 }
 
@@ -112,9 +117,14 @@ impl Prefix {
 }
 
 impl Place {
+    /// Where reading goes on.
+    pub(super) fn offset(&self) -> u64 {
+        self.offsets[0].min(self.offsets[1])
+    }
+
     /// Whether the file can be the one whose place this is.
     pub(super) fn fits(&self, file: &File, metadata: &Metadata) -> bool {
-        self.offset <= metadata.len() && self.prefix.is_of(file).unwrap_or(false)
+        self.offset() <= metadata.len() && self.prefix.is_of(file).unwrap_or(false)
     }
 
     /// Whether the file is the one that was known as `known`, though its device bears another number now: the kernel may
@@ -125,26 +135,32 @@ impl Place {
 
     pub(super) fn checkpoint(&self, id: FileId) -> Checkpoint {
         let path = self.path.as_os_str().as_bytes();
-        let mut value = Vec::with_capacity(FIXED_BYTES + path.len());
+        let mut value = Vec::with_capacity(HEAD_BYTES + 16 + path.len());
         value.push(VERSION);
         value.extend_from_slice(&self.prefix.length.to_le_bytes());
         value.extend_from_slice(&self.prefix.hash.to_le_bytes());
-        value.extend_from_slice(&self.offset.to_le_bytes());
+        self.offsets.iter().for_each(|offset| value.extend_from_slice(&offset.to_le_bytes()));
         value.extend_from_slice(path);
         Checkpoint { key: id.key(), value }
     }
 
     /// Reads a checkpoint's value; none when it is empty (the file is gone) or not one of ours.
     pub(super) fn from_value(value: &[u8]) -> Option<Place> {
-        let (fixed, path) = value.split_at_checked(FIXED_BYTES)?;
-        let length = u16::from_le_bytes(fixed[1..3].try_into().ok()?);
-        if fixed[0] != VERSION || usize::from(length) > PREFIX_BYTES_MAX {
+        let (head, rest) = value.split_at_checked(HEAD_BYTES)?;
+        let length = u16::from_le_bytes(head[1..3].try_into().ok()?);
+        if usize::from(length) > PREFIX_BYTES_MAX {
             return None;
         }
         let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+        let (first, rest) = rest.split_at_checked(8)?;
+        let (second, path) = match head[0] {
+            VERSION => rest.split_at_checked(8)?,
+            VERSION_WITH_ONE_OFFSET => (first, rest),
+            _ => return None,
+        };
         Some(Place {
-            prefix: Prefix { length, hash: number(&fixed[3..11])? },
-            offset: number(&fixed[11..19])?,
+            prefix: Prefix { length, hash: number(&head[3..11])? },
+            offsets: [number(first)?, number(second)?],
             path: Path::new(OsStr::from_bytes(path)).to_owned(),
         })
     }
@@ -166,10 +182,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_place_comes_back_and_foreign_bytes_are_none(length in 0u16..=1024, hash: u64, offset: u64, path in "/[a-zé/]{0,30}", bytes: Vec<u8>) {
-            let place = Place { prefix: Prefix { length, hash }, offset, path: path.into() };
+            let mut place = Place { prefix: Prefix { length, hash }, offsets: [offset, hash], path: path.into() };
             let id = FileId { device: offset, inode: hash };
             let checkpoint = place.checkpoint(id);
-            prop_assert_eq!(Place::from_value(&checkpoint.value), Some(place));
+            prop_assert_eq!(Place::from_value(&checkpoint.value), Some(place.clone()));
+            let mut former = checkpoint.value.clone();
+            former[0] = 1;
+            former.drain(19..27);
+            place.offsets = [offset; 2];
+            prop_assert_eq!(Place::from_value(&former), Some(place));
             prop_assert_eq!(FileId::from_key(&checkpoint.key), Some(id));
             Place::from_value(&bytes);
         }

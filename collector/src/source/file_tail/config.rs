@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::container::Format;
+use super::encoding;
 use crate::config::span;
 use crate::enrich::Parse;
+use crate::source::multiline::Multiline;
 
 /// A group of files that are read the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -21,6 +24,16 @@ pub struct Config {
     pub service: String,
     /// How lines are read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `syslog`, `grok:…`, `regex:…` or `none`. Default `auto`.
     pub parse: Parse,
+    /// What stands in the files: `cri` (containerd, CRI-O: `/var/log/containers/*.log`), `docker` (`json-file`), `plain`, or `auto`,
+    /// which looks at the lines. What the runtime says becomes time and `stream`; the program's own line is read as `parse` says.
+    pub format: Format,
+    /// Which lines are joined to one record: `auto` knows the stack traces of Java, Python, Go, Rust, JavaScript, PHP, .NET and
+    /// Ruby, and lines that are indented; `{ start = "regex" }` says how a group starts, `{ continue = "regex" }` how it goes on;
+    /// `off` joins none. A group has at most `line_bytes_max` bytes and 10,000 lines. Default `auto`.
+    pub multiline: Multiline,
+    /// The letters of the files: `auto` (UTF-8 unless a byte order mark says UTF-16), or a name of the WHATWG encoding standard
+    /// (`utf-16le`, `latin1`, `shift_jis` …). Default `auto`.
+    pub encoding: String,
     /// Where files begin that exist when their group is first started: `beginning` or `end`. Default `beginning`, so that
     /// nothing is missing. Files that come later are always read from their beginning.
     pub start_at: StartAt,
@@ -31,7 +44,8 @@ pub struct Config {
     /// How often files are looked at. Default 250 ms. It is the longest a line waits to be read.
     #[serde(with = "span")]
     pub poll_interval: Duration,
-    /// A last line without its line feed is taken for complete after so long without more. Default 5 s.
+    /// A last line without its line feed is taken for complete after so long without more, and so is a stack trace or a line
+    /// in parts; a line that could only be followed by indented ones after a twentieth of it. Default 5 s.
     #[serde(with = "span")]
     pub line_timeout: Duration,
     /// Longest line, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 1 MiB.
@@ -57,6 +71,9 @@ impl Default for Config {
             exclude: exclude.map(str::to_owned).into(),
             service: String::new(),
             parse: Parse::Auto,
+            format: Format::Auto,
+            multiline: Multiline::Auto,
+            encoding: encoding::AUTO.to_owned(),
             start_at: StartAt::Beginning,
             ignore_older: Duration::from_secs(7 * 86_400),
             poll_interval: Duration::from_millis(250),

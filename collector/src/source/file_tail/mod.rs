@@ -7,19 +7,26 @@
 //! deleted between two polls.
 //!
 //! Reading order: [`config`], [`patterns`] (which files), [`checkpoint`] (who a file is and how far it was read),
-//! [`tracked_file`] (one open file), [`rotation`] (where a renamed file went), [`tailer`] (the thread).
+//! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`tracked_file`] (one open file), [`rotation`] (where a renamed file went), [`tailer`] (the thread).
 
+mod assembly;
 mod checkpoint;
 mod config;
+mod container;
+mod encoding;
 mod patterns;
+mod resources;
 mod rotation;
 mod tailer;
 mod tracked_file;
 
+#[cfg(test)]
+mod random_group_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, StartAt};
+pub use container::Format;
 pub use tailer::start;

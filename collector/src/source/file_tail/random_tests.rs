@@ -9,10 +9,10 @@ use super::tests::{Rig, append};
 use super::*;
 
 /// A small generator (xorshift64*), so that a seed gives the same schedule on every machine.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -161,13 +161,20 @@ fn check(rig: &Rig, writers: &[Writer; 3], seed: u64) {
     }
 }
 
+/// So many seeds, made of the clock or of `TAFFRAIL_SEED`; each is printed.
+pub(super) fn seeds(count: u64) -> impl Iterator<Item = u64> {
+    let from_clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
+    let first = std::env::var("TAFFRAIL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(from_clock);
+    (0..count).map(move |round| {
+        let seed = first.wrapping_add(round * 0x9E37_79B9);
+        println!("TAFFRAIL_SEED={seed}");
+        seed
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_arrives_once_whatever_happens_to_its_file() {
-    let from_clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
-    let seed = std::env::var("TAFFRAIL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(from_clock);
-    for round in 0..4 {
-        let seed = seed.wrapping_add(round * 0x9E37_79B9);
-        println!("TAFFRAIL_SEED={seed}");
+    for seed in seeds(4) {
         run(seed).await;
     }
 }

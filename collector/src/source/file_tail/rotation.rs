@@ -34,8 +34,17 @@ pub(super) fn find_renamed(place: &Place, id: FileId) -> Whereabouts {
     let is_it = |path: &PathBuf| {
         let Ok(metadata) = fs::symlink_metadata(path) else { return false };
         let found = FileId::of(&metadata);
-        let may_be = metadata.is_file() && found.inode == id.inode;
-        may_be && (found == id || File::open(path).is_ok_and(|file| place.fits_renumbered(id, &file, &metadata)))
+        if !metadata.is_file() || found.inode != id.inode {
+            return false;
+        }
+        // It may have been emptied before it was renamed; but inodes are used again, and then by any file.
+        if found == id && is_rotated_of(&place.path, path) {
+            return true;
+        }
+        File::open(path).is_ok_and(|file| match found == id {
+            true => place.fits(&file, &metadata),
+            false => place.fits_renumbered(id, &file, &metadata),
+        })
     };
     match entries.flatten().map(|entry| entry.path()).find(is_it) {
         Some(path) => Whereabouts::Renamed(path),
@@ -69,6 +78,12 @@ pub(super) fn rotated_since(path: &Path, since: SystemTime) -> Vec<(PathBuf, Met
 /// When a file was made, or where the file system does not say, when it was last written.
 fn born(metadata: &Metadata) -> SystemTime {
     metadata.created().or_else(|_| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Whether the second path bears a rotated name of the first.
+fn is_rotated_of(path: &Path, candidate: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    name(path).zip(name(candidate)).is_some_and(|(name, candidate)| is_rotated_name(&name, &candidate))
 }
 
 /// Whether `candidate` is `name` with a number or date put behind it or before its extension (`app.log.1`, `app-20261121.log`,

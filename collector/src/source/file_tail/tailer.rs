@@ -10,15 +10,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use super::assembly::{Reading, Whole};
 use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::config::{Config, StartAt};
+use super::encoding::TextEncoding;
 use super::patterns::Patterns;
+use super::resources::Resources;
 use super::rotation::{self, Whereabouts};
 use super::tracked_file::{BinaryFile, TrackedFile, check_text};
 use crate::enrich::{Enricher, ReceivedLine};
-use crate::model::{LogRecord, Resource, Timestamp, Value};
+use crate::model::{LogRecord, Resource, Timestamp};
 use crate::source::feeder::{self, Ended, Feed, Portion};
-use crate::source::line_splitter::Line;
 use crate::source::{Running, SourceContext, StartError, Tally};
 
 const KIND: &str = "files";
@@ -43,6 +45,13 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
     let mut prepared = Vec::new();
     for config in groups.into_iter().filter(|config| !config.include.is_empty()) {
         let patterns = Patterns::new(&config.include, &config.exclude)?;
+        let encoding = TextEncoding::named(&config.encoding)?;
+        let reading = Reading {
+            format: config.format,
+            rules: config.multiline.rules("collector.files.multiline")?,
+            line_bytes_max: config.line_bytes_max,
+            line_timeout: config.line_timeout,
+        };
         let tally = context.tallies.of(KIND, &config.include.join(" "));
         let (feed, feeder) = feeder::start(&context, Arc::clone(&tally));
         feeders.push(feeder);
@@ -54,6 +63,8 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
             patterns,
             tally,
             feed,
+            reading,
+            encoding,
             config,
         });
     }
@@ -98,6 +109,9 @@ struct Group {
     tally: Arc<Tally>,
     feed: Feed,
     enricher: Enricher,
+    reading: Reading,
+    /// The letters of its files, when a setting names them.
+    encoding: Option<TextEncoding>,
     host: Arc<Resource>,
     /// Nothing of it was ever read.
     is_new: bool,
@@ -282,27 +296,27 @@ impl Tailer {
             self.known.iter().find(fits).map(|(known, _)| *known)
         };
         let known = known_id.and_then(|known| self.known.remove(&known));
-        let (offset, prefix) = match known {
-            Some(place) if place.fits(&file, &metadata) => (place.offset, place.prefix),
+        let (offsets, prefix) = match known {
+            Some(place) if place.fits(&file, &metadata) => (place.offsets, place.prefix),
             Some(_) => {
                 group.complain(path, "replaced_file", "another file took its place while we were away");
-                (0, Prefix::EMPTY)
+                ([0; 2], Prefix::EMPTY)
             }
-            None if let Err(BinaryFile) = check_text(&file) => {
+            None if group.is_binary(&file) => {
                 group.complain(path, "binary_file", "its first block holds a NUL byte; exclude it to say so");
                 self.binary.insert(id, ChangeMark::of(&metadata));
                 return Ok(None);
             }
             None if self.last_look.is_none() && group.begins_at_end(&metadata) => {
-                (metadata.len(), Prefix::read(&file, metadata.len()).unwrap_or(Prefix::EMPTY))
+                ([metadata.len(); 2], Prefix::read(&file, metadata.len()).unwrap_or(Prefix::EMPTY))
             }
-            None => (0, Prefix::EMPTY),
+            None => ([0; 2], Prefix::EMPTY),
         };
         // A rotated file is remembered under the name it had: by that its group knows it after a restart.
-        let place = Place { prefix, offset, path: shown.to_owned() };
-        let checkpoint = place.checkpoint(id);
-        let resource = group.resource_of(shown);
-        let file = TrackedFile::new(file, id, place, group_index, resource, group.config.line_bytes_max);
+        let place = Place { prefix, offsets, path: shown.to_owned() };
+        let (offset, checkpoint) = (place.offset(), place.checkpoint(id));
+        let resources = Arc::new(Resources::new(&group.host, &group.config.service, shown));
+        let file = TrackedFile::new(file, id, place, group_index, resources, group.reading.clone(), group.encoding);
         let former = known_id.filter(|known| *known != id);
         if offset > 0 && (known_id.is_none() || former.is_some()) {
             let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).collect();
@@ -321,12 +335,13 @@ impl Tailer {
             }
             let group = &mut self.groups[file.group];
             let mut logs = Vec::new();
-            let resource = Arc::clone(&file.resource);
-            let turn = file.read(&mut self.buffer, |line| logs.push(record(&mut group.enricher, &resource, line)));
+            let resources = Arc::clone(&file.resources);
+            let mut maker = group.maker(&resources);
+            let turn = file.read(&mut self.buffer, |whole| logs.push(maker.record(whole)));
             match turn {
                 Ok(turn) => {
                     any |= turn.bytes > 0;
-                    if turn.restarted {
+                    if turn.restarted.is_some() {
                         group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
                     }
                     if !logs.is_empty() {
@@ -353,12 +368,16 @@ impl Tailer {
     fn give_old_lines(&mut self) -> Result<(), Ended> {
         for file in self.files.values_mut() {
             let group = &mut self.groups[file.group];
-            if file.holds_old_line(group.config.line_timeout) {
-                let resource = Arc::clone(&file.resource);
+            if file.holds_anything() {
+                let resources = Arc::clone(&file.resources);
                 let mut logs = Vec::new();
-                file.give_held_line(|line| logs.push(record(&mut group.enricher, &resource, line)));
-                let checkpoints = vec![file.place().checkpoint(file.id)];
-                group.send(Portion { logs, bytes: 0, checkpoints })?;
+                let timeout = group.config.line_timeout;
+                let mut maker = group.maker(&resources);
+                file.give_old(timeout, |whole| logs.push(maker.record(whole)));
+                if !logs.is_empty() {
+                    let checkpoints = vec![file.place().checkpoint(file.id)];
+                    group.send(Portion { logs, bytes: 0, checkpoints })?;
+                }
             }
         }
         Ok(())
@@ -403,19 +422,36 @@ impl Group {
         self.is_new && (self.config.start_at == StartAt::End || age > self.config.ignore_older)
     }
 
-    fn resource_of(&self, path: &Path) -> Arc<Resource> {
-        let mut resource = (*self.host).clone();
-        if !self.config.service.is_empty() {
-            resource.service = self.config.service.as_str().into();
-        }
-        resource.attributes.push(("log.file.path".into(), Value::String(path.display().to_string())));
-        Arc::new(resource)
+    /// Whether a new file is no text. Two bytes for each letter hold NULs.
+    fn is_binary(&self, file: &File) -> bool {
+        let has_wide_letters =
+            self.encoding.or_else(|| TextEncoding::of_file(file)).is_some_and(|e| e.unit().bytes() > 1);
+        !has_wide_letters && matches!(check_text(file), Err(BinaryFile))
+    }
+
+    /// Makes records of one file's lines that are read now.
+    fn maker<'a>(&'a mut self, resources: &'a Resources) -> RecordMaker<'a> {
+        RecordMaker { enricher: &mut self.enricher, tally: &self.tally, resources, arrival: Timestamp::now() }
     }
 }
 
-fn record(enricher: &mut Enricher, resource: &Arc<Resource>, line: Line<'_>) -> LogRecord {
-    let received = ReceivedLine::plain(line.bytes, Timestamp::now(), resource);
-    enricher.enrich(ReceivedLine { truncated: line.truncated, ..received })
+/// Turns what a file gives into records.
+struct RecordMaker<'a> {
+    enricher: &'a mut Enricher,
+    tally: &'a Tally,
+    resources: &'a Resources,
+    arrival: Timestamp,
+}
+
+impl RecordMaker<'_> {
+    #[inline]
+    fn record(&mut self, whole: Whole<'_>) -> LogRecord {
+        if let Some(problem) = whole.problem {
+            self.tally.problem(problem, 1, whole.bytes);
+        }
+        let received = ReceivedLine::plain(whole.bytes, self.arrival, self.resources.of(whole.origin));
+        self.enricher.enrich(ReceivedLine { truncated: whole.truncated, timestamp: whole.time, ..received })
+    }
 }
 
 /// Opens what is a regular file; anything else (a pipe that took the file's name) is none of ours, and must not block us.

@@ -16,6 +16,7 @@ use super::*;
 use crate::delivery::{self, Outcome, Refusal};
 use crate::enrich::Enricher;
 use crate::model::{LogRecord, Resource};
+use crate::source::multiline::Multiline;
 use crate::source::{Running, SourceContext, Tallies};
 
 /// What a store keeps: records and checkpoints, together.
@@ -37,7 +38,13 @@ pub(super) struct Rig {
 }
 
 impl Rig {
+    /// With lines that are given at once.
     pub(super) fn new(config: Config) -> Rig {
+        Rig::joining(Config { multiline: Multiline::Off, ..config })
+    }
+
+    /// With lines that are joined as the configuration says; a last line is held until another follows it.
+    pub(super) fn joining(config: Config) -> Rig {
         let directory = tempfile::tempdir().unwrap();
         let include = vec![format!("{}/*.log", directory.path().display())];
         let poll_interval = Duration::from_millis(5);
@@ -245,7 +252,7 @@ async fn another_file_with_the_same_inode_is_read_from_its_start() {
     // What inode reuse looks like: the checkpoint of one file, found on another.
     let id = FileId::of(&fs::metadata(rig.path("a.log")).unwrap());
     let place = Place::from_value(&rig.store.lock().checkpoints[&id.key()]).unwrap();
-    assert_eq!((place.offset, place.path), (2, rig.path("a.log")));
+    assert_eq!((place.offset(), place.path), (2, rig.path("a.log")));
     fs::write(rig.path("a.log"), "2\n3\n").unwrap();
     rig.start();
     rig.wait_for(3).await;
@@ -343,4 +350,56 @@ async fn text_under_an_inode_that_was_binary_is_read() {
     rig.stop().await;
     assert_eq!(rig.bodies(), ["text"]);
     assert_eq!(rig.problems(), [("binary_file", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_of_containers_bear_their_runtimes_time_and_stream_and_their_own_fields() {
+    let mut rig = Rig::joining(Config::default());
+    rig.append("cri.log", "2026-11-21T07:33:00.5Z stdout P {\"user\":\n2026-11-21T07:33:01Z stderr F no tea\n");
+    rig.append("cri.log", "2026-11-21T07:33:02Z stdout F \"ann\",\"msg\":\"hi\"}\n2026-11-21T07:33:03Z stderr F {}\n");
+    let docker = r#"{"log":"{\"user\":\"bob\"}\n","stream":"stdout","time":"2026-11-21T07:33:04.000000001Z"}"#;
+    rig.append("docker.log", format!("{docker}\n"));
+    rig.start();
+    rig.wait_for(4).await;
+    rig.stop().await;
+    let store = rig.store.lock();
+    let mut shown: Vec<_> = store
+        .logs
+        .iter()
+        .map(|record| {
+            let text = |name: &str| record.attribute(name).map(ToString::to_string).unwrap_or_default();
+            format!("{} {} {} {}", record.timestamp, text("stream"), text("user"), record.body)
+        })
+        .collect();
+    shown.sort();
+    let expected = [
+        "2026-11-21T07:33:00.500Z stdout ann hi",
+        "2026-11-21T07:33:01.000Z stderr  no tea",
+        "2026-11-21T07:33:03.000Z stderr  {}",
+        "2026-11-21T07:33:04.000000001Z stdout bob {\"user\":\"bob\"}",
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_in_other_letters_is_read_by_its_mark_or_by_the_setting() {
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", [b"\xff\xfe".as_slice(), &wide("grün\r\nro")].concat());
+    rig.start();
+    rig.wait_for(1).await;
+    rig.stop().await;
+    rig.append("a.log", [&wide("t\n")[..], b"x"].concat());
+    rig.start();
+    rig.wait_for(2).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["grün", "rot"]);
+
+    let mut rig = Rig::new(Config { encoding: "latin1".to_owned(), ..Config::default() });
+    rig.append("a.log", b"gr\xfcn\n");
+    rig.start();
+    rig.wait_for(1).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["grün"]);
+    assert_eq!(rig.problems(), []);
 }

@@ -7,12 +7,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::assembly::{Assembly, Reading, WRAPPING_BYTES_MAX, Whole};
 use super::checkpoint::{FileId, PREFIX_BYTES_MAX, Place, Prefix};
-use crate::model::Resource;
-use crate::source::line_splitter::{Line, LineSplitter};
+use super::encoding::TextEncoding;
+use super::resources::Resources;
+use crate::source::line_splitter::LineSplitter;
+
+/// Files are stamped by a clock that ticks every few milliseconds: a stamp younger than this may stand for two contents.
+const STAMP_TICK: Duration = Duration::from_millis(50);
 
 /// A file that is being read.
-#[derive(Debug)]
 pub(super) struct TrackedFile {
     file: File,
     pub(super) id: FileId,
@@ -20,15 +24,23 @@ pub(super) struct TrackedFile {
     pub(super) path: PathBuf,
     /// Which group of patterns it belongs to.
     pub(super) group: usize,
-    pub(super) resource: Arc<Resource>,
+    pub(super) resources: Arc<Resources>,
     /// Since when no pattern finds it any more: it was renamed or deleted.
     pub(super) gone_since: Option<Instant>,
     prefix: Prefix,
     read_offset: u64,
-    /// The time of the last write that was looked at.
+    /// The length that was last seen.
+    length: u64,
+    /// The time of the last write that was looked at, once that time cannot stand for another write as well.
     modified: Option<SystemTime>,
     splitter: LineSplitter,
+    assembly: Assembly,
     last_read: Instant,
+    /// The letters, when a setting names them.
+    named_encoding: Option<TextEncoding>,
+    /// Those of this content; none until it is long enough to say.
+    encoding: Option<TextEncoding>,
+    line_bytes_max: usize,
 }
 
 /// What a turn of reading found.
@@ -36,7 +48,17 @@ pub(super) struct TrackedFile {
 pub(super) struct Turn {
     pub(super) bytes: u64,
     /// The file had been emptied or replaced in place and was begun again.
-    pub(super) restarted: bool,
+    pub(super) restarted: Option<Restart>,
+}
+
+/// A file's content is not what it was.
+#[derive(Clone, Debug, Copy, PartialEq, Eq)]
+pub(super) struct Restart {
+    /// How the former content began, and how far it was read.
+    pub(super) prefix: Prefix,
+    pub(super) offsets: [u64; 2],
+    /// Bytes of it that were seen and not read.
+    pub(super) unread: u64,
 }
 
 /// A new file's first block holds a NUL: it is no text.
@@ -50,66 +72,110 @@ impl TrackedFile {
         id: FileId,
         place: Place,
         group: usize,
-        resource: Arc<Resource>,
-        line_bytes_max: usize,
+        resources: Arc<Resources>,
+        reading: Reading,
+        named_encoding: Option<TextEncoding>,
     ) -> TrackedFile {
-        TrackedFile {
+        let line_bytes_max = reading.line_bytes_max;
+        let mut tracked = TrackedFile {
             file,
             id,
-            path: place.path,
             group,
-            resource,
+            resources,
             gone_since: None,
             prefix: place.prefix,
-            read_offset: place.offset,
+            read_offset: place.offset(),
+            length: 0,
             modified: None,
-            splitter: LineSplitter::new(line_bytes_max),
+            splitter: LineSplitter::new(0),
+            assembly: Assembly::new(reading, TextEncoding::UTF_8, place.offsets),
             last_read: Instant::now(),
-        }
+            path: place.path,
+            named_encoding,
+            encoding: None,
+            line_bytes_max,
+        };
+        tracked.split_anew();
+        tracked
     }
 
-    /// Reads on by at most the buffer's length. Lines are given in order; what has no line end yet is held.
-    pub(super) fn read(&mut self, buffer: &mut [u8], mut take: impl FnMut(Line<'_>)) -> io::Result<Turn> {
+    /// Begins to split lines at the place of reading, by the letters of the present content.
+    fn split_anew(&mut self) {
+        self.encoding = self.named_encoding.or_else(|| TextEncoding::of_file(&self.file));
+        let encoding = self.encoding.unwrap_or(TextEncoding::UTF_8);
+        let unit = encoding.unit();
+        let line_bytes_max = self.line_bytes_max.saturating_mul(unit.bytes()) + WRAPPING_BYTES_MAX;
+        self.splitter = LineSplitter::new(line_bytes_max).from(self.read_offset).of(unit).with_empty_lines();
+        self.assembly.set_encoding(encoding);
+    }
+
+    /// Reads on by at most the buffer's length. What is complete is given in order; what is not yet is held.
+    pub(super) fn read(&mut self, buffer: &mut [u8], mut take: impl FnMut(Whole<'_>)) -> io::Result<Turn> {
         let mut turn = Turn::default();
         let metadata = self.file.metadata()?;
         let (length, modified) = (metadata.len(), metadata.modified().ok());
         // The same length at another time may be another content.
-        if length == self.read_offset && modified == self.modified {
+        if length == self.read_offset && modified.is_some() && modified == self.modified {
             return Ok(turn);
         }
-        self.modified = modified;
+        let is_settled = |modified: &SystemTime| modified.elapsed().is_ok_and(|age| age > STAMP_TICK);
+        self.modified = modified.filter(is_settled);
         if length < self.read_offset || !self.prefix.is_of(&self.file)? {
-            turn.restarted = true;
-            self.splitter.finish(&mut take);
+            turn.restarted = Some(Restart {
+                prefix: self.prefix,
+                offsets: self.assembly.places(self.splitter.position()),
+                unread: self.length.saturating_sub(self.read_offset),
+            });
+            self.finish(&mut take);
             self.prefix = Prefix::EMPTY;
             self.read_offset = 0;
+            self.assembly.restart();
+            self.split_anew();
+        } else if self.encoding.is_none() {
+            self.split_anew();
         }
+        self.length = length;
+        let unit = self.encoding.unwrap_or(TextEncoding::UTF_8).unit().bytes();
         let read = match self.file.read_at(buffer, self.read_offset) {
-            Ok(read) => read,
+            Ok(read) => read / unit * unit,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(turn),
             Err(error) => return Err(error),
         };
         if read == 0 {
             return Ok(turn);
         }
-        self.splitter.push(&buffer[..read], take);
+        let now = Instant::now();
+        let assembly = &mut self.assembly;
+        self.splitter.push(&buffer[..read], |line| assembly.push(line, now, &mut take));
         self.read_offset += read as u64;
         turn.bytes = read as u64;
-        self.last_read = Instant::now();
+        self.last_read = now;
         if usize::from(self.prefix.length) < PREFIX_BYTES_MAX {
             self.prefix = Prefix::read(&self.file, self.read_offset)?;
         }
         Ok(turn)
     }
 
-    /// Whether a line without an end has waited for more for so long.
-    pub(super) fn holds_old_line(&self, timeout: Duration) -> bool {
-        self.splitter.held_bytes() > 0 && self.last_read.elapsed() >= timeout
+    /// Whether something is held that waits for more.
+    pub(super) fn holds_anything(&self) -> bool {
+        self.splitter.held_bytes() > 0 || !self.assembly.is_empty()
     }
 
-    /// Takes the held line for complete.
-    pub(super) fn give_held_line(&mut self, take: impl FnMut(Line<'_>)) {
-        self.splitter.finish(take);
+    /// Gives what has waited for long enough: a last line without its end after `timeout`.
+    pub(super) fn give_old(&mut self, timeout: Duration, mut take: impl FnMut(Whole<'_>)) {
+        let now = Instant::now();
+        if self.splitter.held_bytes() > 0 && now.duration_since(self.last_read) >= timeout {
+            self.finish(take);
+        } else {
+            self.assembly.give_old(now, &mut take);
+        }
+    }
+
+    fn finish(&mut self, mut take: impl FnMut(Whole<'_>)) {
+        let now = Instant::now();
+        let assembly = &mut self.assembly;
+        self.splitter.finish(|line| assembly.push(line, now, &mut take));
+        self.assembly.finish(now, &mut take);
     }
 
     /// How long nothing came.
@@ -119,7 +185,7 @@ impl TrackedFile {
 
     /// Whether everything there is was read and given.
     pub(super) fn is_read_to_end(&self) -> bool {
-        self.splitter.held_bytes() == 0 && self.file.metadata().is_ok_and(|metadata| metadata.len() == self.read_offset)
+        !self.holds_anything() && self.file.metadata().is_ok_and(|metadata| metadata.len() == self.read_offset)
     }
 
     /// Whether no name leads to it any more.
@@ -137,9 +203,10 @@ impl TrackedFile {
         usize::from(self.prefix.length) == PREFIX_BYTES_MAX && self.prefix.is_of(other).unwrap_or(false)
     }
 
-    /// Where the first line starts that was not given yet.
+    /// Where the first lines start that were not given yet.
     pub(super) fn place(&self) -> Place {
-        Place { prefix: self.prefix, offset: self.read_offset - self.splitter.held_bytes(), path: self.path.clone() }
+        let offsets = self.assembly.places(self.splitter.position());
+        Place { prefix: self.prefix, offsets, path: self.path.clone() }
     }
 }
 
