@@ -8,7 +8,7 @@ UI_SOURCES := $(shell find web/ui -path '*/node_modules' -prune -o -path '*/dist
 ADDRESS ?= 127.0.0.1:6464
 DATA ?= data
 
-.PHONY: help run demo test bench lint ui clean need-rust need-node
+.PHONY: help run demo test soak bench lint ui clean need-rust need-node
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
@@ -27,6 +27,9 @@ test: need-rust need-node ## install what the tests need and run them all
 	cd web/ui && npm test
 	cargo test --workspace
 	@echo "all tests passed"
+
+soak: need-rust ## kill agents and servers for hours: SOAK_MINUTES=60 or SOAK_KILLS=10000 (TAFFRAIL_TEST_SEED=… repeats a schedule)
+	SOAK_KILLS=$${SOAK_KILLS:-3000} SOAK_MINUTES=$${SOAK_MINUTES:-0} cargo test --test it kill::three_hundred -- --nocapture
 
 bench: need-rust ## print the table of benches/ with its targets (ROWS=500000 for fewer log lines, GROW=1 for how answers grow)
 	cargo build --release

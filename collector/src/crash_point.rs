@@ -15,6 +15,7 @@ struct Wanted {
 
 /// Every crash point, for the test that dies at each.
 pub const CRASH_POINTS: &[&str] = &[
+    "file:inside_append",
     "file:after_append",
     "file:after_sync",
     "file:before_rename",
@@ -51,11 +52,20 @@ pub const CRASH_POINTS: &[&str] = &[
     "delete:after_finish",
 ];
 
+/// Whether a crash point is the one that the environment names, so that a step can be taken in pieces for it.
+pub fn is_wanted(name: &'static str) -> bool {
+    wanted().is_some_and(|wanted| wanted.name == name)
+}
+
+fn wanted() -> Option<&'static Wanted> {
+    let read = || std::env::var("TAFFRAIL_CRASH_AT").ok().map(|text| Wanted::read(&text));
+    CRASH_AT.get_or_init(read).as_ref()
+}
+
 /// Dies here when this is the place, and the visit, that the environment names.
 pub fn crash_point(name: &'static str) {
     debug_assert!(CRASH_POINTS.contains(&name), "{name} is not in the list");
-    let wanted = CRASH_AT.get_or_init(|| std::env::var("TAFFRAIL_CRASH_AT").ok().map(|text| Wanted::read(&text)));
-    if let Some(wanted) = wanted
+    if let Some(wanted) = wanted()
         && wanted.name == name
         && wanted.left.fetch_sub(1, Relaxed) == 1
     {

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::crash_point::crash_point;
+use crate::crash_point::{crash_point, is_wanted};
 
 /// What durable code may ask of a disk. Nothing is durable before `sync` (a file's bytes) and `sync_directory` (that a
 /// file was created, renamed or removed) have returned.
@@ -117,7 +117,12 @@ impl FileSystem for RealFileSystem {
 
 impl Append for RealAppender {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)?;
+        let half = if is_wanted("file:inside_append") { bytes.len() / 2 } else { 0 };
+        if half > 0 {
+            self.0.write_all(&bytes[..half])?;
+            crash_point("file:inside_append");
+        }
+        self.0.write_all(&bytes[half..])?;
         crash_point("file:after_append");
         Ok(())
     }

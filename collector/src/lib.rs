@@ -8,8 +8,9 @@
 //! Reading order: [`model`] (the data), [`delivery`] (the wall to whoever takes it), [`source`] (the ways in),
 //! [`enrich`] (what a line says about itself), [`frame`] and [`journal`] (the bytes on wire and disk),
 //! [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power),
-//! [`crash_point`] (where tests let a process die).
+//! [`crash_point`] (where tests let a process die), [`broken_on_purpose`] (promises that tests break, to see that they notice).
 
+pub mod broken_on_purpose;
 pub mod config;
 pub mod crash_point;
 pub mod delivery;

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use taffrail_collector::broken_on_purpose::{DEDUP, is_broken};
 use taffrail_collector::model::{AgentId, Batch, Checkpoint, StreamPlace};
 
 use crate::catalog::StreamMark;
@@ -89,6 +90,9 @@ impl StreamMarks {
     pub fn judge(&self, batch: &Batch) -> Verdict {
         let Some(place) = batch.place else { return Verdict::Next };
         let expected = self.next.get(&key(batch.agent, &place)).copied().unwrap_or(0);
+        if is_broken(DEDUP) {
+            return Verdict::Next;
+        }
         let end = place.first_seq.checked_add(batch.len() as u64);
         match end {
             Some(_) if place.first_seq == expected => Verdict::Next,

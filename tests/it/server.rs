@@ -214,7 +214,18 @@ impl Random {
             now.as_nanos() as u64
         });
         println!("{test}: TAFFRAIL_TEST_SEED={seed}");
-        Random(seed | 1)
+        Random::from_seed(seed)
+    }
+
+    /// From a seed that was printed already, or drawn.
+    pub fn from_seed(seed: u64) -> Random {
+        // Neighbouring seeds give unlike numbers.
+        Random((seed ^ seed >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A seed for a generator of its own.
+    pub fn seed(&mut self) -> u64 {
+        self.below(u64::from(u32::MAX))
     }
 
     /// A number below `bound`.

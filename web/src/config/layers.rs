@@ -20,6 +20,7 @@ const OTHER_VARIABLES: &[&str] = &[
     "TAFFRAIL_UI_DIST",
     "TAFFRAIL_TEST_SEED",
     "TAFFRAIL_CRASH_AT",
+    "TAFFRAIL_BREAK",
 ];
 
 /// A value given on the command line.
