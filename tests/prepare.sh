@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: Debian packages (a browser, Python, curl, logger), Python clients in a
+# Installs what the tests need and is not there: Debian packages (a browser, Python, curl, logger, ip, iptables), Python clients in a
 # virtual environment below target/, cargo-deny. Says in one line what is missing when it may not install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-declare -A package_of=([chromium]=chromium [python3]=python3-venv [curl]=curl [logger]=bsdutils)
+declare -A package_of=([chromium]=chromium [python3]=python3-venv [curl]=curl [logger]=bsdutils [ip]=iproute2 [iptables]=iptables)
 missing=()
 for command in "${!package_of[@]}"; do
-    command -v "$command" >/dev/null || missing+=("${package_of[$command]}")
+    PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null || missing+=("${package_of[$command]}")
 done
 if command -v python3 >/dev/null && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 if ((${#missing[@]})); then

@@ -13,8 +13,13 @@
 //! - [`keep`]: rules of retention changed while the server runs, and records deleted from the command line.
 //! - [`agents`]: an agent's own log, metrics and status, `taffrail top` and `tap`, and what the server knows of it.
 //! - [`rotation`]: a file rotated while it is written, and an agent that ships it.
+//! - [`kill`]: an agent and its servers, killed hundreds of times at random moments and at every named step of both.
+//! - [`faults`]: twenty ways in which networks, servers, names, certificates, disks and clocks fail, each in its own network.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`browser`]: the pages in a real Chromium.
+//!
+//! What they stand on: [`server`] and [`process`] (started and ended with their test), [`field`] (an agent and its servers),
+//! [`oracle`] (knows what was written and says what became of it).
 
 #![expect(
     clippy::unwrap_used,
@@ -31,10 +36,15 @@ mod browser;
 mod crash;
 mod crash_points;
 mod damage;
+mod faults;
+mod field;
 mod first_answers;
 mod full_disk;
 mod house;
 mod keep;
+mod kill;
+mod oracle;
+mod process;
 mod rotation;
 mod senders;
 mod server;

@@ -1,0 +1,145 @@
+//! Rows 16 to 19: servers that die at the worst moment, full disks, outages longer than the spool, clocks that are wrong.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::Row;
+use super::link::seconds;
+use super::network::Network;
+use super::scene::{PATIENCE, Scene};
+use crate::field::within;
+use crate::oracle::{Habits, Writer};
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    ("16", "the server dies between writing, fsync and answer", dying_server),
+    ("17a", "the server's disk is full", full_server),
+    ("17b", "the agent's disk is full", full_agent),
+    ("18", "all servers down, a spool too small for that", long_outage),
+    ("19", "lines dated a day before and after", odd_times),
+];
+
+fn dying_server(network: &Network) -> String {
+    let mut scene = Scene::begin(network, 1);
+    for point in ["store:before_sync", "store:after_sync", "store:before_receipt"] {
+        scene.servers[0].duplicate_batches();
+        scene.servers[0].host.kill();
+        scene.servers[0].host.start_with(&[("TAFFRAIL_CRASH_AT", &format!("{point}#3"))]);
+        let ended = scene.servers[0].host.running().wait_for_end(PATIENCE);
+        assert_eq!(ended.and_then(|status| status.signal()), Some(6), "it dies at {point}");
+        scene.servers[0].host.kill();
+        scene.servers[0].wait_until_ready();
+    }
+    scene.goes_on(1);
+    let told = scene.ends_clean();
+    assert!(scene.recognised_resends() > 0, "what was stored unheard was sent again");
+    format!("{told} (a power cut instead of a death: the simulated disks of journal, spool and pipeline)")
+}
+
+/// A small disk, mounted over a directory.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &Path, megabytes: u32) -> SmallDisk {
+        std::fs::create_dir_all(path).expect("make a directory");
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(path).status();
+        assert!(mounted.expect("run mount").success(), "mount a small disk");
+        SmallDisk(path.to_owned())
+    }
+
+    /// Leaves so many bytes free, and no more as long as the ballast lies there.
+    fn fill(&self, leave: u64) {
+        let disk = rustix::fs::statvfs(&self.0).expect("measure the disk");
+        let free = disk.f_bavail * disk.f_frsize;
+        std::fs::write(self.0.join("ballast"), vec![0; free.saturating_sub(leave) as usize]).expect("fill the disk");
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("ballast")).expect("make room");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn full_server(network: &Network) -> String {
+    let mut scene = Scene::set(network, 1);
+    scene.servers[0].host.kill();
+    let disk = SmallDisk::mount(&scene.servers[0].data, 48);
+    scene.servers[0].wait_until_ready();
+    scene.start_agent(&[format!("http://{}", network.address(0))]);
+    scene.start_writing();
+    disk.fill(20_000);
+    let refused = within(PATIENCE, || {
+        let refused = scene.servers[0].store()?["refused"].clone();
+        refused.as_object().is_some_and(|refused| !refused.is_empty()).then_some(refused)
+    });
+    assert!(refused.is_some(), "a full disk refuses: {:?}", scene.servers[0].store());
+    scene.goes_on(4);
+    let waiting = scene.ship()["waiting_batches"].as_u64();
+    assert!(waiting > Some(0), "what is refused waits at the agent");
+    let found = crate::field::verdict(&scene.servers, &scene.ledger);
+    assert!(found.written() > found.missing(), "questions are answered all the while");
+    disk.make_room();
+    let flows = scene.until_it_flows_to(0);
+    let told = scene.ends_clean();
+    scene.servers[0].host.kill();
+    format!("refused as {}, flows {} after there was room, {told}", refused.unwrap_or_default(), seconds(flows))
+}
+
+fn full_agent(network: &Network) -> String {
+    let mut scene = Scene::set(network, 1);
+    let state = scene.agent.state().to_owned();
+    let disk = SmallDisk::mount(&state, 24);
+    scene.start_agent(&[format!("http://{}", network.address(0))]);
+    // Sockets drop what comes when nothing can be spooled, and count it: only files are asked for here.
+    scene.start_writing_files();
+    disk.fill(0);
+    scene.goes_on(8);
+    assert!(scene.agent.host.running().ended().is_none(), "it goes on: {}", scene.agent.host.log_text());
+    disk.make_room();
+    let flows = scene.until_it_flows_to(0);
+    let told = scene.ends_clean();
+    scene.agent.host.kill();
+    format!("flows {} after there was room, {told}", seconds(flows))
+}
+
+fn long_outage(network: &Network) -> String {
+    const SPOOL_BYTES_MAX: u64 = 256 << 10;
+    let mut scene = Scene::set(network, 1).with_settings(&format!("spool_bytes_max = {SPOOL_BYTES_MAX}"));
+    scene.start_agent(&[format!("http://{}", network.address(0))]);
+    scene.start_writing_files();
+    scene.servers[0].host.kill();
+    let much =
+        Habits { pause: Duration::from_millis(20), burst: 16, padding: 900, rotate_every: 400, remove_after: None };
+    let path = scene.directory.path().join("logs/much.log");
+    let writer = Writer::file(&scene.ledger, "much", &path, much, 5);
+    scene.also_writes(writer);
+    let mut most = 0;
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(500));
+        most = most.max(scene.agent.spool_bytes());
+    }
+    assert!(most > SPOOL_BYTES_MAX / 2, "the spool is used: {most}");
+    assert!(most <= SPOOL_BYTES_MAX + (256 << 10), "the spool keeps to its limit: {most}");
+    scene.servers[0].wait_until_ready();
+    let flows = scene.until_it_flows_to(0);
+    format!("the spool grew to {most} bytes, flows {} after the start, {}", seconds(flows), scene.ends_clean())
+}
+
+/// The agent's own clock cannot be turned without turning everybody's, so lines carry other times than its clock.
+fn odd_times(network: &Network) -> String {
+    let mut scene = Scene::begin(network, 1);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let path = scene.directory.path().join("logs/odd.log");
+    let writer = Writer::dated_file(&scene.ledger, "odd", &path, vec![now - 86_400, now, now + 86_400]);
+    scene.also_writes(writer);
+    scene.goes_on(3);
+    format!("{} (the agent's clock itself: skipped, a process cannot have a wall clock of its own)", scene.ends_clean())
+}
