@@ -222,7 +222,8 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
         "Files not written to for so long at the first start begin at their end, whatever start_at says.",
         r#""168h""#,
     ),
-    ("poll_interval", "How often files are looked at.", r#""250ms""#),
+    ("poll_interval", "How often files are looked at, whatever the kernel tells of changes.", r#""1s""#),
+    ("inotify", "Whether the kernel is asked to tell of changes, so that a line is read within milliseconds.", "true"),
     (
         "line_timeout",
         "A last line without its line feed, and a group of lines, is taken for complete after so long; a lone line after a twentieth.",

@@ -159,6 +159,12 @@ impl Assembly {
         }
     }
 
+    /// When something that is held is to be given at the latest.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let partial = |lane: &Lane| lane.partial_length.map(|_| lane.partial_at + self.reading.line_timeout);
+        self.lanes.iter().flat_map(|lane| [partial(lane), lane.grouper.due()]).flatten().min()
+    }
+
     /// Gives everything that is held, as at the end of a file.
     pub(super) fn finish(&mut self, now: Instant, take: &mut impl FnMut(Whole<'_>)) {
         for stream in [Stream::Stdout, Stream::Stderr] {

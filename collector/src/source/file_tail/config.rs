@@ -41,9 +41,13 @@ pub struct Config {
     /// Default 168 hours.
     #[serde(with = "span")]
     pub ignore_older: Duration,
-    /// How often files are looked at. Default 250 ms. It is the longest a line waits to be read.
+    /// How often files are looked at. Default 1 s. It is the longest a line waits to be read where the kernel does not tell of
+    /// it: on file systems of other machines.
     #[serde(with = "span")]
     pub poll_interval: Duration,
+    /// Whether the kernel is asked to tell of changes (inotify), so that a line is read within milliseconds. Looking
+    /// every `poll_interval` goes on all the same. Default true.
+    pub inotify: bool,
     /// A last line without its line feed is taken for complete after so long without more, and so is a stack trace or a line
     /// in parts; a line that could only be followed by indented ones after a twentieth of it. Default 5 s.
     #[serde(with = "span")]
@@ -76,7 +80,8 @@ impl Default for Config {
             encoding: encoding::AUTO.to_owned(),
             start_at: StartAt::Beginning,
             ignore_older: Duration::from_secs(7 * 86_400),
-            poll_interval: Duration::from_millis(250),
+            poll_interval: Duration::from_secs(1),
+            inotify: true,
             line_timeout: Duration::from_secs(5),
             line_bytes_max: 1 << 20,
         }

@@ -1,24 +1,29 @@
 //! Tails files by pattern: every line once, through rotation, truncation, deletion and restarts.
 //!
 //! The file is its own spool: what was read is remembered in a checkpoint that travels in the same batch as the lines, so
-//! that a restart goes on exactly behind the last line that was stored. Polling decides what is there; one thread
-//! reads all files in turn.
+//! that a restart goes on exactly behind the last line that was stored. Polling decides what is there, the kernel's
+//! word only makes it look sooner; one thread reads all files in turn and keeps all of them open (the limit of open files is raised).
 //! What cannot be had: lines written and truncated away (`copytruncate`) between two polls, and a file both created and
 //! deleted between two polls.
 //!
 //! Reading order: [`config`], [`patterns`] (which files), [`checkpoint`] (who a file is and how far it was read),
-//! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`tracked_file`] (one open file), [`rotation`] (where a renamed file went), [`tailer`] (the thread).
+//! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`tracked_file`] (one open file), [`group`] (files
+//! read the same way), [`rotation`] (where a renamed file went), [`discovery`] (what is new and what is gone), [`watch`] (the kernel
+//! tells of changes), [`tailer`] (the thread).
 
 mod assembly;
 mod checkpoint;
 mod config;
 mod container;
+mod discovery;
 mod encoding;
+mod group;
 mod patterns;
 mod resources;
 mod rotation;
 mod tailer;
 mod tracked_file;
+mod watch;
 
 #[cfg(test)]
 mod random_group_tests;

@@ -1,6 +1,7 @@
 //! Which files a group's patterns match.
 
 use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -56,14 +57,23 @@ impl Patterns {
         self.exclude.is_match(path)
     }
 
-    /// Gives every regular file that matches now, links followed. A file may be given twice.
-    pub(super) fn walk(&self, give: &mut impl FnMut(PathBuf, Metadata)) {
+    /// Gives every regular file that matches now, links followed. A file may be given twice. `visit` is told of the
+    /// directories, each before its files.
+    pub(super) fn walk(&self, visit: &mut impl FnMut(&Path), give: &mut impl FnMut(PathBuf, Metadata)) {
         for root in &self.roots {
-            self.walk_directory(&root.directory, root.depth.min(DEPTH_MAX), give);
+            self.walk_directory(&root.directory, root.depth.min(DEPTH_MAX), visit, give);
         }
     }
 
-    fn walk_directory(&self, directory: &Path, depth: usize, give: &mut impl FnMut(PathBuf, Metadata)) {
+    fn walk_directory(
+        &self,
+        directory: &Path,
+        depth: usize,
+        visit: &mut impl FnMut(&Path),
+        give: &mut impl FnMut(PathBuf, Metadata),
+    ) {
+        // Asked to be told of changes first, so that none is missed between the two.
+        visit(directory);
         // A directory that is not there yet, or not ours to read, holds nothing for now.
         let Ok(entries) = fs::read_dir(directory) else { return };
         for entry in entries.flatten() {
@@ -72,16 +82,25 @@ impl Patterns {
             if kind.is_dir() {
                 // Links to directories are not followed: they may lead in circles.
                 if depth > 1 && !self.excludes(&path.join("_")) {
-                    self.walk_directory(&path, depth - 1, give);
+                    self.walk_directory(&path, depth - 1, visit, give);
                 }
             } else if self.matches(&path)
                 && let Ok(metadata) = fs::metadata(&path)
                 && metadata.is_file()
+                && (!kind.is_symlink() || may_follow(&path, &metadata))
             {
                 give(path, metadata);
             }
         }
     }
+}
+
+/// Whether a link leads where its owner may read: else whoever may write into a directory of logs could have us read any file.
+/// As the kernel's `protected_symlinks`: the link is root's or ours, or belongs to whom the file belongs.
+fn may_follow(link: &Path, target: &Metadata) -> bool {
+    fs::symlink_metadata(link).is_ok_and(|link| {
+        link.uid() == 0 || link.uid() == target.uid() || link.uid() == rustix::process::geteuid().as_raw()
+    })
 }
 
 fn set(setting: &'static str, patterns: impl Iterator<Item = String>) -> Result<GlobSet, StartError> {
@@ -159,7 +178,8 @@ mod tests {
             let include: Vec<_> = include.iter().map(|pattern| format!("{}/{pattern}", top.display())).collect();
             let patterns = Patterns::new(&include, &super::super::Config::default().exclude).unwrap();
             let mut found = Vec::new();
-            patterns.walk(&mut |path, _| found.push(path.strip_prefix(top).unwrap().display().to_string()));
+            patterns
+                .walk(&mut |_| {}, &mut |path, _| found.push(path.strip_prefix(top).unwrap().display().to_string()));
             found.sort();
             assert_eq!(found, expected, "{include:?}");
         };

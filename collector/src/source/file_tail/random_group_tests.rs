@@ -126,7 +126,7 @@ async fn drained(rig: &Rig, writers: &mut [Writer; 3]) {
 
 async fn run(seed: u64) {
     let mut random = Random(seed | 1);
-    let mut rig = Rig::joining(Config::default());
+    let mut rig = Rig::joining(Config { inotify: random.below(2) == 0, ..Config::default() });
     let mut writers = [Writer::new("a.log", true), Writer::new("b.log", true), Writer::new("c.log", false)];
     rig.start();
     drained(&rig, &mut writers).await;

@@ -77,7 +77,7 @@ impl Writer {
 
 async fn run(seed: u64) {
     let mut random = Random(seed | 1);
-    let mut rig = Rig::new(Config::default());
+    let mut rig = Rig::new(Config { inotify: random.below(2) == 0, ..Config::default() });
     let mut writers = ["a.log", "b.log", "c.log"].map(|name| Writer { name, ..Writer::default() });
     rig.start();
     // A file is found again under another name by what was stored of one that bore its name: there must be one.

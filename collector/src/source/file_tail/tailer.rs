@@ -1,27 +1,22 @@
 //! The thread that looks for files, reads them in turn and lets them go.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, Metadata, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::{Resource as Limit, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
-use super::assembly::{Reading, Whole};
-use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
-use super::config::{Config, StartAt};
+use super::assembly::Reading;
+use super::checkpoint::{ChangeMark, FileId, Place, forgotten};
+use super::config::Config;
 use super::encoding::TextEncoding;
+use super::group::Group;
 use super::patterns::Patterns;
-use super::resources::Resources;
-use super::rotation::{self, Whereabouts};
-use super::tracked_file::{BinaryFile, TrackedFile, check_text};
-use crate::enrich::{Enricher, ReceivedLine};
-use crate::model::{LogRecord, Resource, Timestamp};
-use crate::source::feeder::{self, Ended, Feed, Portion};
-use crate::source::{Running, SourceContext, StartError, Tally};
+use super::tracked_file::TrackedFile;
+use super::watch::Watcher;
+use crate::source::feeder::{self, Ended, Portion};
+use crate::source::{Running, SourceContext, StartError};
 
 const KIND: &str = "files";
 /// A file is read by so much before the next one has its turn.
@@ -30,9 +25,14 @@ const TURN_BYTES: usize = 256 << 10;
 const DELETED_WAIT: Duration = Duration::from_secs(5);
 /// A renamed file is held for so long after its last line.
 const RENAMED_WAIT: Duration = Duration::from_secs(600);
+/// Files that are written all the time are read this often: many lines cost little more than one.
+const PACE: Duration = Duration::from_millis(40);
+/// The longest until a stop is noticed.
+const STOP_WAIT: Duration = Duration::from_millis(100);
 /// Looking for files takes at most this part of the time, unless it would then be done too seldom.
 const LOOK_SHARE: u32 = 20;
 const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
+const LOOK_WAIT_MIN: Duration = Duration::from_millis(10);
 
 /// Starts to tail the files of all groups.
 pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, StartError> {
@@ -68,7 +68,11 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
             config,
         });
     }
+    let watcher = prepared.iter().any(|group| group.config.inotify).then(Watcher::new).flatten();
     let tailer = Tailer {
+        earliest_look: Instant::now(),
+        unread: HashSet::new(),
+        watcher,
         interval: prepared.iter().map(|group| group.config.poll_interval).min().unwrap_or(Duration::from_secs(1)),
         groups: prepared,
         files: HashMap::new(),
@@ -102,237 +106,95 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
     Ok(Running { kind: KIND, address: None, task })
 }
 
-/// Files that are read the same way.
-struct Group {
-    config: Config,
-    patterns: Patterns,
-    tally: Arc<Tally>,
-    feed: Feed,
-    enricher: Enricher,
-    reading: Reading,
-    /// The letters of its files, when a setting names them.
-    encoding: Option<TextEncoding>,
-    host: Arc<Resource>,
-    /// Nothing of it was ever read.
-    is_new: bool,
-    /// Paths whose trouble has been counted.
-    complained: HashSet<PathBuf>,
-}
-
-struct Tailer {
-    groups: Vec<Group>,
-    files: HashMap<FileId, TrackedFile>,
+/// The thread's state.
+pub(super) struct Tailer {
+    pub(super) groups: Vec<Group>,
+    pub(super) files: HashMap<FileId, TrackedFile>,
     /// Places of earlier runs whose files have not been met yet.
-    known: HashMap<FileId, Place>,
+    pub(super) known: HashMap<FileId, Place>,
     /// Files found to be no text, as they were then: once changed they are looked at again, for inodes are used again.
-    binary: HashMap<FileId, ChangeMark>,
-    last_look: Option<SystemTime>,
+    pub(super) binary: HashMap<FileId, ChangeMark>,
+    pub(super) last_look: Option<SystemTime>,
+    /// When, at the earliest, a sign that files came or went makes us look.
+    earliest_look: Instant,
+    /// Files that may have something to read.
+    pub(super) unread: HashSet<FileId>,
+    pub(super) watcher: Option<Watcher>,
     interval: Duration,
     buffer: Vec<u8>,
     stop: CancellationToken,
 }
 
-/// A file that no longer stands where it stood: others may have stood there since.
-struct Departure {
-    path: PathBuf,
-    group: usize,
-    since: SystemTime,
-}
-
 impl Tailer {
     fn run(mut self) -> Result<(), Ended> {
+        raise_file_limit();
+        let mut next_look = Instant::now();
         while !self.stop.is_cancelled() {
             let started = Instant::now();
-            self.look()?;
-            let next = started + self.interval.max((started.elapsed() * LOOK_SHARE).min(LOOK_WAIT_MAX));
-            while self.read_all_once()? && Instant::now() < next {}
+            if started >= next_look {
+                self.look()?;
+                let took = started.elapsed();
+                next_look = started + self.interval.max((took * LOOK_SHARE).min(LOOK_WAIT_MAX));
+                self.earliest_look =
+                    started + (took * LOOK_SHARE).clamp(LOOK_WAIT_MIN.min(self.interval), LOOK_WAIT_MAX);
+                self.unread.extend(self.files.keys());
+                self.let_go()?;
+            }
+            let mut any = false;
+            while self.read_some()? && Instant::now() < next_look {
+                any = true;
+            }
             self.give_old_lines()?;
-            self.let_go()?;
-            while !self.stop.is_cancelled() {
-                let Some(rest) = next.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) else {
-                    break;
-                };
-                std::thread::sleep(rest.min(Duration::from_millis(50)));
+            if self.unread.is_empty() {
+                // What is written meanwhile is read together.
+                let pace = if any { PACE.min(self.interval) } else { Duration::ZERO };
+                next_look = self.rest(started + pace, next_look);
             }
         }
         Ok(())
     }
 
-    /// Finds what is new, what was renamed and what is gone.
-    fn look(&mut self) -> Result<(), Ended> {
-        let look_started = SystemTime::now();
-        let mut found: HashMap<FileId, Vec<(PathBuf, usize)>> = HashMap::new();
-        let mut still_binary = HashSet::new();
-        for (index, group) in self.groups.iter().enumerate() {
-            group.patterns.walk(&mut |path, metadata| {
-                let id = FileId::of(&metadata);
-                if self.binary.get(&id) == Some(&ChangeMark::of(&metadata)) {
-                    still_binary.insert(id);
-                } else {
-                    found.entry(id).or_default().push((path, index));
+    /// Waits until there is something to do; when to look next. Nothing is noticed before `earliest`.
+    fn rest(&mut self, earliest: Instant, mut next_look: Instant) -> Instant {
+        let until = |moment: Instant| moment.saturating_duration_since(Instant::now()).min(STOP_WAIT);
+        while !self.stop.is_cancelled() && !until(earliest).is_zero() {
+            std::thread::sleep(until(earliest));
+        }
+        while !self.stop.is_cancelled() {
+            let rest = until(next_look.min(self.next_due()));
+            match &mut self.watcher {
+                Some(watcher) => {
+                    watcher.wait(rest);
+                    let changes = watcher.changes();
+                    self.unread.extend(changes.written.into_iter().filter(|id| self.files.contains_key(id)));
+                    if changes.places {
+                        next_look = next_look.min(self.earliest_look);
+                    }
                 }
-            });
-        }
-        self.binary.retain(|id, _| still_binary.contains(id));
-        let mut departures = self.notice_departures(&found);
-        for (id, places) in found {
-            if self.files.contains_key(&id) {
-                continue;
+                None => std::thread::sleep(rest),
             }
-            let (path, group) = &places[0];
-            self.track(path, path, *group)?;
-            if let Some(since) = self.last_look {
-                departures.push(Departure { path: path.clone(), group: *group, since });
+            if !self.unread.is_empty() || until(next_look.min(self.next_due())).is_zero() {
+                break;
             }
         }
-        for departure in departures {
-            self.track_successors(&departure)?;
-        }
-        if self.last_look.is_none() {
-            self.find_known_files()?;
-        }
-        self.last_look = Some(look_started);
-        Ok(())
+        next_look
     }
 
-    /// Compares where files are with where they were; gives the places that others may have come to since the last look.
-    fn notice_departures(&mut self, found: &HashMap<FileId, Vec<(PathBuf, usize)>>) -> Vec<Departure> {
-        let last_look = self.last_look.unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut left: HashMap<PathBuf, Departure> = HashMap::new();
-        for file in self.files.values_mut() {
-            let places = found.get(&file.id);
-            if places.is_some_and(|places| places.iter().any(|(path, _)| *path == file.path)) {
-                file.gone_since = None;
-                continue;
-            }
-            if rotation::has_changed_since(&file.path, last_look) {
-                let departure = Departure { path: file.path.clone(), group: file.group, since: last_look };
-                left.entry(file.path.clone()).or_insert(departure);
-            }
-            match places {
-                Some(places) => {
-                    file.path.clone_from(&places[0].0);
-                    file.gone_since = None;
-                }
-                None => file.gone_since = file.gone_since.or(Some(Instant::now())),
-            }
-        }
-        left.into_values().collect()
+    /// When something that is held is to be given at the latest.
+    fn next_due(&self) -> Instant {
+        let far = Instant::now() + LOOK_WAIT_MAX;
+        self.files.values().filter_map(TrackedFile::due).min().unwrap_or(far)
     }
 
-    /// Reads files that came to a path after it was left and were rotated away before we looked.
-    fn track_successors(&mut self, departure: &Departure) -> Result<(), Ended> {
-        for (path, metadata) in rotation::rotated_since(&departure.path, departure.since) {
-            let id = FileId::of(&metadata);
-            let is_known = self.files.contains_key(&id) || self.binary.get(&id) == Some(&ChangeMark::of(&metadata));
-            if is_known || self.groups[departure.group].patterns.excludes(&path) {
-                continue;
-            }
-            let is_copy = File::open(&path).is_ok_and(|copy| self.files.values().any(|file| file.is_copied_to(&copy)));
-            if !is_copy && let Some(file) = self.track(&path, &departure.path, departure.group)? {
-                file.gone_since = Some(Instant::now());
-            }
-        }
-        Ok(())
-    }
-
-    /// At the start: files of earlier runs that no pattern finds were renamed meanwhile, or are gone.
-    fn find_known_files(&mut self) -> Result<(), Ended> {
-        let mut departures = Vec::new();
-        let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.clone())).collect();
-        for (id, place) in unmet {
-            let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&place.path)) else {
-                // Its group is no longer configured; it may come back.
-                continue;
-            };
-            let path = match rotation::find_renamed(&place, id) {
-                Whereabouts::Renamed(path) => path,
-                // It may come back with its directory.
-                Whereabouts::Unknown => continue,
-                Whereabouts::Gone => {
-                    self.known.remove(&id);
-                    self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
-                    continue;
-                }
-            };
-            let shown = place.path;
-            if let Some(file) = self.track(&path, &shown, group)? {
-                file.gone_since = Some(Instant::now());
-                let since = file.metadata().and_then(|metadata| metadata.modified());
-                departures.push(Departure { path: shown, group, since: since.unwrap_or_else(|_| SystemTime::now()) });
-            }
-        }
-        // Only now: a successor of one may be another that we know.
-        for departure in departures {
-            self.track_successors(&departure)?;
-        }
-        Ok(())
-    }
-
-    /// Opens a file and starts to read it where it was left, or where its group says. `shown` is the path its lines bear.
-    fn track(&mut self, path: &Path, shown: &Path, group_index: usize) -> Result<Option<&mut TrackedFile>, Ended> {
-        let group = &mut self.groups[group_index];
-        let (file, metadata) = match open_regular(path) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(None),
-            // It went between being seen and being opened.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                group.complain(path, "unreadable_file", &error.to_string());
-                return Ok(None);
-            }
-        };
-        let id = FileId::of(&metadata);
-        if self.files.contains_key(&id) {
-            return Ok(None);
-        }
-        // Under its own identity, or under the one that its device gave it before a reboot.
-        let known_id = if self.known.contains_key(&id) {
-            Some(id)
-        } else {
-            let fits = |(known, place): &(&FileId, &Place)| {
-                place.path == shown && place.fits_renumbered(**known, &file, &metadata)
-            };
-            self.known.iter().find(fits).map(|(known, _)| *known)
-        };
-        let known = known_id.and_then(|known| self.known.remove(&known));
-        let (offsets, prefix) = match known {
-            Some(place) if place.fits(&file, &metadata) => (place.offsets, place.prefix),
-            Some(_) => {
-                group.complain(path, "replaced_file", "another file took its place while we were away");
-                ([0; 2], Prefix::EMPTY)
-            }
-            None if group.is_binary(&file) => {
-                group.complain(path, "binary_file", "its first block holds a NUL byte; exclude it to say so");
-                self.binary.insert(id, ChangeMark::of(&metadata));
-                return Ok(None);
-            }
-            None if self.last_look.is_none() && group.begins_at_end(&metadata) => {
-                ([metadata.len(); 2], Prefix::read(&file, metadata.len()).unwrap_or(Prefix::EMPTY))
-            }
-            None => ([0; 2], Prefix::EMPTY),
-        };
-        // A rotated file is remembered under the name it had: by that its group knows it after a restart.
-        let place = Place { prefix, offsets, path: shown.to_owned() };
-        let (offset, checkpoint) = (place.offset(), place.checkpoint(id));
-        let resources = Arc::new(Resources::new(&group.host, &group.config.service, shown));
-        let file = TrackedFile::new(file, id, place, group_index, resources, group.reading.clone(), group.encoding);
-        let former = known_id.filter(|known| *known != id);
-        if offset > 0 && (known_id.is_none() || former.is_some()) {
-            let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).collect();
-            self.send(group_index, Portion { checkpoints, ..Portion::default() })?;
-        }
-        Ok(Some(self.files.entry(id).or_insert(file)))
-    }
-
-    /// Gives every file a turn; whether any had something to read.
-    fn read_all_once(&mut self) -> Result<bool, Ended> {
+    /// Gives every file a turn that may have something to read; whether any had.
+    fn read_some(&mut self) -> Result<bool, Ended> {
         let mut any = false;
         let mut failed = Vec::new();
-        for file in self.files.values_mut() {
+        for id in std::mem::take(&mut self.unread) {
             if self.stop.is_cancelled() {
                 return Ok(false);
             }
+            let Some(file) = self.files.get_mut(&id) else { continue };
             let group = &mut self.groups[file.group];
             let mut logs = Vec::new();
             let resources = Arc::clone(&file.resources);
@@ -341,6 +203,9 @@ impl Tailer {
             match turn {
                 Ok(turn) => {
                     any |= turn.bytes > 0;
+                    if turn.bytes > 0 || turn.restarted.is_some() {
+                        self.unread.insert(id);
+                    }
                     if turn.restarted.is_some() {
                         group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
                     }
@@ -357,7 +222,7 @@ impl Tailer {
         }
         for id in failed {
             // It is opened anew at the next look, from where it was read to.
-            if let Some(file) = self.files.remove(&id) {
+            if let Some(file) = self.remove(id) {
                 self.known.insert(id, file.place());
             }
         }
@@ -371,9 +236,8 @@ impl Tailer {
             if file.holds_anything() {
                 let resources = Arc::clone(&file.resources);
                 let mut logs = Vec::new();
-                let timeout = group.config.line_timeout;
                 let mut maker = group.maker(&resources);
-                file.give_old(timeout, |whole| logs.push(maker.record(whole)));
+                file.give_old(|whole| logs.push(maker.record(whole)));
                 if !logs.is_empty() {
                     let checkpoints = vec![file.place().checkpoint(file.id)];
                     group.send(Portion { logs, bytes: 0, checkpoints })?;
@@ -392,72 +256,31 @@ impl Tailer {
         };
         let done: Vec<_> = self.files.values().filter(|file| is_done(file)).map(|file| (file.id, file.group)).collect();
         for (id, group) in done {
-            self.files.remove(&id);
+            self.remove(id);
             self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
         }
         Ok(())
     }
 
-    fn send(&mut self, group: usize, portion: Portion) -> Result<(), Ended> {
+    fn remove(&mut self, id: FileId) -> Option<TrackedFile> {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.forget_file(id);
+        }
+        self.files.remove(&id)
+    }
+
+    pub(super) fn send(&mut self, group: usize, portion: Portion) -> Result<(), Ended> {
         self.groups[group].send(portion)
     }
 }
 
-impl Group {
-    fn send(&mut self, portion: Portion) -> Result<(), Ended> {
-        self.enricher.notes().report(&self.tally);
-        self.feed.blocking_send(portion)
-    }
-
-    /// Counts a file's trouble, once for each path.
-    fn complain(&mut self, path: &Path, reason: &'static str, message: &str) {
-        if self.complained.insert(path.to_owned()) {
-            self.tally.problem(reason, 1, format!("{}: {message}", path.display()).as_bytes());
+/// Every followed file is open, so that it can be read on whatever becomes of its name: the usual limit of 1024 is too low.
+fn raise_file_limit() {
+    let limit = getrlimit(Limit::Nofile);
+    if limit.current < limit.maximum || limit.current.is_some() && limit.maximum.is_none() {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Limit::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
         }
     }
-
-    /// Whether a file that exists when its group is first started begins at its end.
-    fn begins_at_end(&self, metadata: &Metadata) -> bool {
-        let age = metadata.modified().ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
-        self.is_new && (self.config.start_at == StartAt::End || age > self.config.ignore_older)
-    }
-
-    /// Whether a new file is no text. Two bytes for each letter hold NULs.
-    fn is_binary(&self, file: &File) -> bool {
-        let has_wide_letters =
-            self.encoding.or_else(|| TextEncoding::of_file(file)).is_some_and(|e| e.unit().bytes() > 1);
-        !has_wide_letters && matches!(check_text(file), Err(BinaryFile))
-    }
-
-    /// Makes records of one file's lines that are read now.
-    fn maker<'a>(&'a mut self, resources: &'a Resources) -> RecordMaker<'a> {
-        RecordMaker { enricher: &mut self.enricher, tally: &self.tally, resources, arrival: Timestamp::now() }
-    }
-}
-
-/// Turns what a file gives into records.
-struct RecordMaker<'a> {
-    enricher: &'a mut Enricher,
-    tally: &'a Tally,
-    resources: &'a Resources,
-    arrival: Timestamp,
-}
-
-impl RecordMaker<'_> {
-    #[inline]
-    fn record(&mut self, whole: Whole<'_>) -> LogRecord {
-        if let Some(problem) = whole.problem {
-            self.tally.problem(problem, 1, whole.bytes);
-        }
-        let received = ReceivedLine::plain(whole.bytes, self.arrival, self.resources.of(whole.origin));
-        self.enricher.enrich(ReceivedLine { truncated: whole.truncated, timestamp: whole.time, ..received })
-    }
-}
-
-/// Opens what is a regular file; anything else (a pipe that took the file's name) is none of ours, and must not block us.
-fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    let metadata = file.metadata()?;
-    Ok(metadata.is_file().then_some((file, metadata)))
 }

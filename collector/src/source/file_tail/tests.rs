@@ -33,7 +33,7 @@ pub(super) struct Rig {
     pub(super) directory: TempDir,
     pub(super) store: Arc<Mutex<Store>>,
     pub(super) tallies: Arc<Tallies>,
-    config: Config,
+    pub(super) config: Config,
     running: Option<(Running, CancellationToken)>,
 }
 
@@ -402,4 +402,49 @@ async fn text_in_other_letters_is_read_by_its_mark_or_by_the_setting() {
     rig.stop().await;
     assert_eq!(rig.bodies(), ["grün"]);
     assert_eq!(rig.problems(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_kernel_tells_is_read_without_waiting_for_a_look() {
+    let mut rig = Rig::new(Config::default());
+    // Longer than the test waits: only a word of the kernel's can be why a line is read.
+    rig.config.poll_interval = Duration::from_secs(3600);
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.wait_for(1).await;
+    rig.append("a.log", "2\n");
+    rig.wait_for(2).await;
+    fs::rename(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    rig.append("a.log", "3\n");
+    rig.wait_for(3).await;
+    rig.append("b.log", "4\n");
+    rig.wait_for(4).await;
+    // What a link leads to is rotated in a directory of its own.
+    fs::create_dir(rig.path("pod")).unwrap();
+    rig.append("pod/0", "5\n");
+    std::os::unix::fs::symlink(rig.path("pod/0"), rig.path("c.log")).unwrap();
+    rig.wait_for(5).await;
+    fs::rename(rig.path("pod/0"), rig.path("pod/0.20261121")).unwrap();
+    rig.append("pod/0", "6\n");
+    rig.append("pod/0.20261121", "7\n");
+    rig.wait_for(7).await;
+    rig.stop().await;
+    let mut bodies = rig.bodies();
+    bodies.sort();
+    assert_eq!(bodies, ["1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_several_links_lead_to_is_read_once() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("real.txt", "1\n");
+    std::os::unix::fs::symlink(rig.path("real.txt"), rig.path("a.log")).unwrap();
+    std::os::unix::fs::symlink(rig.path("a.log"), rig.path("b.log")).unwrap();
+    rig.start();
+    rig.wait_for(1).await;
+    rig.append("real.txt", "2\n");
+    rig.append("c.log", "3\n");
+    rig.wait_for(3).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies().len(), 3);
 }

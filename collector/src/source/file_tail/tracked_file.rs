@@ -41,6 +41,7 @@ pub(super) struct TrackedFile {
     /// Those of this content; none until it is long enough to say.
     encoding: Option<TextEncoding>,
     line_bytes_max: usize,
+    line_timeout: Duration,
 }
 
 /// What a turn of reading found.
@@ -76,7 +77,7 @@ impl TrackedFile {
         reading: Reading,
         named_encoding: Option<TextEncoding>,
     ) -> TrackedFile {
-        let line_bytes_max = reading.line_bytes_max;
+        let (line_bytes_max, line_timeout) = (reading.line_bytes_max, reading.line_timeout);
         let mut tracked = TrackedFile {
             file,
             id,
@@ -94,6 +95,7 @@ impl TrackedFile {
             named_encoding,
             encoding: None,
             line_bytes_max,
+            line_timeout,
         };
         tracked.split_anew();
         tracked
@@ -161,14 +163,20 @@ impl TrackedFile {
         self.splitter.held_bytes() > 0 || !self.assembly.is_empty()
     }
 
-    /// Gives what has waited for long enough: a last line without its end after `timeout`.
-    pub(super) fn give_old(&mut self, timeout: Duration, mut take: impl FnMut(Whole<'_>)) {
+    /// Gives what has waited for long enough.
+    pub(super) fn give_old(&mut self, mut take: impl FnMut(Whole<'_>)) {
         let now = Instant::now();
-        if self.splitter.held_bytes() > 0 && now.duration_since(self.last_read) >= timeout {
+        if self.splitter.held_bytes() > 0 && now.duration_since(self.last_read) >= self.line_timeout {
             self.finish(take);
         } else {
             self.assembly.give_old(now, &mut take);
         }
+    }
+
+    /// When something that is held is to be given at the latest.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let line = (self.splitter.held_bytes() > 0).then(|| self.last_read + self.line_timeout);
+        line.into_iter().chain(self.assembly.due()).min()
     }
 
     fn finish(&mut self, mut take: impl FnMut(Whole<'_>)) {

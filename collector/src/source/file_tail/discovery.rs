@@ -1,0 +1,216 @@
+//! Finding files: what is new, what was renamed, what is gone, and what came and went between two looks.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
+use super::resources::Resources;
+use super::rotation::{self, Whereabouts};
+use super::tailer::Tailer;
+use super::tracked_file::TrackedFile;
+use crate::source::feeder::{Ended, Portion};
+
+/// A file that no longer stands where it stood: others may have stood there since.
+struct Departure {
+    path: PathBuf,
+    group: usize,
+    since: SystemTime,
+}
+
+impl Tailer {
+    /// Finds what is new, what was renamed and what is gone.
+    pub(super) fn look(&mut self) -> Result<(), Ended> {
+        let look_started = SystemTime::now();
+        let mut found: HashMap<FileId, Vec<(PathBuf, usize)>> = HashMap::new();
+        let mut still_binary = HashSet::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let mut visit = |directory: &Path| {
+                if let Some(watcher) = &mut self.watcher {
+                    watcher.watch_directory(directory);
+                }
+            };
+            group.patterns.walk(&mut visit, &mut |path, metadata| {
+                let id = FileId::of(&metadata);
+                if self.binary.get(&id) == Some(&ChangeMark::of(&metadata)) {
+                    still_binary.insert(id);
+                } else {
+                    found.entry(id).or_default().push((path, index));
+                }
+            });
+        }
+        self.binary.retain(|id, _| still_binary.contains(id));
+        let mut departures = self.notice_departures(&found);
+        for (id, places) in found {
+            if self.files.contains_key(&id) {
+                continue;
+            }
+            let (path, group) = &places[0];
+            self.track(path, path, *group)?;
+            if let Some(since) = self.last_look {
+                departures.push(Departure { path: path.clone(), group: *group, since });
+            }
+        }
+        for departure in departures {
+            self.track_successors(&departure)?;
+        }
+        if self.last_look.is_none() {
+            self.find_known_files()?;
+        }
+        self.last_look = Some(look_started);
+        Ok(())
+    }
+
+    /// Compares where files are with where they were; gives the places that others may have come to since the last look.
+    fn notice_departures(&mut self, found: &HashMap<FileId, Vec<(PathBuf, usize)>>) -> Vec<Departure> {
+        let last_look = self.last_look.unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut left: HashMap<PathBuf, Departure> = HashMap::new();
+        for file in self.files.values_mut() {
+            let places = found.get(&file.id);
+            if places.is_some_and(|places| places.iter().any(|(path, _)| *path == file.path)) {
+                file.gone_since = None;
+                continue;
+            }
+            if rotation::has_changed_since(&file.path, last_look) {
+                let departure = Departure { path: file.path.clone(), group: file.group, since: last_look };
+                left.entry(file.path.clone()).or_insert(departure);
+            }
+            match places {
+                Some(places) => {
+                    file.path.clone_from(&places[0].0);
+                    file.gone_since = None;
+                }
+                None => file.gone_since = file.gone_since.or(Some(Instant::now())),
+            }
+        }
+        left.into_values().collect()
+    }
+
+    /// Reads files that came to a path after it was left and were rotated away before we looked.
+    fn track_successors(&mut self, departure: &Departure) -> Result<(), Ended> {
+        for (path, metadata) in rotation::rotated_since(&departure.path, departure.since) {
+            let id = FileId::of(&metadata);
+            let is_known = self.files.contains_key(&id) || self.binary.get(&id) == Some(&ChangeMark::of(&metadata));
+            if is_known || self.groups[departure.group].patterns.excludes(&path) {
+                continue;
+            }
+            let is_copy = File::open(&path).is_ok_and(|copy| self.files.values().any(|file| file.is_copied_to(&copy)));
+            if !is_copy && let Some(file) = self.track(&path, &departure.path, departure.group)? {
+                file.gone_since = Some(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// At the start: files of earlier runs that no pattern finds were renamed meanwhile, or are gone.
+    fn find_known_files(&mut self) -> Result<(), Ended> {
+        let mut departures = Vec::new();
+        let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.clone())).collect();
+        for (id, place) in unmet {
+            let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&place.path)) else {
+                // Its group is no longer configured; it may come back.
+                continue;
+            };
+            let path = match rotation::find_renamed(&place, id) {
+                Whereabouts::Renamed(path) => path,
+                // It may come back with its directory.
+                Whereabouts::Unknown => continue,
+                Whereabouts::Gone => {
+                    self.known.remove(&id);
+                    self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
+                    continue;
+                }
+            };
+            let shown = place.path;
+            if let Some(file) = self.track(&path, &shown, group)? {
+                file.gone_since = Some(Instant::now());
+                let since = file.metadata().and_then(|metadata| metadata.modified());
+                departures.push(Departure { path: shown, group, since: since.unwrap_or_else(|_| SystemTime::now()) });
+            }
+        }
+        // Only now: a successor of one may be another that we know.
+        for departure in departures {
+            self.track_successors(&departure)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a file and starts to read it where it was left, or where its group says. `shown` is the path its lines bear.
+    fn track(&mut self, path: &Path, shown: &Path, group_index: usize) -> Result<Option<&mut TrackedFile>, Ended> {
+        let group = &mut self.groups[group_index];
+        let (file, metadata) = match open_regular(path) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(None),
+            // It went between being seen and being opened.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                group.complain(path, "unreadable_file", &error.to_string());
+                return Ok(None);
+            }
+        };
+        let id = FileId::of(&metadata);
+        if self.files.contains_key(&id) {
+            return Ok(None);
+        }
+        // Under its own identity, or under the one that its device gave it before a reboot.
+        let known_id = if self.known.contains_key(&id) {
+            Some(id)
+        } else {
+            let fits = |(known, place): &(&FileId, &Place)| {
+                place.path == shown && place.fits_renumbered(**known, &file, &metadata)
+            };
+            self.known.iter().find(fits).map(|(known, _)| *known)
+        };
+        let known = known_id.and_then(|known| self.known.remove(&known));
+        let (offsets, prefix) = match known {
+            Some(place) if place.fits(&file, &metadata) => (place.offsets, place.prefix),
+            Some(_) => {
+                group.complain(path, "replaced_file", "another file took its place while we were away");
+                ([0; 2], Prefix::EMPTY)
+            }
+            None if group.is_binary(&file) => {
+                group.complain(path, "binary_file", "its first block holds a NUL byte; exclude it to say so");
+                self.binary.insert(id, ChangeMark::of(&metadata));
+                return Ok(None);
+            }
+            None if self.last_look.is_none() && group.begins_at_end(&metadata) => {
+                ([metadata.len(); 2], Prefix::read(&file, metadata.len()).unwrap_or(Prefix::EMPTY))
+            }
+            None => ([0; 2], Prefix::EMPTY),
+        };
+        // A rotated file is remembered under the name it had: by that its group knows it after a restart.
+        let place = Place { prefix, offsets, path: shown.to_owned() };
+        let (offset, checkpoint) = (place.offset(), place.checkpoint(id));
+        let resources = Arc::new(Resources::new(&group.host, &group.config.service, shown));
+        if let Some(watcher) = &mut self.watcher {
+            watcher.watch_file(&file, id);
+            // Where a link leads to is where the file is rotated.
+            if let Ok(real) = fs::canonicalize(path)
+                && real != path
+                && let Some(directory) = real.parent()
+            {
+                watcher.watch_directory(directory);
+            }
+        }
+        self.unread.insert(id);
+        let file = TrackedFile::new(file, id, place, group_index, resources, group.reading.clone(), group.encoding);
+        let former = known_id.filter(|known| *known != id);
+        if offset > 0 && (known_id.is_none() || former.is_some()) {
+            let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).collect();
+            self.send(group_index, Portion { checkpoints, ..Portion::default() })?;
+        }
+        Ok(Some(self.files.entry(id).or_insert(file)))
+    }
+}
+
+/// Opens what is a regular file; anything else (a pipe that took the file's name) is none of ours, and must not block us.
+fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata)))
+}

@@ -1,0 +1,85 @@
+//! Files that are read the same way: their settings, their enricher, their way to the feeder.
+
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::assembly::{Reading, Whole};
+use super::config::{Config, StartAt};
+use super::encoding::TextEncoding;
+use super::patterns::Patterns;
+use super::resources::Resources;
+use super::tracked_file::{BinaryFile, check_text};
+use crate::enrich::{Enricher, ReceivedLine};
+use crate::model::{LogRecord, Resource, Timestamp};
+use crate::source::Tally;
+use crate::source::feeder::{Ended, Feed, Portion};
+
+/// Files that are read the same way.
+pub(super) struct Group {
+    pub(super) config: Config,
+    pub(super) patterns: Patterns,
+    pub(super) tally: Arc<Tally>,
+    pub(super) feed: Feed,
+    pub(super) enricher: Enricher,
+    pub(super) reading: Reading,
+    /// The letters of its files, when a setting names them.
+    pub(super) encoding: Option<TextEncoding>,
+    pub(super) host: Arc<Resource>,
+    /// Nothing of it was ever read.
+    pub(super) is_new: bool,
+    /// Paths whose trouble has been counted.
+    pub(super) complained: HashSet<PathBuf>,
+}
+
+impl Group {
+    pub(super) fn send(&mut self, portion: Portion) -> Result<(), Ended> {
+        self.enricher.notes().report(&self.tally);
+        self.feed.blocking_send(portion)
+    }
+
+    /// Counts a file's trouble, once for each path.
+    pub(super) fn complain(&mut self, path: &Path, reason: &'static str, message: &str) {
+        if self.complained.insert(path.to_owned()) {
+            self.tally.problem(reason, 1, format!("{}: {message}", path.display()).as_bytes());
+        }
+    }
+
+    /// Whether a file that exists when its group is first started begins at its end.
+    pub(super) fn begins_at_end(&self, metadata: &Metadata) -> bool {
+        let age = metadata.modified().ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
+        self.is_new && (self.config.start_at == StartAt::End || age > self.config.ignore_older)
+    }
+
+    /// Whether a new file is no text. Two bytes for each letter hold NULs.
+    pub(super) fn is_binary(&self, file: &File) -> bool {
+        let has_wide_letters =
+            self.encoding.or_else(|| TextEncoding::of_file(file)).is_some_and(|e| e.unit().bytes() > 1);
+        !has_wide_letters && matches!(check_text(file), Err(BinaryFile))
+    }
+
+    /// Makes records of one file's lines that are read now.
+    pub(super) fn maker<'a>(&'a mut self, resources: &'a Resources) -> RecordMaker<'a> {
+        RecordMaker { enricher: &mut self.enricher, tally: &self.tally, resources, arrival: Timestamp::now() }
+    }
+}
+
+/// Turns what a file gives into records.
+pub(super) struct RecordMaker<'a> {
+    pub(super) enricher: &'a mut Enricher,
+    pub(super) tally: &'a Tally,
+    resources: &'a Resources,
+    arrival: Timestamp,
+}
+
+impl RecordMaker<'_> {
+    #[inline]
+    pub(super) fn record(&mut self, whole: Whole<'_>) -> LogRecord {
+        if let Some(problem) = whole.problem {
+            self.tally.problem(problem, 1, whole.bytes);
+        }
+        let received = ReceivedLine::plain(whole.bytes, self.arrival, self.resources.of(whole.origin));
+        self.enricher.enrich(ReceivedLine { truncated: whole.truncated, timestamp: whole.time, ..received })
+    }
+}
