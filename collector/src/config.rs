@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::enrich;
+use crate::enrich::{self, Enricher};
 use crate::ship::config::DEFAULT_SPOOL_BYTES_MAX;
-use crate::source::{file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog};
+use crate::source::{StartError, file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog};
 
 /// `[collector]`: what runs on every host, the server's own included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Config {
     pub journald: journald::Config,
     /// `[collector.lines]`: how lines are read, wherever they come from.
     pub lines: enrich::Config,
+    /// `[[collector.shape]]`: rules that change, drop, sample or limit records before they leave this host.
+    pub shape: Vec<enrich::shape::Config>,
     /// `[collector.statsd]`: StatsD and DogStatsD metrics over UDP, TCP and Unix datagrams.
     pub statsd: statsd::Config,
     /// `[collector.syslog]`: syslog over UDP and TCP.
@@ -86,6 +88,7 @@ impl Default for Config {
             files: Vec::new(),
             journald: journald::Config::default(),
             lines: enrich::Config::default(),
+            shape: Vec::new(),
             statsd: statsd::Config::default(),
             syslog: syslog::Config::default(),
             json_lines: json_lines::Config::default(),
@@ -93,6 +96,32 @@ impl Default for Config {
             host_metrics: host_metrics::Config::default(),
             own_health: OwnHealth::default(),
         }
+    }
+}
+
+impl Config {
+    /// What reads and shapes lines by these settings.
+    ///
+    /// # Errors
+    /// Which setting is wrong.
+    pub fn enricher(&self) -> Result<Enricher, StartError> {
+        let rules = enrich::shape::Rules::compile(&self.shape, |name| std::env::var(name).ok())?;
+        Ok(self.lines.enricher()?.with_shape(rules))
+    }
+
+    /// Checks what would otherwise only be found wrong when a source starts.
+    ///
+    /// # Errors
+    /// Which setting is wrong.
+    pub fn check(&self) -> Result<(), StartError> {
+        let enricher = self.enricher()?;
+        let parses = [
+            ("collector.stdin.parse", &self.stdin.parse),
+            ("collector.syslog.parse", &self.syslog.parse),
+            ("collector.journald.parse", &self.journald.parse),
+        ];
+        let files = self.files.iter().map(|group| ("collector.files.parse", &group.parse));
+        parses.into_iter().chain(files).try_for_each(|(setting, parse)| enricher.check_parse(parse, setting))
     }
 }
 

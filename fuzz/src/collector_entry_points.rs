@@ -153,7 +153,9 @@ pub fn enrich(bytes: &[u8]) {
         let enricher = Enricher::new(Zone::UTC).with_parse(&parse, "parse");
         let mut enricher = enricher.expect("these patterns compile");
         let lines = bytes.split(|&byte| byte == b'\n');
-        check_records(lines.map(|line| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource))).collect());
+        check_records(
+            lines.filter_map(|line| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource))).collect(),
+        );
     }
 }
 

@@ -7,7 +7,8 @@ use taffrail_collector::config::Config;
 use taffrail_collector::model::{AgentId, Checkpoint, Resource};
 use taffrail_collector::source::agent::{self, StreamMarks};
 use taffrail_collector::source::{
-    Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog,
+    Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, shape_reports, statsd, stdin,
+    syslog,
 };
 use taffrail_ingest::Ingest;
 
@@ -61,6 +62,7 @@ impl StreamMarks for KnownStreams {
 }
 
 async fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {
+    running.push(shape_reports::start(context));
     running.push(statsd::start(config.statsd.clone(), context.clone())?);
     running.push(syslog::start(config.syslog.clone(), context.clone())?);
     running.push(stdin::start(config.stdin.clone(), context.clone())?);

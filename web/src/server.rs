@@ -58,7 +58,7 @@ impl Server {
         let context = SourceContext {
             outlet: ingest.outlet().clone(),
             tallies: tallies.clone(),
-            enricher: settings.collector.lines.enricher()?,
+            enricher: settings.collector.enricher()?,
             resource: local_sources::this_host(&settings.collector),
             checkpoints: Arc::new(checkpoints.into_iter().map(|one| (one.key, one.value)).collect::<HashMap<_, _>>()),
             stop: stop_sources.clone(),

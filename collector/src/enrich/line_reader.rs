@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rapidhash::RapidHashMap;
 use thiserror::Error;
 
 use super::fields::{Fields, Parts};
@@ -11,6 +10,8 @@ use super::json::{self, Buffers};
 use super::names::Names;
 use super::notes::Notes;
 use super::parse::{Format, Parse};
+use super::shape::{Memory, Rules, Shaper};
+use super::sharing::{LevelWords, Resources};
 use super::timestamp::{self, Setting, Zone};
 use super::{TRUNCATED_ATTRIBUTE, access_log, error_log, grok, logfmt, severity, trace_context, undisputed};
 use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
@@ -47,6 +48,7 @@ pub struct Enricher {
     names: Names,
     resources: Resources,
     words: LevelWords,
+    shaper: Shaper,
     notes: Notes,
     buffers: Buffers,
     /// Where attributes are gathered, so that a record's own list has no more room than it needs.
@@ -100,10 +102,40 @@ impl Enricher {
     /// # Errors
     /// When its pattern does not compile.
     pub fn with_parse(mut self, parse: &Parse, setting: &'static str) -> Result<Enricher, StartError> {
-        self.format = parse
-            .compile(&self.patterns)
-            .map_err(|error| StartError { setting, message: format!("{:?}: {error}", parse.to_string()) })?;
+        self.format = self.compiled(parse, setting)?;
         Ok(self)
+    }
+
+    /// Whether lines could be read in this way.
+    ///
+    /// # Errors
+    /// When its pattern does not compile.
+    pub fn check_parse(&self, parse: &Parse, setting: &'static str) -> Result<(), StartError> {
+        self.compiled(parse, setting).map(|_| ())
+    }
+
+    fn compiled(&self, parse: &Parse, setting: &'static str) -> Result<Format, StartError> {
+        let wrong = |error| StartError { setting, message: format!("{:?}: {error}", parse.to_string()) };
+        parse.compile(&self.patterns).map_err(wrong)
+    }
+
+    /// The same, shaping records by these rules.
+    #[must_use]
+    pub fn with_shape(mut self, rules: Rules) -> Enricher {
+        self.shaper = Shaper::new(Arc::new(rules));
+        self
+    }
+
+    /// The same, for lines of a source of this kind: the rules for other sources are left out.
+    #[must_use]
+    pub fn of_source(mut self, kind: &str) -> Enricher {
+        self.shaper.of_source(kind);
+        self
+    }
+
+    /// The rules by which records are shaped, for whoever reports what they drop.
+    pub fn shape_rules(&self) -> &Arc<Rules> {
+        self.shaper.rules()
     }
 
     /// The zone of times that name none.
@@ -123,8 +155,8 @@ impl Enricher {
     }
 
     /// Reads fields, severity, time and trace context out of the line. One that its source's format does not fit is kept
-    /// whole and noted.
-    pub fn enrich(&mut self, line: ReceivedLine<'_>) -> LogRecord {
+    /// whole and noted. None when a rule drops the record.
+    pub fn enrich(&mut self, line: ReceivedLine<'_>) -> Option<LogRecord> {
         let text = self.text_of(line.bytes);
         if let Format::Syslog = self.format {
             return self.enrich_behind_header(&text, line);
@@ -133,7 +165,7 @@ impl Enricher {
     }
 
     /// Takes the syslog header off and reads what stands behind it as the sockets' messages are read.
-    fn enrich_behind_header(&mut self, text: &str, line: ReceivedLine<'_>) -> LogRecord {
+    fn enrich_behind_header(&mut self, text: &str, line: ReceivedLine<'_>) -> Option<LogRecord> {
         let Some(message) = syslog::parse_line(text.as_bytes(), &self.zone, line.arrival) else {
             self.note_unparsed(text);
             return self.enrich_text(text, line);
@@ -146,7 +178,7 @@ impl Enricher {
         self.enrich_text(&text, ReceivedLine { resource: &resource, timestamp, severity, attributes, ..line })
     }
 
-    fn enrich_text(&mut self, text: &str, mut line: ReceivedLine<'_>) -> LogRecord {
+    fn enrich_text(&mut self, text: &str, mut line: ReceivedLine<'_>) -> Option<LogRecord> {
         let mut from_transport = std::mem::take(&mut line.attributes);
         let reads_any = matches!(self.format, Format::Auto | Format::Syslog);
         if (reads_any || matches!(self.format, Format::Json))
@@ -196,8 +228,8 @@ impl Enricher {
         self.notes.add(UNPARSED, text.as_bytes());
     }
 
-    /// Reads the line as a JSON object, or says why it is none.
-    pub fn read_json(&mut self, mut line: ReceivedLine<'_>) -> Result<LogRecord, JsonRejection> {
+    /// Reads the line as a JSON object, or says why it is none. None when a rule drops the record.
+    pub fn read_json(&mut self, mut line: ReceivedLine<'_>) -> Result<Option<LogRecord>, JsonRejection> {
         let text = self.text_of(line.bytes);
         let mut from_transport = std::mem::take(&mut line.attributes);
         if !text.trim_ascii_start().starts_with('{') {
@@ -240,7 +272,7 @@ impl Enricher {
         }
     }
 
-    fn finish(&mut self, parts: Parts<'_>, text: &str, line: &ReceivedLine<'_>) -> LogRecord {
+    fn finish(&mut self, parts: Parts<'_>, text: &str, line: &ReceivedLine<'_>) -> Option<LogRecord> {
         let Parts { attributes: mut gathered, time, severity, body, host, service, mut context } = parts;
         let body = match body {
             Some(body) if !body.is_empty() => body,
@@ -270,7 +302,7 @@ impl Enricher {
         let mut attributes = Attributes::with_capacity(gathered.len());
         attributes.append(&mut gathered);
         self.room = gathered;
-        LogRecord {
+        let record = LogRecord {
             timestamp: time.or(line.timestamp).or(in_line.map(|(time, _)| time)).unwrap_or(line.arrival),
             observed_timestamp: line.arrival,
             severity,
@@ -280,7 +312,15 @@ impl Enricher {
             resource: self.resources.of(line.resource, host.as_deref(), service.as_deref()),
             attributes,
             body: body.into_owned(),
-        }
+        };
+        if self.shaper.is_idle() { Some(record) } else { self.shaped(record, line.arrival) }
+    }
+
+    /// The record as the rules leave it.
+    fn shaped(&mut self, record: LogRecord, arrival: Timestamp) -> Option<LogRecord> {
+        let setting = Setting { zone: &self.zone, arrival };
+        let mut memory = Memory { resources: &mut self.resources, words: &mut self.words, setting };
+        self.shaper.shape(record, &mut self.notes, &mut memory)
     }
 }
 
@@ -304,79 +344,6 @@ pub fn cut_at_character(bytes: &[u8], length: usize) -> &[u8] {
     }
     let inside = (0..3).take_while(|back| length > *back && bytes[length - back] & 0xC0 == 0x80).count();
     &bytes[..length - inside]
-}
-
-/// Level words met, so that records share them.
-#[derive(Clone, Debug, Default)]
-struct LevelWords {
-    known: Vec<SeverityText>,
-    /// The one that a new word takes the place of when there are as many as are remembered.
-    oldest: usize,
-}
-
-/// Level words remembered; programs use half a dozen.
-const LEVEL_WORDS_MAX: usize = 16;
-
-impl LevelWords {
-    fn of(&mut self, word: &str) -> SeverityText {
-        if let Some(known) = self.known.iter().find(|known| ***known == *word) {
-            return known.clone();
-        }
-        let new = SeverityText::from(word);
-        if self.known.len() < LEVEL_WORDS_MAX {
-            self.known.push(new.clone());
-        } else {
-            self.known[self.oldest] = new.clone();
-            self.oldest = (self.oldest + 1) % LEVEL_WORDS_MAX;
-        }
-        new
-    }
-}
-
-/// Resources met, so that the records of one sender share one.
-#[derive(Clone, Debug, Default)]
-struct Resources {
-    known: RapidHashMap<Box<[u8]>, Shared>,
-    key: Vec<u8>,
-}
-
-#[derive(Clone, Debug)]
-struct Shared {
-    resource: Arc<Resource>,
-    /// Held so that its address, which is part of the key, is not given to another.
-    _base: Arc<Resource>,
-}
-
-/// Resources remembered before the memory is emptied.
-const RESOURCES_MAX: usize = 8192;
-
-impl Resources {
-    /// The resource of the transport with the line's own host and service in place of its.
-    fn of(&mut self, base: &Arc<Resource>, host: Option<&str>, service: Option<&str>) -> Arc<Resource> {
-        if host.is_none_or(|host| *host == *base.host) && service.is_none_or(|service| *service == *base.service) {
-            return Arc::clone(base);
-        }
-        self.key.clear();
-        self.key.extend_from_slice(&Arc::as_ptr(base).addr().to_ne_bytes());
-        // No UTF-8 text holds these bytes, so that no two pairs of names share a key.
-        self.key.extend_from_slice(host.map_or(b"\xfe", str::as_bytes));
-        self.key.push(0xff);
-        self.key.extend_from_slice(service.map_or(b"\xfe", str::as_bytes));
-        if let Some(shared) = self.known.get(&*self.key) {
-            return Arc::clone(&shared.resource);
-        }
-        if self.known.len() >= RESOURCES_MAX {
-            self.known.clear();
-        }
-        let resource = Arc::new(Resource {
-            host: host.map_or_else(|| Arc::clone(&base.host), Arc::from),
-            service: service.map_or_else(|| Arc::clone(&base.service), Arc::from),
-            attributes: base.attributes.clone(),
-        });
-        let shared = Shared { resource: Arc::clone(&resource), _base: Arc::clone(base) };
-        self.known.insert(self.key.as_slice().into(), shared);
-        resource
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`line_reader`] (one line from end to end), [`config`], [`parse`] (how a source's lines are read), [`names`] (which field
 //! names mean something), [`fields`] (named values become a record's parts); the formats: [`json`], [`flat_json`], [`undisputed`],
-//! [`logfmt`], [`access_log`], [`error_log`], [`pattern`], [`grok`]; [`timestamp`], [`severity`], [`trace_context`]; [`notes`] (counts of
-//! what had to be adjusted).
+//! [`logfmt`], [`access_log`], [`error_log`], [`pattern`], [`grok`]; [`timestamp`], [`severity`], [`trace_context`]; [`shape`] (rules that
+//! change and drop records); [`sharing`] (what records share), [`notes`] (counts of what was done).
 
 mod access_log;
 mod config;
@@ -23,6 +23,8 @@ mod notes;
 mod parse;
 mod pattern;
 mod severity;
+pub mod shape;
+mod sharing;
 mod timestamp;
 mod trace_context;
 mod undisputed;

@@ -203,7 +203,8 @@ mod tests {
     fn portion(numbers: std::ops::Range<usize>) -> Portion {
         let resource = Arc::default();
         let record = |number: usize| {
-            Enricher::default().enrich(ReceivedLine::plain(number.to_string().as_bytes(), Timestamp::EPOCH, &resource))
+            let text = number.to_string();
+            Enricher::default().enrich(ReceivedLine::plain(text.as_bytes(), Timestamp::EPOCH, &resource)).unwrap()
         };
         let checkpoint = Checkpoint { key: "file".to_owned(), value: numbers.end.to_string().into_bytes() };
         Portion { bytes: numbers.len() as u64, logs: numbers.map(record).collect(), checkpoints: vec![checkpoint] }

@@ -6,7 +6,7 @@
 //!
 //! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`].
 //! Batches of other agents: [`agent`]. Line sources share [`line_splitter`] (bytes become lines), [`multiline`] (lines
-//! become groups) and [`feeder`] (records become batches).
+//! become groups) and [`feeder`] (records become batches). What rules drop is said by [`shape_reports`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,12 +30,13 @@ pub mod json_lines;
 mod kernel_drops;
 pub mod line_splitter;
 pub mod multiline;
+pub mod shape_reports;
 pub mod statsd;
 pub mod stdin;
 pub mod syslog;
 mod tally;
 
-pub use tally::{ProblemSnapshot, Tallies, Tally, TallySnapshot};
+pub use tally::{ProblemSnapshot, RuleSnapshot, Tallies, Tally, TallySnapshot};
 
 /// How long a batch is still tried after the stop when the taker refuses it for a while. A service manager that waits the usual
 /// 10 s or more before it kills leaves the taker the rest.

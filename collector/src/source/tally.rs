@@ -25,6 +25,7 @@ pub struct Tally {
     bytes: AtomicU64,
     last_seen: AtomicI64,
     problems: Mutex<BTreeMap<&'static str, Problem>>,
+    rules: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +50,19 @@ pub struct TallySnapshot {
     pub last_seen: Option<String>,
     /// What went wrong, by reason.
     pub problems: Vec<ProblemSnapshot>,
+    /// What rules of the configuration did, by rule and effect.
+    pub rules: Vec<RuleSnapshot>,
+}
+
+/// What one rule did in one way, at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleSnapshot {
+    /// The rule's name, as the configuration gives it.
+    pub rule: String,
+    /// `dropped`, `sampled_out`, `limited`, `kept`, `changed` or `redacted`.
+    pub effect: &'static str,
+    /// How many records, or, of `redacted`, how many places in them.
+    pub count: u64,
 }
 
 /// One reason at one moment.
@@ -76,6 +90,7 @@ impl Tallies {
                 bytes: AtomicU64::new(0),
                 last_seen: AtomicI64::new(i64::MIN),
                 problems: Mutex::default(),
+                rules: Mutex::default(),
             })
         });
         Arc::clone(tally)
@@ -106,6 +121,11 @@ impl Tally {
             String::from_utf8_lossy(example).chars().map(|c| if c.is_control() { '·' } else { c }).collect();
     }
 
+    /// Counts what a rule of the configuration did.
+    pub fn rule_did(&self, rule: &Arc<str>, effect: &'static str, count: u64) {
+        *self.rules.lock().entry((Arc::clone(rule), effect)).or_default() += count;
+    }
+
     /// Counts now.
     pub fn snapshot(&self) -> TallySnapshot {
         let last_seen = self.last_seen.load(Relaxed);
@@ -125,6 +145,12 @@ impl Tally {
                     last_seen: problem.last_seen.to_string(),
                     example: problem.example.clone(),
                 })
+                .collect(),
+            rules: self
+                .rules
+                .lock()
+                .iter()
+                .map(|((rule, effect), count)| RuleSnapshot { rule: rule.to_string(), effect, count: *count })
                 .collect(),
         }
     }

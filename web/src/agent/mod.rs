@@ -60,7 +60,7 @@ impl Agent {
         let context = SourceContext {
             outlet: shipping.outlet.clone(),
             tallies: Arc::clone(&tallies),
-            enricher: config.lines.enricher()?,
+            enricher: config.enricher()?,
             resource: local_sources::this_host(config),
             checkpoints: Arc::new(shipping.checkpoints.clone()),
             stop: stop_sources.clone(),

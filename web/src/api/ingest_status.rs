@@ -40,6 +40,7 @@ mod tests {
         let tally = world.app.tallies.of("statsd", "udp 127.0.0.1:1");
         tally.took(2, 20);
         tally.problem("malformed_line", 1, b"web.hits|c");
+        tally.rule_did(&"health".into(), "dropped", 3);
         let status = world.get("/api/v1/ingest").await;
         assert_eq!(status["store"]["log_records"], 10);
         assert_eq!(status["store"]["samples"], 2);
@@ -47,12 +48,14 @@ mod tests {
         let source = &status["sources"][0];
         assert_eq!((&source["kind"], &source["records"], &source["bytes"]), (&json!("statsd"), &json!(2), &json!(20)));
         assert_eq!(source["problems"][0]["reason"], "malformed_line");
+        assert_eq!(source["rules"], json!([{"rule": "health", "effect": "dropped", "count": 3}]));
 
         let (_, text) = world.text("/metrics").await;
         for line in [
             "taffrail_log_records_total 10",
             "taffrail_source_records_total{kind=\"statsd\",name=\"udp 127.0.0.1:1\"} 2",
             "taffrail_source_problems_total{kind=\"statsd\",name=\"udp 127.0.0.1:1\",reason=\"malformed_line\"} 1",
+            "taffrail_source_rule_effects_total{kind=\"statsd\",name=\"udp 127.0.0.1:1\",rule=\"health\",effect=\"dropped\"} 3",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
         }

@@ -52,6 +52,18 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
         }
     }
 
+    text.family(
+        "taffrail_source_rule_effects_total",
+        "counter",
+        "What rules of the configuration did, by rule and effect.",
+    );
+    for source in &sources {
+        for done in &source.rules {
+            let labels = [("kind", source.kind), ("name", &source.name), ("rule", &done.rule), ("effect", done.effect)];
+            text.value(&labels, done.count);
+        }
+    }
+
     let store = app.ingest.status();
     let mut single = |name: &str, kind: &str, help: &str, value: u64| {
         text.family(name, kind, help);

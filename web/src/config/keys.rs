@@ -232,6 +232,57 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
     ("line_bytes_max", "Longest line; what is beyond is cut and the record marked.", "1048576"),
 ];
 
+/// The keys of a repeated table, `[[collector.shape]]`, with an example of each.
+pub const SHAPE_KEYS: &[(&str, &str, &str)] = &[
+    (
+        "name",
+        "The name under which its effects are counted (/api/v1/ingest); by default shape-1 and so on.",
+        r#""quiet-health""#,
+    ),
+    (
+        "source",
+        "Sources whose records it is for: files, journald, syslog, stdin, json_lines. By default all.",
+        r#"["files"]"#,
+    ),
+    ("service", "Services whose records it is for; * stands for anything. By default all.", r#"["web*"]"#),
+    ("path", "Patterns of the files whose records it is for. By default all records.", r#"["/var/log/nginx/*"]"#),
+    (
+        "where",
+        "What fields must hold, all of them: a text with * for anything, \"/regular expression/\", a number, \">=500\", true or false, \
+         or a list of such. message, level, host, service and trace_id are fields too; level = \"<info\" compares by gravity.",
+        r#"{ "url.path" = "/health*", "http.response.status_code" = "<400" }"#,
+    ),
+    ("keep", "Keep these records: no later rule drops, samples or limits them.", "false"),
+    ("drop_records", "Drop these records.", "false"),
+    (
+        "sample",
+        "Keep so much of these records, 0 to 1. Records of one trace stay or go together, on all hosts alike; errors stay. What was \
+         dropped is said in a record (taffrail.dropped.count) every 10 seconds.",
+        "0.1",
+    ),
+    ("sample_errors", "Sample errors like other records.", "true"),
+    (
+        "limit",
+        "Keep at most so many of these records: \"1000/s\", \"60/m\", \"500/h\". What was dropped is said as for sample. One rule can say \
+         one of keep, drop_records, sample and limit.",
+        r#""1000/s""#,
+    ),
+    ("burst", "So many may come at once before the limit holds; by default the number of the limit.", "2000"),
+    ("copy", "New fields that get the value of others, { new = \"old\" }.", r#"{ "client.address" = "ip" }"#),
+    (
+        "rename",
+        "Fields that get another name, { old = \"new\" }. service, host, level, message, time, trace_id and span_id as new names set \
+         the record's own.",
+        r#"{ app = "service" }"#,
+    ),
+    ("drop", "Fields that are left out; * stands for anything.", r#"["tmp.*"]"#),
+    (
+        "add",
+        "Fields that get a fixed value; ${NAME} stands for a variable of the environment.",
+        r#"{ env = "${ENV:-test}" }"#,
+    ),
+];
+
 /// The keys of a repeated table, `[[retention]]`, with an example of each.
 pub const RETENTION_KEYS: &[(&str, &str, &str)] = &[
     (
@@ -271,7 +322,7 @@ mod tests {
             paths.iter().filter(|path| !KEYS.iter().any(|key| key.path == path.as_str())).collect();
         assert_eq!(
             unexplained,
-            ["collector.files", "retention"],
+            ["collector.files", "collector.shape", "retention"],
             "keys without an explanation (tables are explained apart)"
         );
         for key in KEYS {
@@ -292,5 +343,17 @@ mod tests {
         assert_eq!(explained, written);
         let example: String = FILES_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
         toml::from_str::<taffrail_collector::source::file_tail::Config>(&example).unwrap();
+    }
+
+    #[test]
+    fn every_key_of_a_rule_of_shape_is_explained() {
+        use taffrail_collector::enrich::shape::Config;
+        let example: String = SHAPE_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
+        let rule = toml::from_str::<Config>(&example).unwrap();
+        // All are given in the example, so all are written.
+        let written = Table::try_from(rule).unwrap();
+        let mut explained: Vec<&str> = SHAPE_KEYS.iter().map(|(name, _, _)| *name).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
     }
 }

@@ -191,6 +191,7 @@ impl File {
             let message = format!("{} is more than 100", store.compaction_cpu_percent);
             return Err(Mistake::of_setting("store.compaction_cpu_percent", message));
         }
+        collector.check().map_err(|error| Mistake::of_setting(error.setting, error.message))?;
         let retention = retention.iter().map(RetentionRule::check).collect::<Result<_, _>>()?;
         let urls = alerts.webhooks.iter().map(|url| ("alerts.webhooks", url));
         let urls = urls.chain(alerts.external_url.iter().map(|url| ("alerts.external_url", url)));

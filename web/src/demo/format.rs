@@ -136,6 +136,7 @@ mod tests {
             attributes: Vec::new(),
             truncated: false,
         });
+        let record = record.expect("no rule drops it");
         assert_eq!(record.timestamp, Timestamp::from_unix_millis(1_795_253_966_317));
         assert_eq!((record.severity, record.trace_id), (Severity::WARN, Some(said().trace_id)));
     }

@@ -12,8 +12,9 @@ fn taken(pattern: &str, line: &str) -> String {
     let parse = Parse::Grok(pattern.to_owned());
     let mut enricher = config.enricher().unwrap().with_parse(&parse, "collector.files.parse").unwrap();
     let resource = Default::default();
-    let record =
-        enricher.enrich(ReceivedLine::plain(line.as_bytes(), Timestamp::from_unix_seconds(1_795_248_000), &resource));
+    let record = enricher
+        .enrich(ReceivedLine::plain(line.as_bytes(), Timestamp::from_unix_seconds(1_795_248_000), &resource))
+        .unwrap();
     if enricher.notes().count("unparsed_line") > 0 {
         return "no match".to_owned();
     }

@@ -16,7 +16,7 @@ fn resource() -> Arc<Resource> {
 
 fn enriched(line: &[u8]) -> (LogRecord, Enricher) {
     let mut enricher = Enricher::default();
-    let record = enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource()));
+    let record = enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource())).unwrap();
     (record, enricher)
 }
 
@@ -171,7 +171,7 @@ fn what_the_transport_knows_yields_to_the_line() {
             attributes: vec![("app".into(), "cron".into()), ("opentelemetry.trace_id".into(), "x".into())],
             ..ReceivedLine::plain(bytes.as_bytes(), ARRIVAL, &resource)
         };
-        assert_eq!(shown(&enricher.enrich(line)), expected, "{bytes}");
+        assert_eq!(shown(&enricher.enrich(line).unwrap()), expected, "{bytes}");
     };
     check(
         "[ERROR] 2020-01-01 00:00:00 x",
@@ -187,7 +187,7 @@ fn what_the_transport_knows_yields_to_the_line() {
 fn records_of_one_sender_share_their_resource_and_their_names() {
     let resource = resource();
     let mut enricher = Enricher::default();
-    let mut read = |line: &str| enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource));
+    let mut read = |line: &str| enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource)).unwrap();
     let first = read(r#"{"host":"a","service":"s","key":1,"message":"x"}"#);
     let second = read(r#"{"message":"y","key":2,"service":"s","host":"a"}"#);
     assert!(Arc::ptr_eq(&first.resource, &second.resource));
@@ -200,7 +200,8 @@ fn records_of_one_sender_share_their_resource_and_their_names() {
 #[test]
 fn the_configured_zone_dates_lines_that_name_none() {
     let config = Config { zone: "Europe/Berlin".to_owned(), ..Config::default() };
-    let record = config.enricher().unwrap().enrich(ReceivedLine::plain(b"2026-11-21 07:33:00 x", ARRIVAL, &resource()));
+    let record =
+        config.enricher().unwrap().enrich(ReceivedLine::plain(b"2026-11-21 07:33:00 x", ARRIVAL, &resource())).unwrap();
     assert_eq!(record.timestamp.to_string(), "2026-11-21T06:33:00.000Z");
     let error = Config { zone: "Mars".to_owned(), ..Config::default() }.enricher().unwrap_err().to_string();
     assert!(error.starts_with("collector.lines.zone: ") && error.contains("Mars"), "{error}");

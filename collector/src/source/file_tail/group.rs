@@ -75,7 +75,8 @@ pub(super) struct RecordMaker<'a> {
 
 impl RecordMaker<'_> {
     #[inline]
-    pub(super) fn record(&mut self, whole: Whole<'_>) -> LogRecord {
+    /// The record, unless a rule drops it.
+    pub(super) fn record(&mut self, whole: Whole<'_>) -> Option<LogRecord> {
         if let Some(problem) = whole.problem {
             self.tally.problem(problem, 1, whole.bytes);
         }

@@ -57,7 +57,7 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         feeders.push(feeder);
         prepared.push(Group {
             is_new: !known.values().any(|place| patterns.matches(&place.path)),
-            enricher: context.enricher.clone().with_parse(&config.parse, "collector.files.parse")?,
+            enricher: context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.files.parse")?,
             host: Arc::clone(&context.resource),
             complained: HashSet::new(),
             patterns,
@@ -199,7 +199,7 @@ impl Tailer {
             let mut logs = Vec::new();
             let resources = Arc::clone(&file.resources);
             let mut maker = group.maker(&resources);
-            let turn = file.read(&mut self.buffer, |whole| logs.push(maker.record(whole)));
+            let turn = file.read(&mut self.buffer, |whole| logs.extend(maker.record(whole)));
             match turn {
                 Ok(turn) => {
                     any |= turn.bytes > 0;
@@ -209,7 +209,7 @@ impl Tailer {
                     if turn.restarted.is_some() {
                         group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
                     }
-                    if !logs.is_empty() {
+                    if !logs.is_empty() || !group.enricher.notes().is_empty() {
                         let checkpoints = vec![file.place().checkpoint(file.id)];
                         group.send(Portion { logs, bytes: turn.bytes, checkpoints })?;
                     }
@@ -237,8 +237,8 @@ impl Tailer {
                 let resources = Arc::clone(&file.resources);
                 let mut logs = Vec::new();
                 let mut maker = group.maker(&resources);
-                file.give_old(|whole| logs.push(maker.record(whole)));
-                if !logs.is_empty() {
+                file.give_old(|whole| logs.extend(maker.record(whole)));
+                if !logs.is_empty() || !group.enricher.notes().is_empty() {
                     let checkpoints = vec![file.place().checkpoint(file.id)];
                     group.send(Portion { logs, bytes: 0, checkpoints })?;
                 }

@@ -15,7 +15,8 @@ use crate::model::{LogRecord, Resource, Severity, Timestamp, Value};
 /// A record and the cursor behind which to go on.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) record: LogRecord,
+    /// None when a rule drops it.
+    pub(super) record: Option<LogRecord>,
     pub(super) cursor: String,
 }
 
@@ -109,7 +110,7 @@ mod tests {
         let Some(entry) = read(line, &mut Enricher::default(), &here, Timestamp::EPOCH, 20) else {
             return String::new();
         };
-        let record = entry.record;
+        let record = entry.record.expect("no rule drops it");
         let attributes: Vec<_> = record.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!(
             "{} {} {} {} [{}] {} @{}",

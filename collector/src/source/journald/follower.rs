@@ -36,7 +36,7 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         }
         Enabled::Auto => find_journal().inspect_err(|reason| tracing::info!("the journal is not read: {reason}")).ok(),
     };
-    let enricher = context.enricher.clone().with_parse(&config.parse, "collector.journald.parse")?;
+    let enricher = context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.journald.parse")?;
     let context = SourceContext { enricher, ..context };
     Ok(match journal {
         Some(program) => start_following(program, config, context),
@@ -166,21 +166,23 @@ impl Follower {
             }
             let mut portion = Portion { bytes: length as u64, ..Portion::default() };
             let here = &self.context.resource;
+            let mut read = 0;
             splitter.push(&buffer[..length], |line| {
                 let line_bytes_max = self.config.line_bytes_max;
                 match entry::read(line.bytes, &mut self.enricher, here, Timestamp::now(), line_bytes_max) {
                     Some(entry) => {
-                        portion.logs.push(entry.record);
+                        portion.logs.extend(entry.record);
                         self.cursor = Some(entry.cursor);
+                        read += 1;
                     }
                     None => self.tally.problem("malformed_entry", 1, line.bytes),
                 }
             });
             self.enricher.notes().report(&self.tally);
-            if portion.logs.is_empty() {
+            if read == 0 {
                 continue;
             }
-            entries += portion.logs.len() as u64;
+            entries += read;
             let value = self.cursor.clone().unwrap_or_default().into_bytes();
             portion.checkpoints.push(Checkpoint { key: CHECKPOINT_KEY.to_owned(), value });
             feed.send(portion).await?;

@@ -84,7 +84,7 @@ mod tests {
             for &(count, length) in bodies {
                 let text = "x".repeat(length);
                 let line = || ReceivedLine::plain(text.as_bytes(), Timestamp::EPOCH, &resource);
-                (0..count).for_each(|_| batches.push(Enricher::default().enrich(line())));
+                (0..count).for_each(|_| batches.push(Enricher::default().enrich(line()).unwrap()));
             }
             assert_eq!(batches.is_empty(), expected.is_empty());
             let batches = batches.take();

@@ -18,6 +18,8 @@ use crate::model::{LogRecord, Resource, Timestamp, Value};
 pub struct Parsed {
     /// The records, in their order, cut into batches that the store takes; none of them is empty.
     pub batches: Vec<Vec<LogRecord>>,
+    /// Records that rules of the configuration dropped.
+    pub dropped: u64,
     /// What is no record.
     pub rejected: Vec<Rejected>,
     /// How many were rejected; [`Parsed::rejected`] holds only the first [`REJECTED_MAX`].
@@ -67,6 +69,7 @@ struct BodyState {
     lines: u64,
     rejected: Vec<Rejected>,
     rejected_count: u64,
+    dropped: u64,
 }
 
 /// What the body is, as far as its pieces have told.
@@ -135,11 +138,12 @@ impl BodyReader {
         } else if !self.body.begun.is_empty() {
             self.lines(b"\n");
         }
-        if self.body.form == Form::Lines && self.batches.is_empty() && self.body.rejected_count > 1 {
+        let has_record = !self.batches.is_empty() || self.body.dropped > 0;
+        if self.body.form == Form::Lines && !has_record && self.body.rejected_count > 1 {
             self.one_object();
         }
-        let BodyState { rejected, rejected_count, .. } = std::mem::take(&mut self.body);
-        Parsed { batches: self.batches.take(), rejected, rejected_count }
+        let BodyState { rejected, rejected_count, dropped, .. } = std::mem::take(&mut self.body);
+        Parsed { batches: self.batches.take(), dropped, rejected, rejected_count }
     }
 
     fn take(&mut self, piece: Bytes) {
@@ -156,7 +160,7 @@ impl BodyReader {
         }
         self.lines(&piece);
         // Once there is a record the body is no single object.
-        if self.batches.is_empty() {
+        if self.batches.is_empty() && self.body.dropped == 0 {
             self.body.kept.push(piece);
         } else {
             self.body.kept.clear();
@@ -187,12 +191,13 @@ impl BodyReader {
             return;
         }
         match self.enricher.read_json(ReceivedLine::plain(line, self.body.arrival, &self.body.resource)) {
-            Ok(record) if line.len() > self.line_bytes_max => {
+            Ok(None) => self.body.dropped += 1,
+            Ok(Some(record)) if line.len() > self.line_bytes_max => {
                 let record = cut(record, self.line_bytes_max);
                 self.enricher.notes().add("line_too_long", line);
                 self.batches.push(record);
             }
-            Ok(record) => self.batches.push(record),
+            Ok(Some(record)) => self.batches.push(record),
             Err(rejection) => self.reject(number, rejection.to_string(), line),
         }
     }
@@ -210,7 +215,8 @@ impl BodyReader {
         let body = joined(&std::mem::take(&mut self.body.kept));
         let line = ReceivedLine::plain(body.trim_ascii(), self.body.arrival, &self.body.resource);
         if let Ok(record) = self.enricher.read_json(line) {
-            self.batches.push(cut(record, self.line_bytes_max));
+            self.body.dropped += u64::from(record.is_none());
+            record.into_iter().for_each(|record| self.batches.push(cut(record, self.line_bytes_max)));
             self.body.rejected.clear();
             self.body.rejected_count = 0;
         }

@@ -31,6 +31,7 @@ const READERS_MAX: usize = 8;
 
 /// The route, to be mounted on the HTTP server.
 pub fn routes(config: Config, context: SourceContext) -> Router {
+    let context = SourceContext { enricher: context.enricher.clone().of_source("json_lines"), ..context };
     let tally = context.tallies.of("json_lines", "/api/v1/logs");
     let receiver = Receiver { config, context, tally, nobody: Arc::default(), readers: Mutex::default() };
     Router::new().route("/api/v1/logs", post(receive)).with_state(Arc::new(receiver))
@@ -75,19 +76,21 @@ async fn receive(
         Ok(read) => read,
         Err(error) => return receiver.answer_read_error(&error),
     };
-    let accepted = parsed.logs().count();
+    // What a rule drops was accepted: its sender need not know.
+    let kept = parsed.logs().count();
+    let accepted = kept + usize::try_from(parsed.dropped).unwrap_or(usize::MAX);
     if accepted == 0 && parsed.rejected_count > 0 {
         return answer_parsed(StatusCode::BAD_REQUEST, 0, &parsed);
     }
-    let Parsed { batches, rejected, rejected_count } = parsed;
+    let Parsed { batches, dropped, rejected, rejected_count } = parsed;
     match receiver.store(batches).await {
         Ok(()) => {
-            receiver.tally.took(accepted as u64, received_bytes as u64);
-            let parsed = Parsed { batches: Vec::new(), rejected, rejected_count };
+            receiver.tally.took(kept as u64, received_bytes as u64);
+            let parsed = Parsed { batches: Vec::new(), dropped, rejected, rejected_count };
             answer_parsed(StatusCode::OK, accepted, &parsed)
         }
         Err(refusal) => {
-            receiver.tally.problem(refusal.reason.name(), accepted as u64, refusal.message.as_bytes());
+            receiver.tally.problem(refusal.reason.name(), kept as u64, refusal.message.as_bytes());
             answer_refusal(&refusal)
         }
     }

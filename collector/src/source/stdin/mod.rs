@@ -56,7 +56,7 @@ fn start_reading(
         "" => Arc::clone(&context.resource),
         service => Arc::new(Resource { service: service.into(), ..(*context.resource).clone() }),
     };
-    let enricher = context.enricher.clone().with_parse(&config.parse, "collector.stdin.parse")?;
+    let enricher = context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.stdin.parse")?;
     let reader = Reader { enricher, resource, tally, splitter: LineSplitter::new(config.line_bytes_max) };
     let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
     let stop = context.stop.clone();
@@ -107,7 +107,7 @@ impl Reader {
             let (enricher, resource) = (&mut self.enricher, &self.resource);
             let mut take = |line: Line<'_>| {
                 let received = ReceivedLine::plain(line.bytes, Timestamp::now(), resource);
-                portion.logs.push(enricher.enrich(ReceivedLine { truncated: line.truncated, ..received }));
+                portion.logs.extend(enricher.enrich(ReceivedLine { truncated: line.truncated, ..received }));
             };
             self.splitter.push(&buffer[..length], &mut take);
             if length == 0 {

@@ -46,7 +46,7 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         message: format!("cannot listen on {address}: {error}; choose another port, or off"),
     })?;
     enlarge_buffer(&udp, config.udp_buffer_bytes);
-    let enricher = context.enricher.clone().with_parse(&config.parse, "collector.syslog.parse")?;
+    let enricher = context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.syslog.parse")?;
     let context = SourceContext { enricher, ..context };
     let task = tokio::spawn(run(config, context, address, udp, tcp));
     Ok(Running { kind: KIND, address: Some(address), task })
@@ -129,7 +129,8 @@ impl Reader {
         }
     }
 
-    fn record(&mut self, bytes: &[u8], truncated: bool, peer: IpAddr) -> LogRecord {
+    /// The record of a message, unless a rule drops it.
+    fn record(&mut self, bytes: &[u8], truncated: bool, peer: IpAddr) -> Option<LogRecord> {
         let arrival = Timestamp::now();
         let kept = cut_at_character(bytes, self.message_bytes_max);
         let zone = self.enricher.zone().clone();
@@ -198,7 +199,7 @@ impl Datagrams {
             match received {
                 Ok((length, peer)) => {
                     portion.bytes += length as u64;
-                    portion.logs.push(self.reader.record(&buffer[..length], false, peer.ip()));
+                    portion.logs.extend(self.reader.record(&buffer[..length], false, peer.ip()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
@@ -311,10 +312,10 @@ impl Connection {
     async fn take(&mut self, bytes: usize, ended: bool, feed: &Feed) -> Result<(), Ended> {
         let mut portion = Portion { bytes: bytes as u64, ..Portion::default() };
         while let Some(frame) = self.framer.next() {
-            portion.logs.push(self.reader.record(frame.bytes, frame.truncated, self.peer.ip()));
+            portion.logs.extend(self.reader.record(frame.bytes, frame.truncated, self.peer.ip()));
         }
         if ended && let Some(frame) = self.framer.finish() {
-            portion.logs.push(self.reader.record(frame.bytes, frame.truncated, self.peer.ip()));
+            portion.logs.extend(self.reader.record(frame.bytes, frame.truncated, self.peer.ip()));
         }
         self.reader.hand_over(&mut portion, feed).await
     }

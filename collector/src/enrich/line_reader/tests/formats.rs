@@ -6,7 +6,7 @@ use super::*;
 fn read_as(parse: &str, line: &str) -> (String, u64) {
     let parse: Parse = parse.parse().unwrap();
     let mut enricher = Enricher::default().with_parse(&parse, "collector.files.parse").unwrap();
-    let record = enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource()));
+    let record = enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource())).unwrap();
     let text =
         shown(&record).replace("2026-11-21T07:33:00.000Z", "THEN").replace("2026-11-21T08:00:00.000Z", "ARRIVAL");
     (text, enricher.notes().count(UNPARSED))
@@ -177,7 +177,7 @@ proptest! {
         parse in prop::sample::select(vec!["auto", "nginx", "apache", "none", "logfmt", "json"]),
     ) {
         let mut enricher = Enricher::default().with_parse(&parse.parse().unwrap(), "x").unwrap();
-        let record = enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource()));
+        let record = enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource())).unwrap();
         if !line.starts_with('{') {
             prop_assert_eq!(record.body, line);
         }
