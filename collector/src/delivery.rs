@@ -3,6 +3,8 @@
 //! The server's ingest holds the other end when both run in one process; an agent's sender holds it on a distant host.
 //! A full channel slows the sender down: that is the back-pressure of the whole system.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -81,12 +83,24 @@ pub enum RefusalReason {
 pub struct Outlet {
     sender: mpsc::Sender<Delivery>,
     lane: Option<Lane>,
+    source: &'static str,
+    onlooker: Option<Arc<dyn Onlooker>>,
 }
+
+/// Watches what passes an outlet, without holding it up.
+pub trait Onlooker: fmt::Debug + Send + Sync {
+    /// Looks at a batch that a source hands over. What it gives back is called once the batch is stored, and dropped when it is
+    /// not; none when nobody watches, which must cost next to nothing.
+    fn look(&self, source: &'static str, batch: &Batch) -> Option<Seen>;
+}
+
+/// What an [`Onlooker`] does once the batch it saw is stored.
+pub type Seen = Box<dyn FnOnce() + Send>;
 
 /// A new channel that holds at most `capacity` batches.
 pub fn channel(capacity: usize) -> (Outlet, mpsc::Receiver<Delivery>) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (Outlet { sender, lane: None }, receiver)
+    (Outlet { sender, lane: None, source: "", onlooker: None }, receiver)
 }
 
 impl Outlet {
@@ -94,6 +108,20 @@ impl Outlet {
     #[must_use]
     pub fn with_lane(mut self, lane: Lane) -> Outlet {
         self.lane = Some(lane);
+        self
+    }
+
+    /// The same, for the batches of one source (its kind).
+    #[must_use]
+    pub fn of_source(mut self, source: &'static str) -> Outlet {
+        self.source = source;
+        self
+    }
+
+    /// The same, watched.
+    #[must_use]
+    pub fn with_onlooker(mut self, onlooker: Arc<dyn Onlooker>) -> Outlet {
+        self.onlooker = Some(onlooker);
         self
     }
 
@@ -110,22 +138,35 @@ impl Outlet {
 
     /// Hands the batch over and returns at once with the pending answer, so that several batches can be under way.
     pub async fn send(&self, batch: Batch) -> Result<Pending, Refusal> {
+        let seen = self.onlooker.as_ref().and_then(|onlooker| onlooker.look(self.source, &batch));
         let (answer, pending) = oneshot::channel();
         match self.sender.send(Delivery { batch, lane: self.lane, receipt: Receipt(answer) }).await {
-            Ok(()) => Ok(Pending(pending)),
+            Ok(()) => Ok(Pending { answer: pending, seen }),
             Err(_) => Err(Refusal::shutting_down()),
         }
     }
 }
 
 /// The answer to come for a batch that was handed over.
-#[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Outcome>);
+pub struct Pending {
+    answer: oneshot::Receiver<Outcome>,
+    seen: Option<Seen>,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("answer", &self.answer).finish_non_exhaustive()
+    }
+}
 
 impl Pending {
     /// Waits for the answer.
     pub async fn outcome(self) -> Outcome {
-        self.0.await.unwrap_or_else(|_| Outcome::Refused(Refusal::shutting_down()))
+        let outcome = self.answer.await.unwrap_or_else(|_| Outcome::Refused(Refusal::shutting_down()));
+        if let (Some(seen), Outcome::Stored { .. }) = (self.seen, &outcome) {
+            seen();
+        }
+        outcome
     }
 }
 

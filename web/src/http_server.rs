@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,10 +24,6 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long accepting pauses when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Who a request came from, as far as the connection tells: among the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
 
 /// A router that is served.
 #[derive(Debug)]
@@ -78,7 +75,8 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
             },
         };
         let service = TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
+            // Who it came from, as far as the connection tells.
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
             request
         }));
         let connection = builder.serve_connection(TokioIo::new(low_latency(stream)), service).into_owned();

@@ -14,6 +14,7 @@ pub mod config;
 pub mod demo;
 pub mod http_guard;
 mod http_server;
+pub mod known_agents;
 mod local_sources;
 pub mod notify;
 pub mod reload;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use taffrail_collector::config::Config;
-use taffrail_collector::model::{AgentId, Checkpoint, Resource};
-use taffrail_collector::source::agent::{self, StreamMarks};
+use taffrail_collector::model::{AgentId, Checkpoint, Resource, Timestamp};
+use taffrail_collector::source::agent::{self, Heard, StreamMarks};
 use taffrail_collector::source::{
     Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, shape_reports, statsd, stdin,
     syslog,
 };
 use taffrail_ingest::Ingest;
+
+use crate::known_agents::KnownAgents;
 
 /// Who this host is, for what does not say where it comes from.
 pub fn this_host(config: &Config) -> Arc<Resource> {
@@ -41,37 +43,45 @@ pub async fn wait_for_end(sources: Vec<Running>) {
 }
 
 /// The routes by which other programs send to this server.
-pub fn receivers(config: &Config, context: &SourceContext, ingest: &Arc<Ingest>) -> Router {
-    Router::new()
-        .merge(json_lines::routes(config.json_lines.clone(), context.clone()))
-        .merge(agent::routes(context.clone(), Arc::new(KnownStreams(ingest.clone()))))
+pub fn receivers(config: &Config, context: &SourceContext, ingest: &Arc<Ingest>, agents: &Arc<KnownAgents>) -> Router {
+    Router::new().merge(json_lines::routes(config.json_lines.clone(), context.clone())).merge(agent::routes(
+        context.clone(),
+        Arc::new(Acquaintance { ingest: ingest.clone(), agents: agents.clone() }),
+    ))
 }
 
-/// What the store knows of agents, as the receiver of their batches asks it.
-struct KnownStreams(Arc<Ingest>);
+/// What this server knows of agents, as the receiver of their batches asks and tells it.
+struct Acquaintance {
+    ingest: Arc<Ingest>,
+    agents: Arc<KnownAgents>,
+}
 
-impl StreamMarks for KnownStreams {
+impl StreamMarks for Acquaintance {
     fn streams(&self, agent: AgentId) -> Vec<(u64, u32, u64)> {
-        let marks = self.0.streams(agent).into_iter();
+        let marks = self.ingest.streams(agent).into_iter();
         marks.map(|mark| (mark.epoch, mark.stream, mark.acked_through)).collect()
     }
 
     fn checkpoints(&self, agent: AgentId) -> Vec<Checkpoint> {
-        self.0.checkpoints(agent)
+        self.ingest.checkpoints(agent)
+    }
+
+    fn heard(&self, heard: Heard) {
+        self.agents.heard(&heard, Timestamp::now());
     }
 }
 
 async fn start_each(config: &Config, context: &SourceContext, running: &mut Vec<Running>) -> Result<(), StartError> {
-    running.push(shape_reports::start(context));
-    running.push(statsd::start(config.statsd.clone(), context.clone())?);
-    running.push(syslog::start(config.syslog.clone(), context.clone())?);
-    running.push(stdin::start(config.stdin.clone(), context.clone())?);
-    running.push(file_tail::start(files(config), context.clone())?);
+    running.push(shape_reports::start(&context.of_source("shape")));
+    running.push(statsd::start(config.statsd.clone(), context.of_source("statsd"))?);
+    running.push(syslog::start(config.syslog.clone(), context.of_source("syslog"))?);
+    running.push(stdin::start(config.stdin.clone(), context.of_source("stdin"))?);
+    running.push(file_tail::start(files(config), context.of_source("files"))?);
     if !config.no_host {
-        running.push(journald::start(config.journald.clone(), context.clone())?);
+        running.push(journald::start(config.journald.clone(), context.of_source("journald"))?);
     }
     if config.host_metrics.enabled && !config.no_host {
-        running.push(host_metrics::start(config.host_metrics.clone(), context.clone())?);
+        running.push(host_metrics::start(config.host_metrics.clone(), context.of_source("host_metrics"))?);
     }
     Ok(())
 }

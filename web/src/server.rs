@@ -13,6 +13,7 @@ use taffrail_collector::source::{Running, SourceContext, Tallies};
 use taffrail_ingest::Ingest;
 use taffrail_ingest::log_store::RetentionRules;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert_rules::{BadRules, Running as Alerting};
@@ -21,6 +22,7 @@ use crate::api::{self, App, Listeners};
 use crate::config::Settings;
 use crate::http_guard::Guard;
 use crate::http_server;
+use crate::known_agents::KnownAgents;
 use crate::local_sources;
 use crate::reload::Reload;
 
@@ -34,6 +36,8 @@ pub struct Server {
     sources: Vec<Running>,
     alerting: Alerting,
     stop_sources: CancellationToken,
+    keeping_agents: JoinHandle<()>,
+    stop_keeping: CancellationToken,
 }
 
 impl Server {
@@ -87,7 +91,13 @@ impl Server {
                 Ok(ingest.set_retention(rules, store.retention_bytes)?)
             })
         });
+        let catalog = ingest.catalog().clone();
+        let agents = tokio::task::spawn_blocking(|| KnownAgents::load(catalog)).await;
+        let agents = Arc::new(agents.context("read the agents known before")?);
+        let stop_keeping = CancellationToken::new();
+        let keeping_agents = tokio::spawn(agents.clone().keep(stop_keeping.clone()));
         let app = Arc::new(App {
+            agents: agents.clone(),
             ingest: ingest.clone(),
             tallies,
             questions: Questions::new(settings.query.clone()),
@@ -98,9 +108,10 @@ impl Server {
             reload,
         });
         let guard = Guard::of_listener(settings.server.http, &settings.server.host_names);
-        let router = api::router(app.clone(), local_sources::receivers(&settings.collector, &context, &ingest), guard);
+        let router =
+            api::router(app.clone(), local_sources::receivers(&settings.collector, &context, &ingest, &agents), guard);
         let http = http_server::serve(listener, router);
-        Ok(Server { app, http, sources, alerting, stop_sources })
+        Ok(Server { app, http, sources, alerting, stop_sources, keeping_agents, stop_keeping })
     }
 
     /// Where it listens.
@@ -121,6 +132,9 @@ impl Server {
         self.http.stop(DRAIN_TIME_MAX).await;
         local_sources::wait_for_end(self.sources).await;
         self.alerting.stopped().await;
+        self.stop_keeping.cancel();
+        // A panic of its task was logged by the panic itself.
+        let _ = self.keeping_agents.await;
         self.app.ingest.shutdown().await;
         tracing::info!("stopped: everything taken is on disk");
     }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// The routes that the page itself draws: each is answered with `index.html`.
-pub const PAGE_ROUTES: &[&str] = &["/", "/logs", "/explore", "/trace", "/trace/{id}", "/alerts"];
+pub const PAGE_ROUTES: &[&str] = &["/", "/logs", "/explore", "/trace", "/trace/{id}", "/alerts", "/ingest"];
 
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/ui"]

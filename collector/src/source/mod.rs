@@ -36,7 +36,7 @@ pub mod stdin;
 pub mod syslog;
 mod tally;
 
-pub use tally::{ProblemSnapshot, RuleSnapshot, Tallies, Tally, TallySnapshot};
+pub use tally::{Backlog, ProblemSnapshot, RuleSnapshot, Tallies, Tally, TallySnapshot};
 
 /// How long a batch is still tried after the stop when the taker refuses it for a while. A service manager that waits the usual
 /// 10 s or more before it kills leaves the taker the rest.
@@ -60,6 +60,14 @@ pub struct SourceContext {
     pub checkpoints: Arc<HashMap<String, Vec<u8>>>,
     /// Cancelled when the source is to stop.
     pub stop: CancellationToken,
+}
+
+impl SourceContext {
+    /// The same for one source, whose batches are known by its kind.
+    #[must_use]
+    pub fn of_source(&self, kind: &'static str) -> SourceContext {
+        SourceContext { outlet: self.outlet.clone().of_source(kind), ..self.clone() }
+    }
 }
 
 /// A source that runs.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -24,8 +25,22 @@ pub struct Tally {
     records: AtomicU64,
     bytes: AtomicU64,
     last_seen: AtomicI64,
+    backlog: Mutex<Option<Backlog>>,
     problems: Mutex<BTreeMap<&'static str, Problem>>,
     rules: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
+}
+
+/// What a source that reads at its own pace has not read yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Files that are open.
+    pub files: u64,
+    /// Bytes that stand there and were not read; what comes in while everything else is read is none of them.
+    pub bytes: u64,
+    /// Since when the first of them may have stood there: when its file was last read to its end.
+    pub since: Option<Instant>,
+    /// Since when the source waits to hand over what it read.
+    pub held_up_since: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +63,15 @@ pub struct TallySnapshot {
     pub bytes: u64,
     /// When the last one arrived, RFC 3339; none when none did.
     pub last_seen: Option<String>,
+    /// Files that are open; only of sources that read files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
+    /// Bytes that stand there unread; only of sources that read at their own pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
+    /// How long the oldest of them may have stood there, or how long what was read waits to be taken; as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<f64>,
     /// What went wrong, by reason.
     pub problems: Vec<ProblemSnapshot>,
     /// What rules of the configuration did, by rule and effect.
@@ -89,6 +113,7 @@ impl Tallies {
                 records: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 last_seen: AtomicI64::new(i64::MIN),
+                backlog: Mutex::default(),
                 problems: Mutex::default(),
                 rules: Mutex::default(),
             })
@@ -110,6 +135,18 @@ impl Tally {
         self.last_seen.store(Timestamp::now().unix_nanos(), Relaxed);
     }
 
+    /// Says what is not read yet. Whether the source is held up is left as it was.
+    pub fn has_before_it(&self, backlog: Backlog) {
+        let mut held = self.backlog.lock();
+        let held_up_since = held.and_then(|held| held.held_up_since);
+        *held = Some(Backlog { held_up_since, ..backlog });
+    }
+
+    /// Says that the source begins to wait, or no longer waits, for what it read to be taken.
+    pub fn is_held_up(&self, waits: bool) {
+        self.backlog.lock().get_or_insert_default().held_up_since = waits.then(Instant::now);
+    }
+
     /// Counts something that could not be taken as it was, with what was met.
     pub fn problem(&self, reason: &'static str, count: u64, example: &[u8]) {
         let example = &example[..example.len().min(EXAMPLE_BYTES_MAX)];
@@ -129,12 +166,16 @@ impl Tally {
     /// Counts now.
     pub fn snapshot(&self) -> TallySnapshot {
         let last_seen = self.last_seen.load(Relaxed);
+        let backlog = *self.backlog.lock();
         TallySnapshot {
             kind: self.kind,
             name: self.name.clone(),
             records: self.records.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             last_seen: (last_seen != i64::MIN).then(|| Timestamp::from_unix_nanos(last_seen).to_string()),
+            open_files: backlog.map(|backlog| backlog.files),
+            lag_bytes: backlog.map(|backlog| backlog.bytes),
+            lag_seconds: backlog.map(Backlog::age_seconds),
             problems: self
                 .problems
                 .lock()
@@ -153,5 +194,39 @@ impl Tally {
                 .map(|((rule, effect), count)| RuleSnapshot { rule: rule.to_string(), effect, count: *count })
                 .collect(),
         }
+    }
+}
+
+impl Backlog {
+    fn age_seconds(self) -> f64 {
+        let since = self.since.filter(|_| self.bytes > 0);
+        since.into_iter().chain(self.held_up_since).min().map_or(0.0, |since| since.elapsed().as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_backlog_is_as_old_as_its_oldest_byte_or_as_the_wait_to_hand_over() {
+        let tally = Tallies::default().of("files", "/a");
+        assert_eq!((tally.snapshot().lag_bytes, tally.snapshot().lag_seconds), (None, None));
+        let before = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+        let check = |bytes, since, expected: u64| {
+            tally.has_before_it(Backlog { files: 2, bytes, since, held_up_since: None });
+            let snapshot = tally.snapshot();
+            assert_eq!((snapshot.open_files, snapshot.lag_bytes), (Some(2), Some(bytes)));
+            assert_eq!(snapshot.lag_seconds.map(|seconds| seconds.round() as u64), Some(expected));
+        };
+        check(0, before(60), 0);
+        check(10, before(60), 60);
+        tally.backlog.lock().as_mut().unwrap().held_up_since = before(100);
+        check(10, before(60), 100);
+        check(0, None, 100);
+        tally.is_held_up(false);
+        check(0, None, 0);
     }
 }

@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 /// What every name begins with.
-pub const NAME_PREFIX: &str = "taffrail_agent_";
+pub const NAME_PREFIX: &str = taffrail_collector::source::agent::OWN_FIGURES;
 /// The figure, always 1, whose labels say which version runs.
 pub const INFO: &str = "info";
 
@@ -44,7 +44,7 @@ pub struct Part {
 
 /// Every part. Problems of the sources are a list within a list and are treated apart.
 pub const PARTS: &[Part] = &[
-    Part { at: &["process"], prefix: "", labels: &[] },
+    Part { at: &["process"], prefix: "process_", labels: &[] },
     Part { at: &["ship"], prefix: "", labels: &[] },
     Part { at: &["own_log"], prefix: "own_log_", labels: &[] },
     Part { at: &["sources"], prefix: "source_", labels: &["kind", "name"] },
@@ -172,8 +172,8 @@ mod tests {
             shown,
             [
                 "info version=1.2.3 level 1",
-                "cpu_seconds  count 0.5",
-                "resident_bytes  level 7",
+                "process_cpu_seconds  count 0.5",
+                "process_resident_bytes  level 7",
                 "acked_rows  count 5",
                 "spool_bytes  level 6",
                 "own_log_dropped  count 1",

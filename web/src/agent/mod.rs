@@ -2,7 +2,7 @@
 //!
 //! Stopping: the sources first, then what they held is spooled and, for a moment, sent; the rest waits on disk.
 //!
-//! It also says how it does: [`status`] (what it is doing), [`status_socket`] (who asks on this host), [`figures`] and
+//! It also says how it does: [`status`] (what it is doing), [`tap`] (what passes it), [`status_socket`] (who asks on this host), [`figures`] and
 //! [`own_samples`] (its status as metrics), [`own_log`] (its log as records), [`own_health`] (both to the servers).
 
 use std::path::PathBuf;
@@ -23,11 +23,13 @@ pub mod own_log;
 pub mod own_samples;
 pub mod status;
 pub mod status_socket;
+pub mod tap;
 
 use self::own_health::OwnHealth;
 use self::own_log::OwnLogRecords;
 use self::status::StatusReader;
-use self::status_socket::StatusSocket;
+use self::status_socket::{Asked, StatusSocket};
+use self::tap::TapPoint;
 use crate::local_sources;
 
 /// An agent that runs.
@@ -57,8 +59,10 @@ impl Agent {
         let shipping = ship::start(ship_config, stop_shipping.clone()).await?;
         let stop_sources = CancellationToken::new();
         let tallies = Arc::new(Tallies::default());
+        let tap_point = Arc::new(TapPoint::default());
+        let outlet = shipping.outlet.clone().with_onlooker(tap_point.clone());
         let context = SourceContext {
-            outlet: shipping.outlet.clone(),
+            outlet: outlet.clone(),
             tallies: Arc::clone(&tallies),
             enricher: config.enricher()?,
             resource: local_sources::this_host(config),
@@ -74,7 +78,9 @@ impl Agent {
             ship: shipping.status.clone(),
             own_log: own_log.counts(),
         };
-        let socket = match StatusSocket::start(&state_dir, status.clone()) {
+        let kinds = sources.iter().map(|source| source.kind).chain([own_health::KIND]).collect();
+        let asked = Asked { status: status.clone(), tap_point, kinds };
+        let socket = match StatusSocket::start(&state_dir, asked) {
             Ok(socket) => Some(socket),
             Err(error) => {
                 let path = state_dir.join(status_socket::FILE_NAME);
@@ -87,7 +93,7 @@ impl Agent {
         };
         let stop_own_health = CancellationToken::new();
         let own_health = config.own_health.enabled.then(|| {
-            let own_health = OwnHealth::new(own_log, status, shipping.outlet.clone(), interval);
+            let own_health = OwnHealth::new(own_log, status, outlet, interval);
             tokio::spawn(own_health.run(stop_own_health.clone()))
         });
         Ok(Agent { shipping, stop_shipping, sources, stop_sources, own_health, stop_own_health, socket })

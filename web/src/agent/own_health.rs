@@ -19,6 +19,8 @@ use super::status::StatusReader;
 
 /// The service that the agent's own records name.
 pub const SERVICE: &str = "taffrail-agent";
+/// Its kind among the sources.
+pub const KIND: &str = "own_health";
 /// Records of one batch.
 const BATCH_RECORDS: usize = 500;
 /// How long a first record waits for others to go with it: each batch costs an fsync.
@@ -47,7 +49,7 @@ impl OwnHealth {
             log,
             status,
             resource: Arc::new(resource),
-            outlet: outlet.with_lane(Lane::Control),
+            outlet: outlet.with_lane(Lane::Control).of_source(KIND),
             interval,
         }
     }

@@ -26,6 +26,7 @@ async fn ingest(State(app): State<Arc<App>>) -> Json<Value> {
         "listeners": app.listeners,
         "sources": app.tallies.snapshot(),
         "store": app.ingest.status(),
+        "agents": super::agents::in_short(&app, now),
     }))
 }
 

@@ -1,6 +1,6 @@
 //! The HTTP API: one file per subject, and the router that holds them.
 //!
-//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`ingest_status`], [`health`], [`self_metrics`],
+//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`ingest_status`], [`agents`], [`health`], [`self_metrics`],
 //! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
@@ -16,10 +16,12 @@ use taffrail_query::alert::schedule::Manager;
 use tokio_util::sync::CancellationToken;
 
 use crate::http_guard::Guard;
+use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
 use crate::ui_assets;
 
 pub mod admin;
+pub mod agents;
 pub mod document;
 pub mod health;
 pub mod ingest_status;
@@ -34,7 +36,7 @@ pub mod record_json;
 pub mod self_metrics;
 pub mod traces;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 /// A question's form or JSON body may be this long: it holds text that somebody typed.
 const QUESTION_BYTES_MAX: usize = 1 << 20;
@@ -45,6 +47,8 @@ pub struct App {
     pub ingest: Arc<Ingest>,
     /// What the sources counted.
     pub tallies: Arc<Tallies>,
+    /// The agents that deliver here.
+    pub agents: Arc<KnownAgents>,
     /// Turns and budgets of questions.
     pub questions: question::Questions,
     /// Where this server listens.
@@ -78,6 +82,7 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(prometheus::routes())
         .merge(metrics_catalog::routes())
         .merge(ingest_status::routes())
+        .merge(agents::routes())
         .merge(health::routes())
         .merge(self_metrics::routes())
         .merge(admin::routes())

@@ -104,6 +104,13 @@ const OPERATIONS: &[Operation] = &[
     operation("GET", "/api/v1/traces/{id}", "Everything of one trace", &[]),
     operation("GET", "/api/v1/metrics", "Which metrics there are", &[("search", "a part of the name"), LIMIT]),
     operation("GET", "/api/v1/ingest", "What arrived, what was refused and why, and how the store stands", &[]),
+    operation(
+        "GET",
+        "/api/v1/agents",
+        "Every agent heard of: last seen, lag, rates, spool, sources, endpoints, what it shed; `state` is ok, lagging (its oldest undelivered \
+         record is over a minute old) or silent (nothing heard for three of its intervals, half a minute at least)",
+        &[],
+    ),
     operation("GET POST", "/api/v1/query", "PromQL at one moment", &[QUERY, ("time", "RFC 3339 or Unix seconds")]),
     operation(
         "GET POST",

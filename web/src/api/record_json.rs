@@ -42,13 +42,42 @@ pub fn parse_record_id(text: &str) -> Option<RecordId> {
     Some(RecordId { time: Timestamp::from_unix_nanos(time.parse().ok()?), seq: seq.parse().ok()? })
 }
 
+/// A record that has no place in a store yet, with the kind of the source that took it.
+#[derive(Clone, Copy, Debug)]
+pub struct PassingRecordJson<'a> {
+    /// The source's kind.
+    pub source: &'static str,
+    /// What passes.
+    pub record: &'a LogRecord,
+}
+
+impl Serialize for PassingRecordJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("source", self.source)?;
+        map.serialize_entry("time", &self.record.timestamp.to_string())?;
+        ContentJson(self.record).serialize_into(&mut map)?;
+        map.end()
+    }
+}
+
 impl Serialize for RecordJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let record = self.record;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &record_id_text(self.id))?;
         map.serialize_entry("seq", &self.id.seq)?;
         map.serialize_entry("time", &self.id.time.to_string())?;
+        ContentJson(self.record).serialize_into(&mut map)?;
+        map.end()
+    }
+}
+
+/// What a record says, without when and where.
+struct ContentJson<'a>(&'a LogRecord);
+
+impl ContentJson<'_> {
+    fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let record = self.0;
         let mut text = |name: &str, value: &str| match value {
             "" => Ok(()),
             value => map.serialize_entry(name, value),
@@ -64,8 +93,7 @@ impl Serialize for RecordJson<'_> {
         if let Some(span_id) = record.span_id {
             map.serialize_entry("span_id", &span_id.to_string())?;
         }
-        map.serialize_entry("attributes", &AttributesJson(record))?;
-        map.end()
+        map.serialize_entry("attributes", &AttributesJson(record))
     }
 }
 

@@ -16,6 +16,9 @@ use taffrail_ingest::series_store::DamagedBlock;
 use super::App;
 use super::question::DAMAGED_NAMED_MAX;
 
+/// Agents that are shown one by one, those in trouble first.
+const AGENTS_SHOWN_MAX: usize = 1_000;
+
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/metrics", get(metrics))
@@ -155,6 +158,8 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
         text.value(&[("reason", reason)], *count);
     }
 
+    agents(&mut text, app);
+
     let questions = app.questions.counts();
     let mut single = |name: &str, kind: &str, help: &str, value: u64| {
         text.family(name, kind, help);
@@ -170,6 +175,35 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     single("taffrail_questions_cancelled_total", "counter", "Questions nobody waited for.", questions.cancelled);
     single("taffrail_questions_running", "gauge", "Questions under way.", questions.running as u64);
     text.text
+}
+
+/// How long ago agents were heard of, and how far they are behind.
+fn agents(text: &mut Exposition, app: &App) {
+    let agents = app.agents.in_short(Timestamp::now());
+    text.family("taffrail_agents", "gauge", "Agents heard of in the last week, by state.");
+    for state in ["ok", "lagging", "silent"] {
+        text.value(&[("state", state)], agents.iter().filter(|agent| agent.state == state).count() as u64);
+    }
+    let shown = &agents[..agents.len().min(AGENTS_SHOWN_MAX)];
+    text.family("taffrail_agent_last_seen_seconds", "gauge", "Seconds since an agent was last heard of.");
+    for agent in shown {
+        text.value(&[("agent", &agent.agent), ("host", &agent.host)], agent.last_seen_seconds as u64);
+    }
+    text.family(
+        "taffrail_agent_lag_seconds",
+        "gauge",
+        "Age of the oldest record that an agent has not delivered, as it says itself.",
+    );
+    for agent in shown {
+        if let Some(lag) = agent.lag_seconds {
+            text.value(&[("agent", &agent.agent), ("host", &agent.host)], lag as u64);
+        }
+    }
+    text.family("taffrail_agent_received_rows_total", "counter", "Records and samples that an agent brought.");
+    for agent in shown {
+        let rows = agent.received["rows"].as_u64().unwrap_or_default();
+        text.value(&[("agent", &agent.agent), ("host", &agent.host)], rows);
+    }
 }
 
 /// The text form: a family's two comment lines, then its values.

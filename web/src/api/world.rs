@@ -26,6 +26,7 @@ use super::question::Questions;
 use super::{App, Listeners};
 use crate::config::{Layers, QuerySettings};
 use crate::http_guard::Guard;
+use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
 
 /// When the world's first record was said: 2024-11-21T07:00:00Z.
@@ -80,7 +81,9 @@ impl World {
         let source = Arc::new(StoreSource::new(ingest.series().clone()));
         let alerts =
             Manager::start(rules, source, ingest.outlet().clone(), Arc::new(Forgetful), stopping.clone()).unwrap();
+        let agents = Arc::new(KnownAgents::load(ingest.catalog().clone()));
         let app = Arc::new(App {
+            agents,
             ingest,
             alerts,
             tallies: Arc::new(Tallies::default()),

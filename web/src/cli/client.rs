@@ -1,25 +1,40 @@
-//! Asks a server over HTTP: whole answers, and answers line by line.
+//! Asks a server over HTTP, or an agent over its Unix socket: whole answers, and answers line by line.
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client as HyperClient, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::net::UnixStream;
+
+use crate::agent::status_socket;
 
 /// An answer that is read whole may be this long.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A line of a stream may be this long: a record's message is far below.
 const LINE_BYTES_MAX: usize = 64 << 20;
 
-/// A server to ask.
+/// A server or an agent to ask.
 #[derive(Clone, Debug)]
 pub struct Client {
     base: String,
-    http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    way: Way,
+}
+
+/// How it is reached.
+#[derive(Clone, Debug)]
+enum Way {
+    Network(Box<HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>>),
+    /// The socket in the state directory.
+    Socket(PathBuf),
 }
 
 /// An answer that comes line by line.
@@ -49,7 +64,12 @@ impl Client {
         }
         let connector = HttpsConnectorBuilder::new().with_native_roots().context("read the system's certificates")?;
         let connector = connector.https_or_http().enable_http1().build();
-        Ok(Client { base, http: HyperClient::builder(TokioExecutor::new()).build(connector) })
+        Ok(Client { base, way: Way::Network(Box::new(HyperClient::builder(TokioExecutor::new()).build(connector))) })
+    }
+
+    /// A client of the agent with this state directory.
+    pub fn of_agent(state_dir: &Path) -> Client {
+        Client { base: "http://agent".to_owned(), way: Way::Socket(state_dir.join(status_socket::FILE_NAME)) }
     }
 
     /// The URL of a path with parameters.
@@ -103,15 +123,10 @@ impl Client {
             .header(header::USER_AGENT, concat!("taffrail/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
             .context("the question does not make a URL")?;
-        let response = self.http.request(request).await.map_err(|error| {
-            let mut causes = anyhow!("{error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                causes = anyhow!("{cause}");
-                source = cause.source();
-            }
-            causes.context(format!("cannot reach {} (is `taffrail serve` running? --server names another)", self.base))
-        })?;
+        let response = match &self.way {
+            Way::Network(http) => self.over_network(http, request).await?,
+            Way::Socket(path) => over_socket(path, request).await?,
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());
@@ -119,6 +134,45 @@ impl Client {
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
         Err(refused(status, &bytes))
+    }
+
+    async fn over_network(
+        &self,
+        http: &HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+        request: Request<Empty<Bytes>>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        http.request(request).await.map_err(|error| {
+            let mut causes = anyhow!("{error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                causes = anyhow!("{cause}");
+                source = cause.source();
+            }
+            causes.context(format!("cannot reach {} (is `taffrail serve` running? --server names another)", self.base))
+        })
+    }
+}
+
+/// One connection for one request; it ends with the answer, or when the answer is dropped.
+async fn over_socket(path: &Path, request: Request<Empty<Bytes>>) -> anyhow::Result<Response<Incoming>> {
+    let stream = UnixStream::connect(path).await.map_err(|error| no_agent(path, &error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("talk to the agent")?;
+    tokio::spawn(connection);
+    sender.send_request(request).await.context("talk to the agent")
+}
+
+/// Why nobody answers on a state directory's socket, and what to do.
+fn no_agent(socket: &Path, error: &io::Error) -> anyhow::Error {
+    let directory = socket.parent().unwrap_or(socket).display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow!(
+            "no agent runs with the state directory {directory}; start one with `taffrail collect`, name its directory with \
+             --state-dir, or a server with --server"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("only the user of the agent, and root, may ask the agent of {directory}; try it with sudo")
+        }
+        _ => anyhow!("cannot reach the agent of {directory}: {error}"),
     }
 }
 

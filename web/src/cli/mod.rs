@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
-//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`delete`], [`check`], [`demo`],
+//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`check`], [`demo`],
 //! [`promql_test`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::alert_rules::BadRules;
 use crate::config::Mistake;
 
+mod agent_choice;
 mod backup;
 mod check;
 mod client;
@@ -22,13 +23,19 @@ mod collect;
 mod delete;
 mod demo;
 mod doctor;
+mod live_screen;
 mod logging;
 mod promql_test;
+mod quantity;
 mod query;
 mod serve;
 mod settings_flags;
 mod tail;
+mod tap;
 mod terminal;
+mod text_table;
+mod top;
+mod top_view;
 
 /// Logs and StatsD metrics of every host in one binary: collected, stored, searched, alerted on.
 ///
@@ -58,6 +65,10 @@ enum Command {
     Query(query::QueryArguments),
     /// Follow log records as they arrive
     Tail(tail::TailArguments),
+    /// Show what an agent or a server is doing, live
+    Top(top::TopArguments),
+    /// Show log records as they pass an agent
+    Tap(tap::TapArguments),
     /// Delete log records for good
     Delete(delete::DeleteArguments),
     /// Check settings and rules files without starting anything
@@ -163,6 +174,8 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(demo)) => demo::run(demo),
         Some(Command::Query(query)) => query::run(query),
         Some(Command::Tail(tail)) => tail::run(tail),
+        Some(Command::Top(top)) => top::run(top),
+        Some(Command::Tap(tap)) => tap::run(tap),
         Some(Command::Delete(delete)) => delete::run(delete),
         Some(Command::Check(check)) => check::run(check),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),

@@ -187,7 +187,7 @@ fn print_series(series: &Value, format: Format) -> std::io::Result<()> {
 
 /// Shows the question with a mark below the place where it went wrong.
 pub fn point_at(question: &str, error: anyhow::Error) -> Ending {
-    if let Some(bad) = error.downcast_ref::<BadQuestion>() {
+    if let Some(bad) = error.downcast_ref::<BadQuestion>().filter(|_| !question.is_empty()) {
         let shown = harmless(question, Format::Plain);
         let mark =
             bad.column.map(|column| format!("\n  {}^", " ".repeat(column.saturating_sub(1)))).unwrap_or_default();

@@ -15,14 +15,73 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{AgentId, Checkpoint};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::{AgentId, Batch, Checkpoint, Sample, Timestamp};
 
 pub use routes::routes;
 
-/// What the store knows of agents.
+/// What the names of an agent's own figures begin with; they travel in batches of their own.
+pub const OWN_FIGURES: &str = "taffrail_agent_";
+
+/// What is known of agents, and who is told of what they send.
 pub trait StreamMarks: Send + Sync {
     /// Epoch, stream and last durable sequence number of the agent's streams.
     fn streams(&self, agent: AgentId) -> Vec<(u64, u32, u64)>;
     /// How far the agent's sources were read.
     fn checkpoints(&self, agent: AgentId) -> Vec<Checkpoint>;
+    /// A batch of an agent was answered. Must not block.
+    fn heard(&self, heard: Heard) {
+        drop(heard);
+    }
+}
+
+/// What came from an agent, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Who.
+    pub agent: AgentId,
+    /// From where, as far as the connection tells.
+    pub address: Option<IpAddr>,
+    /// Records and samples.
+    pub rows: u64,
+    /// Bytes of the frame.
+    pub bytes: u64,
+    /// The newest record's time.
+    pub newest: Option<Timestamp>,
+    /// The host that its first record names.
+    pub host: Option<Arc<str>>,
+    /// What the agent says of itself: the samples of a batch of such figures.
+    pub own_samples: Vec<Sample>,
+    /// What it was answered.
+    pub answer: HeardAnswer,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeardAnswer {
+    /// It is stored.
+    Stored,
+    /// It was stored before.
+    Duplicate,
+    /// It was not stored, for this reason.
+    Refused(&'static str),
+}
+
+impl Heard {
+    /// What is to be told of a batch before it is handed over; whether it is stored is not known yet.
+    fn of(batch: &Batch, bytes: u64, address: Option<IpAddr>) -> Heard {
+        let is_own = batch.samples.first().is_some_and(|sample| sample.labels.name().starts_with(OWN_FIGURES));
+        Heard {
+            agent: batch.agent,
+            address,
+            rows: batch.len() as u64,
+            bytes,
+            newest: batch.logs.iter().map(|record| record.timestamp).max(),
+            host: batch.logs.first().map(|record| Arc::clone(&record.resource.host)),
+            own_samples: if is_own { batch.samples.clone() } else { Vec::new() },
+            answer: HeardAnswer::Stored,
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! The two routes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::FromRequest;
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::StreamMarks;
+use super::{Heard, HeardAnswer, StreamMarks};
 use crate::delivery::{Outcome, Refusal, RefusalReason};
 use crate::frame::{self, FrameError};
 use crate::model::{AgentId, Batch};
@@ -46,6 +46,7 @@ pub fn routes(context: SourceContext, streams: Arc<dyn StreamMarks>) -> Router {
 }
 
 async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -66,7 +67,15 @@ async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Respon
         Err(_) => return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "decoding the frame failed", None),
     };
     let rows = batch.len() as u64;
+    let heard = Heard::of(&batch, bytes, address);
     let outcome = receiver.context.outlet.deliver(batch).await;
+    let answer = match &outcome {
+        Outcome::Stored { .. } => HeardAnswer::Stored,
+        Outcome::Duplicate { .. } => HeardAnswer::Duplicate,
+        Outcome::Gap { .. } => HeardAnswer::Refused("gap"),
+        Outcome::Refused(refusal) => HeardAnswer::Refused(refusal.reason.name()),
+    };
+    receiver.marks.heard(Heard { answer, ..heard });
     match outcome {
         Outcome::Stored { acked_through } => {
             receiver.tally.took(rows, bytes);

@@ -36,7 +36,10 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn send(&mut self, portion: Portion) -> Result<(), Ended> {
         self.enricher.notes().report(&self.tally);
-        self.feed.blocking_send(portion)
+        self.tally.is_held_up(true);
+        let sent = self.feed.blocking_send(portion);
+        self.tally.is_held_up(false);
+        sent
     }
 
     /// Counts a file's trouble, once for each path.

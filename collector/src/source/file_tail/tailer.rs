@@ -16,7 +16,7 @@ use super::patterns::Patterns;
 use super::tracked_file::TrackedFile;
 use super::watch::Watcher;
 use crate::source::feeder::{self, Ended, Portion};
-use crate::source::{Running, SourceContext, StartError};
+use crate::source::{Backlog, Running, SourceContext, StartError};
 
 const KIND: &str = "files";
 /// A file is read by so much before the next one has its turn.
@@ -132,6 +132,7 @@ impl Tailer {
         while !self.stop.is_cancelled() {
             let started = Instant::now();
             if started >= next_look {
+                self.tell_backlog();
                 self.look()?;
                 let took = started.elapsed();
                 next_look = started + self.interval.max((took * LOOK_SHARE).min(LOOK_WAIT_MAX));
@@ -227,6 +228,22 @@ impl Tailer {
             }
         }
         Ok(any)
+    }
+
+    /// Tells what is not read yet.
+    fn tell_backlog(&self) {
+        let mut backlogs = vec![Backlog::default(); self.groups.len()];
+        for file in self.files.values() {
+            let backlog = &mut backlogs[file.group];
+            backlog.files += 1;
+            if let Some((bytes, since)) = file.unread() {
+                backlog.bytes += bytes;
+                backlog.since = Some(backlog.since.map_or(since, |earlier| earlier.min(since)));
+            }
+        }
+        for (group, backlog) in self.groups.iter().zip(backlogs) {
+            group.tally.has_before_it(backlog);
+        }
     }
 
     /// Takes last lines for complete that have waited long enough.

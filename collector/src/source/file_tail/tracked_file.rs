@@ -36,6 +36,8 @@ pub(super) struct TrackedFile {
     splitter: LineSplitter,
     assembly: Assembly,
     last_read: Instant,
+    /// When it was last read to its end.
+    caught_up: Instant,
     /// The letters, when a setting names them.
     named_encoding: Option<TextEncoding>,
     /// Those of this content; none until it is long enough to say.
@@ -91,6 +93,7 @@ impl TrackedFile {
             splitter: LineSplitter::new(0),
             assembly: Assembly::new(reading, TextEncoding::UTF_8, place.offsets),
             last_read: Instant::now(),
+            caught_up: Instant::now(),
             path: place.path,
             named_encoding,
             encoding: None,
@@ -118,6 +121,7 @@ impl TrackedFile {
         let (length, modified) = (metadata.len(), metadata.modified().ok());
         // The same length at another time may be another content.
         if length == self.read_offset && modified.is_some() && modified == self.modified {
+            self.caught_up = Instant::now();
             return Ok(turn);
         }
         let is_settled = |modified: &SystemTime| modified.elapsed().is_ok_and(|age| age > STAMP_TICK);
@@ -152,10 +156,20 @@ impl TrackedFile {
         self.read_offset += read as u64;
         turn.bytes = read as u64;
         self.last_read = now;
+        if self.read_offset >= length {
+            self.caught_up = now;
+        }
         if usize::from(self.prefix.length) < PREFIX_BYTES_MAX {
             self.prefix = Prefix::read(&self.file, self.read_offset)?;
         }
         Ok(turn)
+    }
+
+    /// Bytes that wait to be read, and since when the first of them may have. What was written after the last look is none of
+    /// them.
+    pub(super) fn unread(&self) -> Option<(u64, Instant)> {
+        let unread = self.length.saturating_sub(self.read_offset);
+        (unread > 0).then_some((unread, self.caught_up))
     }
 
     /// Whether something is held that waits for more.

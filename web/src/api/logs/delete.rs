@@ -1,8 +1,9 @@
 //! `POST /api/v1/logs/delete` and `GET /api/v1/logs/deletions`: records removed for good, and what became of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 use taffrail_collector::model::Timestamp;
@@ -14,7 +15,6 @@ use crate::api::App;
 use crate::api::parameters::Parameters;
 use crate::api::question::{stop_words, summary};
 use crate::api_error::ApiError;
-use crate::http_server::Peer;
 
 /// The longest reason, name and question that are kept, together, in bytes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -23,7 +23,7 @@ const TEXT_BYTES_MAX: usize = 16 << 10;
 /// that is durable and true of every answer. With `preview` it deletes nothing and answers how many records match now.
 pub async fn delete(
     State(app): State<Arc<App>>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     parameters: Parameters,
 ) -> Result<Json<Value>, ApiError> {
     let query = parameters.required("q")?.to_owned();
@@ -40,7 +40,8 @@ pub async fn delete(
         return Ok(Json(json!({ "matching": counts.total, "summary": summary(&scan, stopped) })));
     }
     let reason = parameters.required("reason")?.to_owned();
-    let address = peer.map_or_else(|| "an unknown address".to_owned(), |Extension(Peer(address))| address.to_string());
+    let address =
+        peer.map_or_else(|| "an unknown address".to_owned(), |Extension(ConnectInfo(address))| address.to_string());
     let asked_by = parameters.get("by").map_or_else(|| address.clone(), |name| format!("{name}, from {address}"));
     if query.len() + reason.len() + asked_by.len() > TEXT_BYTES_MAX {
         let message = format!("`q`, `reason` and `by` are longer than {TEXT_BYTES_MAX} bytes together");
