@@ -27,7 +27,7 @@ pub fn measure_start(table: &mut Table, directory: &Path) {
             took.as_secs_f64() * 1e3
         })
         .collect();
-    let beside = Beside { target: Some(300.0), remark: "from the process to ready" };
+    let beside = Beside { target: Some(300.0), remark: "from the process to ready", ..Beside::default() };
     table.row("start over this data", "ms", Spread::of(times), beside);
 }
 
@@ -53,7 +53,7 @@ pub fn measure(table: &mut Table, corpus: &Corpus, asked: &[(&Question, &Expecte
         first_answers.push((question, Spread::of(times), outcome));
     }
     let splits = format!("{} splits, page cache warm", number(Spread::of(splits).median));
-    let beside = |target| Beside { target: Some(target), remark: &splits };
+    let beside = |target| Beside { target: Some(target), remark: &splits, ..Beside::default() };
     table.row("start over many splits", "ms", Spread::of(starts), beside(300.0));
     for (question, spread, outcome) in first_answers {
         let what = format!("first question after it: {}", question.what);

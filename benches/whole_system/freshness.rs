@@ -28,7 +28,12 @@ pub fn measure(table: &mut Table, server: &Server) {
         samples.sort_by(f64::total_cmp);
         let (p50, p99) = (Spread::one(samples[PROBES / 2 - 1]), Spread::one(samples[PROBES * 99 / 100 - 1]));
         table.row(&format!("{what}, p50"), "ms", p50, Beside::default());
-        table.row(&format!("{what}, p99"), "ms", p99, Beside { target, remark: "of 200 single lines" });
+        table.row(
+            &format!("{what}, p99"),
+            "ms",
+            p99,
+            Beside { target, remark: "of 200 single lines", ..Beside::default() },
+        );
     };
     row("one line posted → acknowledged", &mut acknowledged, None);
     row("acknowledged → searchable", &mut searchable, Some(10.0));

@@ -85,13 +85,19 @@ fn write_lines(table: &mut Table, corpus: &Corpus, costs: &[Cost]) {
     let of = |figure: &dyn Fn(&Cost) -> f64| Spread::of(costs.iter().map(figure));
     let disk = of(&|cost| cost.disk_bytes / 1e6);
     let share = rows / TARGET_ROWS;
-    let target = |most: f64| Beside { target: Some(most), remark: "" };
-    let remark = |remark| Beside { target: None, remark };
+    let target = |most: f64| Beside { target: Some(most), remark: "", ..Beside::default() };
+    let remark = |remark| Beside { target: None, remark, ..Beside::default() };
 
     let smaller = format!("{:.1}× smaller than {:.0} MB of NDJSON", bytes / 1e6 / disk.median, bytes / 1e6);
-    table.row("disk, everything", "MB", disk, Beside { target: Some(75.0 * share), remark: &smaller });
+    table.row(
+        "disk, everything",
+        "MB",
+        disk,
+        Beside { target: Some(75.0 * share), remark: &smaller, ..Beside::default() },
+    );
     table.row("disk, a line", "bytes", of(&|cost| cost.disk_bytes / rows), target(75e6 / TARGET_ROWS));
-    let settled = Beside { target: Some(9.0 * share), remark: "user + system: posted, sealed, merged" };
+    let settled =
+        Beside { target: Some(9.0 * share), remark: "user + system: posted, sealed, merged", ..Beside::default() };
     table.row("ingest until settled", "CPU-s", of(&|cost| cost.settled_cpu), settled);
     table.row(
         "ingest until acknowledged",

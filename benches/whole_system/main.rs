@@ -10,14 +10,17 @@
 //! | `ROWS` | log lines (5,000,000); the targets for disk and ingest shrink along, those for answers stay |
 //! | `INGEST_RUNS` | times that the corpus is stored for the figures of the ingest (5) |
 //! | `GROW` | `1`: also how answers grow from a tenth of the lines to four times as many (takes 15 GB of disk and long) |
+//! | `AGENT_ONLY` | `1`: only the agent's figures; `AGENT_LINES` (2,000,000), `AGENT_RUNS` (3), `OUTAGE_SECONDS` (60), `SPOOL_MIB` (256) |
 //! | `STATSD_LINES` | metric lines (2,000,000) |
 //! | `TAFFRAIL_SHARED` | where the corpus is, when not in `../shared` |
 //!
 //! Reading order: [`corpus`] (the lines), [`server`] (the process and the connection), [`question`] (what is asked),
-//! [`plain_scan`] (what must be answered), then one file for each part of the table, and [`table`] itself.
+//! [`plain_scan`] (what must be answered), then one file for each part of the table
+//! ([`agent`] is a folder), and [`table`] itself.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod agent;
 mod cold_start;
 mod corpus;
 mod freshness;
@@ -48,6 +51,16 @@ fn main() -> ExitCode {
     }
     let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
     let mut table = Table::begin();
+    let of_agent = agent::Size {
+        backlog_lines: number("AGENT_LINES", 2_000_000),
+        runs: number("AGENT_RUNS", 3),
+        outage_seconds: number("OUTAGE_SECONDS", 60),
+        spool_mib: number("SPOOL_MIB", 256),
+    };
+    if number("AGENT_ONLY", 0) > 0 {
+        agent::measure(&mut table, of_agent);
+        return if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     measure_empty(&mut table);
     let corpus = Corpus::of(number("ROWS", 5_000_000));
     match &corpus {
@@ -57,6 +70,7 @@ fn main() -> ExitCode {
         ),
     }
     metrics::measure_statsd(&mut table, number("STATSD_LINES", 2_000_000));
+    agent::measure(&mut table, of_agent);
     if let Some(corpus) = corpus.filter(|_| number("GROW", 0) > 0) {
         growth::measure(&mut table, &corpus);
     }
@@ -85,13 +99,18 @@ fn measure_logs(table: &mut Table, corpus: &Corpus, ingest_runs: u64) {
     eprintln!("asking …");
     let floor = Spread::of((0..20).map(|_| stored.server.ask("/healthz", &[]).took.as_secs_f64() * 1e3));
     let remark = "the floor of every time below: one request that asks nothing";
-    table.row("`/healthz`", "ms", floor, Beside { target: None, remark });
+    table.row("`/healthz`", "ms", floor, Beside { target: None, remark, ..Beside::default() });
     for (question, expected) in questions.iter().zip(&expected) {
         question.measure_into(table, &stored.server, &corpus.day, expected);
     }
     freshness::measure(table, &stored.server);
     let peak = Spread::one(stored.server.resident_peak_mib());
-    table.row("peak RSS after all questions", "MiB", peak, Beside { target: Some(600.0), remark: "" });
+    table.row(
+        "peak RSS after all questions",
+        "MiB",
+        peak,
+        Beside { target: Some(600.0), remark: "", ..Beside::default() },
+    );
 
     stored.server.stop();
     cold_start::measure_start(table, stored.directory.path());

@@ -41,8 +41,9 @@ pub fn measure_statsd(table: &mut Table, lines: u64) {
     let busy = server.cpu_seconds() - cpu;
     let (sent, got) = (lines as f64, seen as f64);
     let lost = format!("{:.2} % lost in the kernel", (sent - got) / sent * 100.0);
-    let mut row =
-        |what, unit, figure, remark| table.row(what, unit, Spread::one(figure), Beside { target: None, remark });
+    let mut row = |what, unit, figure, remark| {
+        table.row(what, unit, Spread::one(figure), Beside { target: None, remark, ..Beside::default() })
+    };
     row("StatsD, sent by one thread", "M lines/s", sent / sending / 1e6, "");
     row("StatsD, aggregated", "M lines", got / 1e6, lost.as_str());
     row("StatsD, cost", "M lines per CPU-s", got / busy / 1e6, "sockets included");

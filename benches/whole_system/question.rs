@@ -130,7 +130,12 @@ impl Question {
     pub fn measure_into(&self, table: &mut Table, server: &Server, window: &Window, expected: &Expected) {
         match self.measure(server, window, expected) {
             Ok((spread, found)) => {
-                table.row(self.what, "ms", spread, Beside { target: Some(self.target_ms), remark: &found });
+                table.row(
+                    self.what,
+                    "ms",
+                    spread,
+                    Beside { target: Some(self.target_ms), remark: &found, ..Beside::default() },
+                );
             }
             Err(why) => table.wrong(self.what, &why),
         }

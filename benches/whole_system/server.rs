@@ -57,9 +57,22 @@ pub fn new_agent() -> ureq::Agent {
 impl Server {
     /// Starts one over the directory and waits until it is ready.
     pub fn start(directory: &Path) -> Server {
+        Server::start_on(None, directory, 0)
+    }
+
+    /// The same on one core, when one is named, and at a port, unless that is 0.
+    pub fn start_on(core: Option<&str>, directory: &Path, port: u16) -> Server {
         let started = Instant::now();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_taffrail"))
-            .args(["serve", "--no-host", "--print-addresses", "--http", "127.0.0.1:0"])
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", core, env!("CARGO_BIN_EXE_taffrail")]);
+                command
+            }
+            None => Command::new(env!("CARGO_BIN_EXE_taffrail")),
+        };
+        let mut process = command
+            .args(["serve", "--no-host", "--print-addresses", "--http", &format!("127.0.0.1:{port}")])
             .args(["--statsd", "127.0.0.1:0", "--syslog", "off", "--data-dir"])
             .arg(directory)
             .env("TAFFRAIL_STORE_RETENTION_AGE", "none") // the slices of `cold_start` reach back a hundred days
@@ -81,6 +94,11 @@ impl Server {
     pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("send the signal");
         self.process.wait().expect("wait for the server");
+    }
+
+    /// Where it answers HTTP.
+    pub fn port(&self) -> u16 {
+        self.http.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
     /// The address of a path.
@@ -132,27 +150,33 @@ impl Server {
 
     /// User and system time of the process so far.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("read the times");
-        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-        let ticks = |at: usize| fields[at].parse::<f64>().expect("clock ticks");
-        (ticks(11) + ticks(12)) / 100.0 // USER_HZ is 100 on every Linux that Rust runs on
+        cpu_seconds(self.process.id())
     }
 
     /// Memory resident now, in MiB.
     pub fn resident_mib(&self) -> f64 {
-        self.memory_mib("VmRSS:")
+        memory_mib(self.process.id(), "VmRSS:")
     }
 
     /// The most memory that was ever resident, in MiB.
     pub fn resident_peak_mib(&self) -> f64 {
-        self.memory_mib("VmHWM:")
+        memory_mib(self.process.id(), "VmHWM:")
     }
+}
 
-    fn memory_mib(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("read the memory");
-        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
-        line.split_whitespace().nth(1).expect("kB").parse::<f64>().expect("kB") / 1024.0
-    }
+/// User and system time that a process has used so far.
+pub fn cpu_seconds(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("read the times");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("clock ticks");
+    (ticks(11) + ticks(12)) / 100.0 // USER_HZ is 100 on every Linux that Rust runs on
+}
+
+/// A line of a process's status (`VmRSS:`, `VmHWM:`), in MiB.
+pub fn memory_mib(process: u32, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("read the memory");
+    let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+    line.split_whitespace().nth(1).expect("kB").parse::<f64>().expect("kB") / 1024.0
 }
 
 impl Drop for Server {

@@ -35,6 +35,8 @@ impl Spread {
 pub struct Beside<'a> {
     /// The most that the figure should be.
     pub target: Option<f64>,
+    /// The least that the figure should be.
+    pub least: Option<f64>,
     /// What else is worth knowing.
     pub remark: &'a str,
 }
@@ -55,13 +57,18 @@ impl Table {
 
     /// A line with a figure in this unit.
     pub fn row(&mut self, what: &str, unit: &str, figure: Spread, beside: Beside<'_>) {
-        let missed = beside.target.is_some_and(|target| figure.median > target);
+        let missed = beside.target.is_some_and(|target| figure.median > target)
+            || beside.least.is_some_and(|least| figure.median < least);
         self.missed += usize::from(missed);
         let mut line = format!("| {what} | {} {unit} |", number(figure.median));
         if figure.count > 1 {
             let _ = write!(line, " {}–{} of {}", number(figure.low), number(figure.high), figure.count);
         }
-        let target = beside.target.map_or_else(String::new, |target| format!("≤ {}", number(target)));
+        let target = match (beside.target, beside.least) {
+            (Some(target), _) => format!("≤ {}", number(target)),
+            (None, Some(least)) => format!("≥ {}", number(least)),
+            (None, None) => String::new(),
+        };
         println!("{line} | {target} | {} | {} |", if missed { "**missed**" } else { "" }, beside.remark);
     }
 

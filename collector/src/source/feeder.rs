@@ -21,12 +21,13 @@ pub const BATCH_RECORDS: usize = 1000;
 /// … or this many bytes …
 pub const BATCH_BYTES: u64 = 1 << 20;
 /// … or this long.
-pub const BATCH_AGE: Duration = Duration::from_millis(200);
+pub const BATCH_AGE: Duration = Duration::from_millis(100);
 /// A batch takes along no more than this of what waits already.
 const BATCH_RECORDS_MAX: usize = 20_000;
 const BATCH_BYTES_MAX: u64 = 4 << 20;
-/// Portions that wait in front of the feeder.
-const PORTIONS_MAX: usize = 64;
+/// Portions that wait in front of the feeder: enough that reading goes on while a batch is written to disk, and no more, for
+/// records take several times the memory of their lines.
+const PORTIONS_MAX: usize = 4;
 
 /// Records that are delivered together with how far their source was read to get them.
 #[derive(Debug, Default)]
@@ -110,11 +111,10 @@ impl Feeder {
         let mut lost = 0;
         while let Some(batch) = pieces.pop() {
             let size = batch.logs.len();
-            let halves = if size > 1 { Some(batch.clone()) } else { None };
-            match deliver_patiently(&self.outlet, batch, &self.stop).await {
+            match deliver_patiently(&self.outlet, &batch, &self.stop).await {
                 Outcome::Stored { .. } | Outcome::Duplicate { .. } => {}
-                Outcome::Refused(Refusal { reason: RefusalReason::BatchTooLarge, .. }) if halves.is_some() => {
-                    pieces.extend(halves.map(in_halves).into_iter().flatten());
+                Outcome::Refused(Refusal { reason: RefusalReason::BatchTooLarge, .. }) if size > 1 => {
+                    pieces.extend(in_halves(batch));
                 }
                 Outcome::Refused(refusal) if refusal.retry_after.is_some() => {
                     let waiting: usize = pieces.iter().map(|piece| piece.logs.len()).sum();

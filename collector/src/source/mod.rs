@@ -93,7 +93,7 @@ pub struct StartError {
 
 /// Delivers a batch, waiting and trying again while the taker says that waiting can help. Once `stop` is
 /// cancelled it goes on for [`STOP_GRACE`], and gives up at once when the taker is stopping too. Returns the last outcome.
-pub async fn deliver_patiently(outlet: &Outlet, batch: Batch, stop: &CancellationToken) -> Outcome {
+pub async fn deliver_patiently(outlet: &Outlet, batch: &Batch, stop: &CancellationToken) -> Outcome {
     let mut gives_up_at = None;
     loop {
         let outcome = outlet.deliver(batch.clone()).await;

@@ -107,7 +107,7 @@ impl OwnHealth {
         let batch = Batch { logs, samples, ..Batch::local() };
         if !batch.is_empty() {
             // What is refused for good is lost, and with it only what the agent said of itself.
-            deliver_patiently(&self.outlet, batch, stop).await;
+            deliver_patiently(&self.outlet, &batch, stop).await;
         }
     }
 }

@@ -173,10 +173,9 @@ impl Assembly {
         }
     }
 
-    /// Begins anew, as with another file.
+    /// Forgets what is held and begins anew, as with another file.
     pub(super) fn restart(&mut self) {
-        self.given_before = [0; 2];
-        self.format = self.reading.format;
+        *self = Assembly::new(self.reading.clone(), self.encoding, [0; 2]);
     }
 
     /// Takes another encoding, that of a file which took the place of the first.

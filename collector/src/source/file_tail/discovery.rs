@@ -12,7 +12,8 @@ use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::resources::Resources;
 use super::rotation::{self, Whereabouts};
 use super::tailer::Tailer;
-use super::tracked_file::TrackedFile;
+use super::tracked_file::{Emptied, TrackedFile};
+use crate::model::Checkpoint;
 use crate::source::feeder::{Ended, Portion};
 
 /// A file that no longer stands where it stood: others may have stood there since.
@@ -45,11 +46,25 @@ impl Tailer {
         }
         self.binary.retain(|id, _| still_binary.contains(id));
         let mut departures = self.notice_departures(&found);
+        if self.last_look.is_some() && found.keys().any(|id| !self.files.contains_key(id)) {
+            // A copy can only be told by its original while we know what that was.
+            let emptied: Vec<_> = self.files.iter_mut().filter_map(|(id, file)| Some((*id, file.emptied()?))).collect();
+            for (id, Emptied { unread }) in emptied {
+                self.begin_anew(id, unread)?;
+            }
+        }
+        // Known ones first, for the same reason.
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by_key(|(id, _)| !self.known.contains_key(id));
         for (id, places) in found {
             if self.files.contains_key(&id) {
                 continue;
             }
             let (path, group) = &places[0];
+            if !self.known.contains_key(&id) && self.is_copy(path) {
+                // Its original is read. When that is emptied, this one is gone on with.
+                continue;
+            }
             self.track(path, path, *group)?;
             if let Some(since) = self.last_look {
                 departures.push(Departure { path: path.clone(), group: *group, since });
@@ -98,12 +113,36 @@ impl Tailer {
             if is_known || self.groups[departure.group].patterns.excludes(&path) {
                 continue;
             }
-            let is_copy = File::open(&path).is_ok_and(|copy| self.files.values().any(|file| file.is_copied_to(&copy)));
-            if !is_copy && let Some(file) = self.track(&path, &departure.path, departure.group)? {
+            if !self.known.contains_key(&id) && self.is_copy(&path) {
+                continue;
+            }
+            if let Some(file) = self.track(&path, &departure.path, departure.group)? {
                 file.gone_since = Some(Instant::now());
             }
         }
         Ok(())
+    }
+
+    /// Whether a file that is not known is a copy of one that is read.
+    fn is_copy(&self, path: &Path) -> bool {
+        let is_copy_of =
+            |file: &TrackedFile, copy: &File| file.is_copied_to(copy, rotation::is_rotated_of(&file.path, path));
+        File::open(path).is_ok_and(|copy| self.files.values().any(|file| is_copy_of(file, &copy)))
+    }
+
+    /// Goes on in the copy of a file that was emptied, where the file was read to. `emptied` is what the file is now, and
+    /// remembered together with that. False when there is no copy.
+    pub(super) fn go_on_in_copy(&mut self, former: &Place, group: usize, emptied: Checkpoint) -> Result<bool, Ended> {
+        let is_free = |id: &FileId| !self.files.contains_key(id) && !self.known.contains_key(id);
+        let Some((path, id)) = rotation::copies_of(former).into_iter().find(|(_, id)| is_free(id)) else {
+            return Ok(false);
+        };
+        self.known.insert(id, former.clone());
+        if let Some(copy) = self.track(&path, &former.path, group)? {
+            copy.gone_since = Some(Instant::now());
+        }
+        self.send(group, Portion { checkpoints: vec![former.checkpoint(id), emptied], ..Portion::default() })?;
+        Ok(true)
     }
 
     /// At the start: files of earlier runs that no pattern finds were renamed meanwhile, or are gone.
@@ -168,8 +207,13 @@ impl Tailer {
         let known = known_id.and_then(|known| self.known.remove(&known));
         let (offsets, prefix) = match known {
             Some(place) if place.fits(&file, &metadata) => (place.offsets, place.prefix),
-            Some(_) => {
-                group.complain(path, "replaced_file", "another file took its place while we were away");
+            Some(former) => {
+                let now = Place { prefix: Prefix::EMPTY, offsets: [0; 2], path: shown.to_owned() };
+                let former = Place { path: shown.to_owned(), ..former };
+                if !self.go_on_in_copy(&former, group_index, now.checkpoint(id))? {
+                    let message = "another file took its place while we were away";
+                    self.groups[group_index].complain(path, "replaced_file", message);
+                }
                 ([0; 2], Prefix::EMPTY)
             }
             None if group.is_binary(&file) => {
@@ -182,6 +226,7 @@ impl Tailer {
             }
             None => ([0; 2], Prefix::EMPTY),
         };
+        let group = &mut self.groups[group_index];
         // A rotated file is remembered under the name it had: by that its group knows it after a restart.
         let place = Place { prefix, offsets, path: shown.to_owned() };
         let (offset, checkpoint) = (place.offset(), place.checkpoint(id));

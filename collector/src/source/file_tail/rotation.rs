@@ -14,6 +14,9 @@ use super::checkpoint::{FileId, Place};
 /// Kernels stamp files by a clock that ticks every few milliseconds.
 const CLOCK_TICK: Duration = Duration::from_millis(50);
 
+/// Links that lead to links: kubelet makes two.
+const LINKS_MAX: usize = 8;
+
 /// Where a file is that is not where it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whereabouts {
@@ -27,7 +30,8 @@ pub(super) enum Whereabouts {
 
 /// Looks for the file that was known as `id` in the directory of its `place`, under whatever name.
 pub(super) fn find_renamed(place: &Place, id: FileId) -> Whereabouts {
-    let Some(directory) = place.path.parent() else { return Whereabouts::Unknown };
+    let path = resolved(&place.path);
+    let Some(directory) = path.parent() else { return Whereabouts::Unknown };
     let (Ok(entries), Ok(metadata)) = (fs::read_dir(directory), fs::metadata(directory)) else {
         return Whereabouts::Unknown;
     };
@@ -38,7 +42,7 @@ pub(super) fn find_renamed(place: &Place, id: FileId) -> Whereabouts {
             return false;
         }
         // It may have been emptied before it was renamed; but inodes are used again, and then by any file.
-        if found == id && is_rotated_of(&place.path, path) {
+        if found == id && is_rotated_of(&resolved(&place.path), path) {
             return true;
         }
         File::open(path).is_ok_and(|file| match found == id {
@@ -53,14 +57,25 @@ pub(super) fn find_renamed(place: &Place, id: FileId) -> Whereabouts {
     }
 }
 
+/// Where a path's links lead, whether or not there is a file just now: there it is rotated.
+fn resolved(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().map_or_else(|| target.clone(), |directory| directory.join(&target));
+    }
+    path
+}
+
 /// Whether files were made, renamed or removed beside `path` since then.
 pub(super) fn has_changed_since(path: &Path, since: SystemTime) -> bool {
-    let modified = path.parent().and_then(|directory| fs::metadata(directory).ok()?.modified().ok());
+    let modified = resolved(path).parent().and_then(|directory| fs::metadata(directory).ok()?.modified().ok());
     modified.is_none_or(|modified| modified + CLOCK_TICK >= since)
 }
 
 /// Files beside `path` that bear a rotated name of it and were made after `since`, oldest first.
 pub(super) fn rotated_since(path: &Path, since: SystemTime) -> Vec<(PathBuf, Metadata)> {
+    let path = resolved(path);
     let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Vec::new();
     };
@@ -75,13 +90,26 @@ pub(super) fn rotated_since(path: &Path, since: SystemTime) -> Vec<(PathBuf, Met
     found
 }
 
+/// Files beside `path` that bear a rotated name of it and begin as `place` says it began, with at least what was read of
+/// it: copies that `copytruncate` made before it emptied the file.
+pub(super) fn copies_of(place: &Place) -> Vec<(PathBuf, FileId)> {
+    if place.prefix.length == 0 {
+        return Vec::new();
+    }
+    rotated_since(&place.path, SystemTime::UNIX_EPOCH)
+        .into_iter()
+        .filter(|(path, metadata)| File::open(path).is_ok_and(|copy| place.fits(&copy, metadata)))
+        .map(|(path, metadata)| (path, FileId::of(&metadata)))
+        .collect()
+}
+
 /// When a file was made, or where the file system does not say, when it was last written.
 fn born(metadata: &Metadata) -> SystemTime {
     metadata.created().or_else(|_| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Whether the second path bears a rotated name of the first.
-fn is_rotated_of(path: &Path, candidate: &Path) -> bool {
+pub(super) fn is_rotated_of(path: &Path, candidate: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     name(path).zip(name(candidate)).is_some_and(|(name, candidate)| is_rotated_name(&name, &candidate))
 }

@@ -8,12 +8,12 @@ use rustix::process::{Resource as Limit, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::assembly::Reading;
-use super::checkpoint::{ChangeMark, FileId, Place, forgotten};
+use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::config::Config;
 use super::encoding::TextEncoding;
 use super::group::Group;
 use super::patterns::Patterns;
-use super::tracked_file::TrackedFile;
+use super::tracked_file::{Emptied, TrackedFile};
 use super::watch::Watcher;
 use crate::source::feeder::{self, Ended, Portion};
 use crate::source::{Backlog, Running, SourceContext, StartError};
@@ -191,6 +191,7 @@ impl Tailer {
     fn read_some(&mut self) -> Result<bool, Ended> {
         let mut any = false;
         let mut failed = Vec::new();
+        let mut emptied = Vec::new();
         for id in std::mem::take(&mut self.unread) {
             if self.stop.is_cancelled() {
                 return Ok(false);
@@ -204,12 +205,10 @@ impl Tailer {
             match turn {
                 Ok(turn) => {
                     any |= turn.bytes > 0;
-                    if turn.bytes > 0 || turn.restarted.is_some() {
+                    if turn.bytes > 0 {
                         self.unread.insert(id);
                     }
-                    if turn.restarted.is_some() {
-                        group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
-                    }
+                    emptied.extend(turn.emptied.map(|emptied| (id, emptied)));
                     if !logs.is_empty() || !group.enricher.notes().is_empty() {
                         let checkpoints = vec![file.place().checkpoint(file.id)];
                         group.send(Portion { logs, bytes: turn.bytes, checkpoints })?;
@@ -220,6 +219,10 @@ impl Tailer {
                     failed.push(file.id);
                 }
             }
+        }
+        for (id, Emptied { unread }) in emptied {
+            any = true;
+            self.begin_anew(id, unread)?;
         }
         for id in failed {
             // It is opened anew at the next look, from where it was read to.
@@ -244,6 +247,28 @@ impl Tailer {
         for (group, backlog) in self.groups.iter().zip(backlogs) {
             group.tally.has_before_it(backlog);
         }
+    }
+
+    /// A file was emptied in place, as `copytruncate` does: what was not read of it is in its copy, if there is one.
+    pub(super) fn begin_anew(&mut self, id: FileId, unread: u64) -> Result<(), Ended> {
+        let Some(file) = self.files.get(&id) else { return Ok(()) };
+        let (former, index) = (file.place(), file.group);
+        let now = Place { prefix: Prefix::EMPTY, offsets: [0; 2], path: former.path.clone() };
+        let has_copy = self.go_on_in_copy(&former, index, now.checkpoint(id))?;
+        let (Some(file), group) = (self.files.get_mut(&id), &mut self.groups[index]) else { return Ok(()) };
+        group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
+        let mut logs = Vec::new();
+        if !has_copy {
+            if unread > 0 {
+                group.tally.problem("truncated_bytes_lost", unread, file.path.as_os_str().as_encoded_bytes());
+            }
+            let resources = Arc::clone(&file.resources);
+            let mut maker = group.maker(&resources);
+            file.finish(|whole| logs.extend(maker.record(whole)));
+        }
+        file.begin_anew();
+        self.unread.insert(id);
+        group.send(Portion { logs, bytes: 0, checkpoints: vec![now.checkpoint(id)] })
     }
 
     /// Takes last lines for complete that have waited long enough.

@@ -448,3 +448,68 @@ async fn a_file_that_several_links_lead_to_is_read_once() {
     rig.stop().await;
     assert_eq!(rig.bodies().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_copytruncate_left_unread_is_read_from_the_copy() {
+    for (include, away) in [("*.log", false), ("*.log*", false), ("*.log*", true)] {
+        let mut rig = Rig::new(Config { inotify: false, ..Config::default() });
+        rig.config.include = vec![format!("{}/{include}", rig.directory.path().display())];
+        rig.append("a.log", "1\n2\n");
+        rig.start();
+        rig.wait_for(2).await;
+        if away {
+            rig.stop().await;
+        } else {
+            rig.config.poll_interval = Duration::from_millis(400);
+            rig.stop().await;
+            rig.start();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // All of it between two looks.
+        rig.append("a.log", "3\n");
+        fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+        File::create(rig.path("a.log")).unwrap();
+        rig.append("a.log", "4\n");
+        if away {
+            rig.start();
+        }
+        rig.wait_for(4).await;
+        // Neither the copy nor its original is read again.
+        rig.stop().await;
+        rig.start();
+        rig.append("a.log", "5\n");
+        rig.wait_for(5).await;
+        rig.stop().await;
+        let mut bodies = rig.bodies();
+        bodies.sort();
+        assert_eq!(bodies.join(" "), "1 2 3 4 5", "{include} {away}");
+        assert!(rig.problems().iter().all(|(reason, _)| *reason == "truncated_file"), "{:?}", rig.problems());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_were_seen_and_truncated_away_are_counted() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", "1\n");
+    rig.start();
+    rig.wait_for(1).await;
+    rig.append("a.log", "2\nhalf");
+    rig.wait_for(2).await;
+    fs::write(rig.path("a.log"), "3\n").unwrap();
+    rig.wait_for(4).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["1", "2", "half", "3"]);
+    assert_eq!(rig.problems(), [("truncated_file", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_replaced_in_place_by_one_of_the_same_length_is_read() {
+    let mut rig = Rig::new(Config::default());
+    rig.append("a.log", "one\n");
+    rig.start();
+    rig.wait_for(1).await;
+    fs::write(rig.path("a.log"), "two\n").unwrap();
+    rig.wait_for(2).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), ["one", "two"]);
+}

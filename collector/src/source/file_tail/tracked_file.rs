@@ -50,17 +50,14 @@ pub(super) struct TrackedFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) bytes: u64,
-    /// The file had been emptied or replaced in place and was begun again.
-    pub(super) restarted: Option<Restart>,
+    /// The file was emptied or replaced in place: nothing was read, and [`TrackedFile::begin_anew`] is to be called.
+    pub(super) emptied: Option<Emptied>,
 }
 
 /// A file's content is not what it was.
 #[derive(Clone, Debug, Copy, PartialEq, Eq)]
-pub(super) struct Restart {
-    /// How the former content began, and how far it was read.
-    pub(super) prefix: Prefix,
-    pub(super) offsets: [u64; 2],
-    /// Bytes of it that were seen and not read.
+pub(super) struct Emptied {
+    /// Bytes of the former content that were seen and not read.
     pub(super) unread: u64,
 }
 
@@ -126,17 +123,10 @@ impl TrackedFile {
         }
         let is_settled = |modified: &SystemTime| modified.elapsed().is_ok_and(|age| age > STAMP_TICK);
         self.modified = modified.filter(is_settled);
-        if length < self.read_offset || !self.prefix.is_of(&self.file)? {
-            turn.restarted = Some(Restart {
-                prefix: self.prefix,
-                offsets: self.assembly.places(self.splitter.position()),
-                unread: self.length.saturating_sub(self.read_offset),
-            });
-            self.finish(&mut take);
-            self.prefix = Prefix::EMPTY;
-            self.read_offset = 0;
-            self.assembly.restart();
-            self.split_anew();
+        if self.has_other_content(length) {
+            self.modified = None;
+            turn.emptied = Some(Emptied { unread: self.length.saturating_sub(self.read_offset) });
+            return Ok(turn);
         } else if self.encoding.is_none() {
             self.split_anew();
         }
@@ -172,6 +162,25 @@ impl TrackedFile {
         (unread > 0).then_some((unread, self.caught_up))
     }
 
+    /// Whether the file was emptied or replaced in place, as [`TrackedFile::read`] finds.
+    pub(super) fn emptied(&self) -> Option<Emptied> {
+        let length = self.file.metadata().ok()?.len();
+        self.has_other_content(length).then(|| Emptied { unread: self.length.saturating_sub(self.read_offset) })
+    }
+
+    fn has_other_content(&self, length: u64) -> bool {
+        length < self.read_offset || !self.prefix.is_of(&self.file).unwrap_or(true)
+    }
+
+    /// Forgets the content that was, and what is held of it: whoever wants that asks for it before.
+    pub(super) fn begin_anew(&mut self) {
+        self.prefix = Prefix::EMPTY;
+        self.read_offset = 0;
+        self.length = 0;
+        self.assembly.restart();
+        self.split_anew();
+    }
+
     /// Whether something is held that waits for more.
     pub(super) fn holds_anything(&self) -> bool {
         self.splitter.held_bytes() > 0 || !self.assembly.is_empty()
@@ -193,7 +202,8 @@ impl TrackedFile {
         line.into_iter().chain(self.assembly.due()).min()
     }
 
-    fn finish(&mut self, mut take: impl FnMut(Whole<'_>)) {
+    /// Gives everything that is held.
+    pub(super) fn finish(&mut self, mut take: impl FnMut(Whole<'_>)) {
         let now = Instant::now();
         let assembly = &mut self.assembly;
         self.splitter.finish(|line| assembly.push(line, now, &mut take));
@@ -220,9 +230,15 @@ impl TrackedFile {
         self.file.metadata()
     }
 
-    /// Whether `other` begins with the same full block: a copy of this file, as `copytruncate` makes them.
-    pub(super) fn is_copied_to(&self, other: &File) -> bool {
-        usize::from(self.prefix.length) == PREFIX_BYTES_MAX && self.prefix.is_of(other).unwrap_or(false)
+    /// Whether `other` is a copy of this file as it is or was when it was shorter, as `copytruncate` makes them: it begins with the
+    /// same full block and ends as this file goes on there. Of less than a block only the name can tell: `bears_its_name`.
+    pub(super) fn is_copied_to(&self, other: &File, bears_its_name: bool) -> bool {
+        let Ok(length) = other.metadata().map(|metadata| metadata.len()) else { return false };
+        let is_known = usize::from(self.prefix.length) == PREFIX_BYTES_MAX && length >= PREFIX_BYTES_MAX as u64;
+        let may_be = is_known || (bears_its_name && self.gone_since.is_none() && length > 0);
+        may_be
+            && same_block(&self.file, other, 0, length)
+            && same_block(&self.file, other, length.saturating_sub(1024), length)
     }
 
     /// Where the first lines start that were not given yet.
@@ -230,6 +246,14 @@ impl TrackedFile {
         let offsets = self.assembly.places(self.splitter.position());
         Place { prefix: self.prefix, offsets, path: self.path.clone() }
     }
+}
+
+/// Whether two files have the same bytes from `from` on, for a block or up to `end`.
+fn same_block(one: &File, other: &File, from: u64, end: u64) -> bool {
+    let length = (end - from).min(PREFIX_BYTES_MAX as u64) as usize;
+    let (mut left, mut right) = ([0; PREFIX_BYTES_MAX], [0; PREFIX_BYTES_MAX]);
+    let read = |file: &File, block: &mut [u8]| file.read_exact_at(block, from).is_ok();
+    read(one, &mut left[..length]) && read(other, &mut right[..length]) && left[..length] == right[..length]
 }
 
 /// Refuses what is no text. An empty file passes: it is text until it says otherwise.

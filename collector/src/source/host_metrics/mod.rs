@@ -79,7 +79,7 @@ async fn run(config: Config, context: SourceContext) {
         tokio::spawn(async move {
             while let Some(batch) = waiting.recv().await {
                 let rows = batch.len() as u64;
-                if let Outcome::Refused(refusal) = deliver_patiently(&outlet, batch, &stop).await {
+                if let Outcome::Refused(refusal) = deliver_patiently(&outlet, &batch, &stop).await {
                     tally.problem(refusal.reason.name(), rows, refusal.message.as_bytes());
                 }
             }

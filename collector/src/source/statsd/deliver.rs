@@ -78,7 +78,7 @@ async fn deliver(mut waiting: mpsc::Receiver<Batch>, outlet: Outlet, tally: Arc<
                 count_lost(&tally, "undelivered_at_stop", &piece);
                 continue;
             }
-            let refused = match deliver_patiently(&outlet, piece.clone(), &stop).await {
+            let refused = match deliver_patiently(&outlet, &piece, &stop).await {
                 Outcome::Refused(refusal) => refusal,
                 Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Gap { .. } => continue,
             };
