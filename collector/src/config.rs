@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::enrich::{self, Enricher};
-use crate::ship::config::DEFAULT_SPOOL_BYTES_MAX;
+use crate::ship::config::{DEFAULT_SPOOL_BYTES_MAX, DEFAULT_UNCERTAIN_WAIT, TlsConfig};
 use crate::source::{StartError, file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog};
 
 /// `[collector]`: what runs on every host, the server's own included.
@@ -33,6 +33,13 @@ pub struct Config {
     /// Bytes of batches that an agent keeps on disk while no server takes them. While it is full, files are not read further
     /// (nothing is lost) and sockets drop what comes (counted). Raise it to bridge longer outages, lower it on small disks.
     pub spool_bytes_max: u64,
+    /// How long a batch that a server may or may not have stored (it was sent, and no answer came) waits for that server's word
+    /// before another one of `to` gets it, and it may be stored twice. Default 1 h. Raise it where servers are away for
+    /// longer and repeated lines are worse than late ones.
+    #[serde(with = "span")]
+    pub uncertain_wait: Duration,
+    /// `[collector.tls]`: how servers on https are known, and how they know this agent.
+    pub tls: TlsConfig,
     /// Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What
     /// `[[collector.files]]` names is read all the same.
     pub no_host: bool,
@@ -84,6 +91,8 @@ impl Default for Config {
             to: Vec::new(),
             token_file: None,
             spool_bytes_max: DEFAULT_SPOOL_BYTES_MAX,
+            uncertain_wait: DEFAULT_UNCERTAIN_WAIT,
+            tls: TlsConfig::default(),
             no_host: false,
             files: Vec::new(),
             journald: journald::Config::default(),

@@ -212,8 +212,11 @@ fn top_and_tap_say_what_to_do_where_no_agent_runs_or_the_question_is_wrong() {
 #[test]
 fn tap_shows_what_passes_an_agent_whose_servers_are_away() {
     let directory = tempfile::tempdir().unwrap();
-    let agent = Agent::start(&directory.path().join("agent"), &["http://127.0.0.1:1".to_owned()]);
-    wait_for("the agent's socket", || agent.status());
+    // A new agent reads files once a server has said how far they were read.
+    let server = Server::start(&directory.path().join("data"));
+    let agent = Agent::start(&directory.path().join("agent"), &[server.url("")]);
+    wait_for("an acknowledgement", || agent.status()?["ship"]["last_acked"].is_string().then_some(()));
+    drop(server);
     let tap = |arguments: &[&str]| {
         let process = agent.ask(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut process = Tapping(Some(process));

@@ -108,8 +108,8 @@ impl Server {
             reload,
         });
         let guard = Guard::of_listener(settings.server.http, &settings.server.host_names);
-        let router =
-            api::router(app.clone(), local_sources::receivers(&settings.collector, &context, &ingest, &agents), guard);
+        let receivers = local_sources::receivers(&settings.collector, &context, &ingest, &agents)?;
+        let router = api::router(app.clone(), receivers, guard);
         let http = http_server::serve(listener, router);
         Ok(Server { app, http, sources, alerting, stop_sources, keeping_agents, stop_keeping })
     }

@@ -25,9 +25,12 @@ pub fn decode(bytes: &[u8]) -> Result<(Batch, usize), FrameError> {
         let mut allowance = Allowance::new();
         let (checkpoints, logs, samples) = (header.checkpoints as usize, header.logs as usize, header.samples as usize);
         allowance.take(checkpoints)?;
-        let checkpoints = (0..checkpoints)
+        let mut checkpoints = (0..checkpoints)
             .map(|_| Ok(Checkpoint { key: reader.text()?.to_owned(), value: reader.bytes()?.to_vec() }))
-            .collect::<Result<_, FrameError>>()?;
+            .collect::<Result<Vec<_>, FrameError>>()?;
+        if header.is_ahead {
+            checkpoints.clear();
+        }
         let logs = if logs > 0 { read_logs(&mut reader, logs, &mut allowance)? } else { Vec::new() };
         let samples = if samples > 0 { read_samples(&mut reader, samples, &mut allowance)? } else { Vec::new() };
         reader.finish()?;

@@ -74,6 +74,7 @@ impl Encoder {
         let header = FrameHeader {
             agent: batch.agent,
             place: batch.place,
+            is_ahead: false,
             logs: number(batch.logs.len()),
             samples: number(batch.samples.len()),
             checkpoints: number(batch.checkpoints.len()),

@@ -11,6 +11,7 @@ pub const HEADER_BYTES: usize = 72;
 const MAGIC: [u8; 4] = *b"TFRM";
 const VERSION: u8 = 1;
 const HAS_PLACE: u8 = 1;
+const IS_AHEAD: u8 = 2;
 
 /// What a frame says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct FrameHeader {
     pub agent: AgentId,
     /// Its place in the agent's stream.
     pub place: Option<StreamPlace>,
+    /// Whether batches that were made before it are still to come: then its checkpoints say nothing yet.
+    pub is_ahead: bool,
     /// Log records in it.
     pub logs: u32,
     /// Samples in it.
@@ -78,7 +81,13 @@ pub fn peek(bytes: &[u8]) -> Result<FrameHeader, FrameError> {
 
 /// Gives a frame another place, without touching its body.
 pub fn set_place(frame: &mut [u8], place: StreamPlace) -> Result<(), FrameError> {
-    let header = FrameHeader { place: Some(place), ..peek(frame)? };
+    address(frame, place, false)
+}
+
+/// The same, saying whether batches that were made before it are still to come: whoever reads such a frame passes over its
+/// checkpoints.
+pub fn address(frame: &mut [u8], place: StreamPlace, is_ahead: bool) -> Result<(), FrameError> {
+    let header = FrameHeader { place: Some(place), is_ahead, ..peek(frame)? };
     frame[..HEADER_BYTES].copy_from_slice(&header.write());
     Ok(())
 }
@@ -99,7 +108,7 @@ impl FrameHeader {
         let mut out = [0; HEADER_BYTES];
         out[..4].copy_from_slice(&MAGIC);
         out[4] = VERSION;
-        out[5] = if self.place.is_some() { HAS_PLACE } else { 0 };
+        out[5] = if self.place.is_some() { HAS_PLACE } else { 0 } | if self.is_ahead { IS_AHEAD } else { 0 };
         out[6] = place.lane as u8;
         out[8..24].copy_from_slice(&self.agent.0.to_le_bytes());
         out[24..32].copy_from_slice(&place.epoch.to_le_bytes());
@@ -133,7 +142,7 @@ impl FrameHeader {
             return Err(FrameError::HeaderDamaged);
         }
         let (flags, lane) = (header[5], header[6]);
-        if flags & !HAS_PLACE != 0 || header[7] != 0 {
+        if flags & !(HAS_PLACE | IS_AHEAD) != 0 || header[7] != 0 {
             return Err(FrameError::Malformed("unknown flags"));
         }
         let lane = Lane::from_number(lane).ok_or(FrameError::Malformed("unknown lane"))?;
@@ -148,6 +157,7 @@ impl FrameHeader {
         let found = FrameHeader {
             agent: AgentId(u128::from(long(8)) | u128::from(long(16)) << 64),
             place,
+            is_ahead: flags & IS_AHEAD != 0,
             logs: word(44),
             samples: word(48),
             checkpoints: word(52),

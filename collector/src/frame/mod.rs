@@ -14,7 +14,8 @@
 //! ```text
 //!  0  magic "TFRM"            4
 //!  4  version, 1              1
-//!  5  flags                   1    bit 0: has a place; the others are 0
+//!  5  flags                   1    bit 0: has a place; bit 1: batches made before it are still to come, and its checkpoints
+//!                                  say nothing yet; the others are 0
 //!  6  lane                    1    the place: all 0 when the batch has none
 //!  7  0                       1
 //!  8  agent                  16
@@ -56,7 +57,7 @@ mod value;
 
 pub use decode::decode;
 pub use encode::{EncodeError, encode};
-pub use header::{FrameError, FrameHeader, HEADER_BYTES, peek, set_place};
+pub use header::{FrameError, FrameHeader, HEADER_BYTES, address, peek, set_place};
 
 /// A body's bytes at most, decompressed.
 pub const RAW_BYTES_MAX: usize = 64 << 20;

@@ -66,6 +66,19 @@ impl AgentId {
 }
 
 impl Lane {
+    /// All of them, the most urgent first.
+    pub const ALL: [Lane; 4] = [Lane::Control, Lane::Urgent, Lane::Normal, Lane::Bulk];
+
+    /// The name in counters and on screens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Lane::Control => "control",
+            Lane::Urgent => "urgent",
+            Lane::Normal => "normal",
+            Lane::Bulk => "bulk",
+        }
+    }
+
     /// The lane with this number on disk and wire.
     pub const fn from_number(number: u8) -> Option<Lane> {
         match number {

@@ -1,11 +1,18 @@
 //! What an agent's sender is told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::connection::TlsConfig;
+use crate::config::span;
+
 /// Bytes the spool may hold when nothing else is said: 1 GiB.
 pub const DEFAULT_SPOOL_BYTES_MAX: u64 = 1 << 30;
+
+/// How long an uncertain batch waits for its server when nothing else is said: an hour bridges a restart, a repair, a failover.
+pub const DEFAULT_UNCERTAIN_WAIT: Duration = Duration::from_secs(3600);
 
 /// The sender's settings, part of `[collector]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,19 +30,37 @@ pub struct ShipConfig {
     /// (counted). Default 1 GiB; raise it to bridge longer outages, lower it on small disks.
     #[serde(default = "default_spool_bytes_max")]
     pub spool_bytes_max: u64,
+    /// How long a batch that a server may or may not have waits for that server's word before another one gets it, and it may be
+    /// stored twice. Default 1 h.
+    #[serde(default = "default_uncertain_wait", with = "span")]
+    pub uncertain_wait: Duration,
+    /// How servers on https are known, and how they know this agent.
+    #[serde(default)]
+    pub tls: TlsConfig,
 }
 
 impl ShipConfig {
     /// The default settings for these servers and this directory.
     pub fn new(to: Vec<String>, state_dir: PathBuf) -> ShipConfig {
-        ShipConfig { to, token_file: None, state_dir, spool_bytes_max: DEFAULT_SPOOL_BYTES_MAX }
+        ShipConfig {
+            to,
+            token_file: None,
+            state_dir,
+            spool_bytes_max: DEFAULT_SPOOL_BYTES_MAX,
+            uncertain_wait: DEFAULT_UNCERTAIN_WAIT,
+            tls: TlsConfig::default(),
+        }
     }
 
-    /// Bytes of a spool's segment: small enough that little is read to find a place in it and that room is given back soon,
-    /// large enough that files are few.
+    /// Bytes of a spool's segment: small enough that several can be read at once in little memory and that room is given back
+    /// soon, large enough that files are few.
     pub(super) fn segment_bytes_max(&self) -> u64 {
-        (self.spool_bytes_max / 8).clamp(64 << 10, 16 << 20)
+        (self.spool_bytes_max / 16).clamp(64 << 10, 2 << 20)
     }
+}
+
+fn default_uncertain_wait() -> Duration {
+    DEFAULT_UNCERTAIN_WAIT
 }
 
 fn default_spool_bytes_max() -> u64 {

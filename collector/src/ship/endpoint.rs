@@ -6,16 +6,16 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 
 use super::config::ShipConfig;
+use super::connection::Connections;
 use crate::model::{AgentId, Checkpoint};
 use crate::source::StartError;
+use crate::source::agent::RUN_HEADER;
 
 /// The media type of a frame.
 pub const FRAME_MEDIA_TYPE: &str = "application/vnd.taffrail.frame";
@@ -26,24 +26,31 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// The list of checkpoints may be long: an agent that tails thousands of files.
 const STREAMS_BYTES_MAX: usize = 16 << 20;
 
-/// A server that does not take the connection by then is away: the kernel's own patience is over two minutes.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// What the sender asks of a server, however it is reached.
+pub(super) trait Endpoint: Send + Sync + 'static {
+    /// Its address, as the configuration says it.
+    fn url(&self) -> &str;
 
-/// A request that is not answered by then is given up together with its connection. A server that is merely slow has stored
-/// the batch nevertheless, and recognises it when it comes again.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+    /// Sends a frame whose header says its place. Gives up after the deadline, and with the request its connection.
+    fn ship(&self, frame: Bytes, deadline: Duration) -> BoxFuture<'_, Answer>;
 
-/// One server.
-pub(super) struct Endpoint {
+    /// Asks what the server knows of this agent, its checkpoints only when they are wanted.
+    fn streams(
+        &self,
+        agent: AgentId,
+        wants_checkpoints: bool,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<ServerView, Answer>>;
+}
+
+/// A server that is reached over HTTP.
+pub(super) struct HttpEndpoint {
     url: String,
     ship: Uri,
     token_file: Option<PathBuf>,
-    client: HttpClient,
-}
-
-enum HttpClient {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    /// Tells this run of the agent from others with the same identity.
+    run: HeaderValue,
+    connections: Connections,
 }
 
 /// What a server's answer to a batch means.
@@ -55,10 +62,18 @@ pub(super) enum Answer {
     Gap { expected: u64 },
     /// It will never take this batch.
     Poison { reason: String },
+    /// It, or somebody before it, takes no batch as large as this.
+    TooLarge { reason: String },
     /// It does not know us (any more).
     Unauthorized { reason: String },
-    /// It asks for a pause.
-    Busy { reason: String, retry_after: Option<Duration> },
+    /// It asks for a pause. Said in our own form, it means that nothing was stored.
+    Busy { reason: String, retry_after: Option<Duration>, is_ours: bool },
+    /// Certainly not stored: no connection came about.
+    Unsent { reason: String },
+    /// No answer in time: perhaps stored, perhaps not.
+    TimedOut { reason: String },
+    /// It failed at it: perhaps stored, perhaps not.
+    Broken { reason: String },
     /// Anything else: perhaps stored, perhaps not.
     Failed { reason: String },
 }
@@ -66,6 +81,8 @@ pub(super) enum Answer {
 /// What a server knows of this agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerView {
+    /// Who it is, wherever it is reached.
+    pub(super) server: String,
     /// Epoch, stream, last durable sequence number.
     pub(super) streams: Vec<(u64, u32, u64)>,
     /// How far the sources were read.
@@ -96,6 +113,7 @@ struct ErrorMessage {
 
 #[derive(Deserialize)]
 struct StreamsAnswer {
+    server: String,
     streams: Vec<StreamAnswer>,
     checkpoints: Vec<CheckpointAnswer>,
 }
@@ -114,80 +132,86 @@ struct CheckpointAnswer {
 }
 
 /// The endpoints of the configuration, in its order.
-pub(super) fn connect(config: &ShipConfig) -> Result<Vec<Endpoint>, StartError> {
+pub(super) fn connect(config: &ShipConfig, run: u64) -> Result<Vec<HttpEndpoint>, StartError> {
     if config.to.is_empty() {
         return Err(StartError { setting: "collector.to", message: "name at least one server".to_owned() });
     }
     if let Some(path) = &config.token_file {
         read_token(path).map_err(|message| StartError { setting: "collector.token_file", message })?;
     }
-    config.to.iter().map(|url| Endpoint::new(url, config.token_file.clone())).collect()
+    config.to.iter().map(|url| HttpEndpoint::new(url, config, run)).collect()
 }
 
-impl Endpoint {
-    fn new(url: &str, token_file: Option<PathBuf>) -> Result<Endpoint, StartError> {
+impl HttpEndpoint {
+    fn new(url: &str, config: &ShipConfig, run: u64) -> Result<HttpEndpoint, StartError> {
         let refused = |message: String| StartError { setting: "collector.to", message };
         let url = url.trim_end_matches('/').to_owned();
         let ship: Uri = format!("{url}/api/v1/ship")
             .parse()
             .map_err(|error| refused(format!("{url} is not a URL like https://logs-a:6464: {error}")))?;
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(Duration::from_secs(10)));
-        connector.set_keepalive_interval(Some(Duration::from_secs(3)));
-        connector.set_keepalive_retries(Some(3));
-        #[cfg(target_os = "linux")]
-        connector.set_tcp_user_timeout(Some(Duration::from_secs(15)));
-        connector.enforce_http(false);
-        let mut builder = Client::builder(TokioExecutor::new());
-        // Below the idle timeouts of usual servers and balancers, so that the server rarely closes under our hands.
-        builder.pool_idle_timeout(Duration::from_secs(30)).pool_timer(TokioTimer::new());
-        let client = match ship.scheme_str() {
-            Some("http") => HttpClient::Plain(builder.build(connector)),
-            Some("https") => {
-                let tls = HttpsConnectorBuilder::new()
-                    .with_native_roots()
-                    .map_err(|error| refused(format!("{url} needs the system's CA certificates: {error}")))?;
-                HttpClient::Tls(builder.build(tls.https_only().enable_http1().wrap_connector(connector)))
-            }
+        let is_https = match ship.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(refused(format!("{url} does not start with http:// or https://"))),
         };
-        Ok(Endpoint { url, ship, token_file, client })
+        let connections = Connections::new(is_https, config.tls.clone());
+        connections.check().map_err(|message| StartError { setting: "collector.tls", message })?;
+        let run = HeaderValue::from_str(&format!("{run:016x}")).expect("hexadecimal digits are a header's value");
+        Ok(HttpEndpoint { url, ship, token_file: config.token_file.clone(), run, connections })
     }
 
-    pub(super) fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Sends a frame whose header says `place`.
-    pub(super) async fn ship(&self, frame: Bytes) -> Answer {
-        match self.request(Method::POST, self.ship.clone(), frame, ANSWER_BYTES_MAX).await {
-            Ok((status, retry_after, body)) => read_answer(status, retry_after, &body),
-            Err(reason) => Answer::Failed { reason },
+    async fn ship_frame(&self, frame: Bytes, deadline: Duration) -> Answer {
+        let exchange = self.request(Method::POST, self.ship.clone(), frame, ANSWER_BYTES_MAX);
+        let answer = match tokio::time::timeout(deadline, exchange).await {
+            Ok(Ok((status, retry_after, body))) => read_answer(status, retry_after, &body),
+            Ok(Err(answer)) => answer,
+            Err(_) => Answer::TimedOut { reason: format!("no answer within {:.1} s", deadline.as_secs_f64()) },
+        };
+        let is_answered = !matches!(answer, Answer::Unsent { .. } | Answer::TimedOut { .. } | Answer::Failed { .. });
+        if !is_answered {
+            // Others of its connections may be as dead, and the address or the certificates may have changed.
+            self.connections.discard();
         }
+        answer
     }
 
-    /// Asks what the server knows of this agent.
-    pub(super) async fn streams(&self, agent: AgentId) -> Result<ServerView, String> {
-        let uri = format!("{}/api/v1/streams?agent={agent}", self.url).parse::<Uri>();
-        let uri = uri.map_err(|error| error.to_string())?;
-        let (status, _, body) = self.request(Method::GET, uri, Bytes::new(), STREAMS_BYTES_MAX).await?;
+    async fn ask_streams(
+        &self,
+        agent: AgentId,
+        wants_checkpoints: bool,
+        deadline: Duration,
+    ) -> Result<ServerView, Answer> {
+        let failed = |reason: String| Answer::Failed { reason };
+        let uri = format!("{}/api/v1/streams?agent={agent}&checkpoints={wants_checkpoints}", self.url).parse::<Uri>();
+        let uri = uri.map_err(|error| failed(error.to_string()))?;
+        let exchange = self.request(Method::GET, uri, Bytes::new(), STREAMS_BYTES_MAX);
+        let exchanged = match tokio::time::timeout(deadline, exchange).await {
+            Ok(exchanged) => exchanged,
+            Err(_) => Err(Answer::TimedOut { reason: format!("no answer within {:.1} s", deadline.as_secs_f64()) }),
+        };
+        let (status, retry_after, body) = exchanged.inspect_err(|_| self.connections.discard())?;
         if status != StatusCode::OK {
-            return Err(format!("it answers {status}"));
+            return Err(match read_answer(status, retry_after, &body) {
+                answer @ (Answer::Unauthorized { .. } | Answer::Busy { .. }) => answer,
+                _ => failed(format!("it answers {status}")),
+            });
         }
-        let answer: StreamsAnswer =
-            serde_json::from_slice(&body).map_err(|error| format!("its answer is not ours: {error}"))?;
-        let epoch = |text: &str| u64::from_str_radix(text, 16).map_err(|_| format!("{text} is no epoch"));
-        let streams = answer.streams.iter().map(|s| Ok((epoch(&s.epoch)?, s.stream, s.acked_through)));
-        let checkpoints = answer.checkpoints.into_iter().map(|checkpoint| {
-            let value = STANDARD.decode(checkpoint.value_base64).map_err(|error| error.to_string())?;
-            Ok(Checkpoint { key: checkpoint.key, value })
-        });
-        Ok(ServerView {
-            streams: streams.collect::<Result<_, String>>()?,
-            checkpoints: checkpoints.collect::<Result<_, String>>()?,
-        })
+        let read = || -> Result<ServerView, String> {
+            let answer: StreamsAnswer =
+                serde_json::from_slice(&body).map_err(|error| format!("its answer is not ours: {error}"))?;
+            let epoch = |text: &str| u64::from_str_radix(text, 16).map_err(|_| format!("{text} is no epoch"));
+            let streams = answer.streams.iter().map(|s| Ok((epoch(&s.epoch)?, s.stream, s.acked_through)));
+            let checkpoints = answer.checkpoints.into_iter().map(|checkpoint| {
+                let value = STANDARD.decode(checkpoint.value_base64).map_err(|error| error.to_string())?;
+                Ok(Checkpoint { key: checkpoint.key, value })
+            });
+            Ok(ServerView {
+                server: answer.server,
+                streams: streams.collect::<Result<_, String>>()?,
+                checkpoints: checkpoints.collect::<Result<_, String>>()?,
+            })
+        };
+        read().map_err(failed)
     }
 
     async fn request(
@@ -196,27 +220,45 @@ impl Endpoint {
         uri: Uri,
         body: Bytes,
         answer_bytes_max: usize,
-    ) -> Result<(StatusCode, Option<Duration>, Bytes), String> {
-        let mut request = Request::builder().method(method).uri(uri).header(header::CONTENT_TYPE, FRAME_MEDIA_TYPE);
+    ) -> Result<(StatusCode, Option<Duration>, Bytes), Answer> {
+        let unsent = |reason: String| Answer::Unsent { reason };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(header::CONTENT_TYPE, FRAME_MEDIA_TYPE)
+            .header(RUN_HEADER, self.run.clone());
         if let Some(path) = &self.token_file {
-            request = request.header(header::AUTHORIZATION, read_token(path)?);
+            request = request.header(header::AUTHORIZATION, read_token(path).map_err(unsent)?);
         }
-        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        let exchange = async {
-            let response = match &self.client {
-                HttpClient::Plain(client) => client.request(request).await,
-                HttpClient::Tls(client) => client.request(request).await,
-            };
-            let response = response.map_err(|error| with_sources(&error))?;
-            let status = response.status();
-            let retry_after = response.headers().get(header::RETRY_AFTER).and_then(retry_after);
-            let body = Limited::new(response.into_body(), answer_bytes_max).collect().await;
-            let body = body.map_err(|error| format!("its answer breaks off: {error}"))?;
-            Ok((status, retry_after, body.to_bytes()))
-        };
-        tokio::time::timeout(REQUEST_DEADLINE, exchange)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", REQUEST_DEADLINE.as_secs())))
+        let request = request.body(Full::new(body)).map_err(|error| unsent(error.to_string()))?;
+        let response = self.connections.request(request).await.map_err(|error| {
+            let reason = error.reason();
+            if error.is_unsent() { Answer::Unsent { reason } } else { Answer::Failed { reason } }
+        })?;
+        let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(retry_after);
+        let body = Limited::new(response.into_body(), answer_bytes_max).collect().await;
+        let body = body.map_err(|error| Answer::Failed { reason: format!("its answer breaks off: {error}") })?;
+        Ok((status, retry_after, body.to_bytes()))
+    }
+}
+
+impl Endpoint for HttpEndpoint {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn ship(&self, frame: Bytes, deadline: Duration) -> BoxFuture<'_, Answer> {
+        Box::pin(self.ship_frame(frame, deadline))
+    }
+
+    fn streams(
+        &self,
+        agent: AgentId,
+        wants_checkpoints: bool,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<ServerView, Answer>> {
+        Box::pin(self.ask_streams(agent, wants_checkpoints, deadline))
     }
 }
 
@@ -240,15 +282,14 @@ fn read_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -
             Ok(Expectation { expected }) => Answer::Gap { expected },
             Err(_) => Answer::Failed { reason: reason() },
         },
-        400 | 413 | 422 if said().is_some() => Answer::Poison { reason: reason() },
-        413 => Answer::Failed {
-            reason: format!(
-                "{}, but not from a Taffrail server: raise the body limit of the proxy before it",
-                status.as_u16()
-            ),
+        400 | 422 if said().is_some() => Answer::Poison { reason: reason() },
+        413 if said().is_some() => Answer::TooLarge { reason: reason() },
+        413 => Answer::TooLarge {
+            reason: "413, but not from a Taffrail server: raise the body limit of the proxy before it".to_owned(),
         },
         401 | 403 => Answer::Unauthorized { reason: reason() },
-        429 | 503 | 507 => Answer::Busy { reason: reason(), retry_after },
+        429 | 503 | 507 => Answer::Busy { reason: reason(), retry_after, is_ours: said().is_some() },
+        500 => Answer::Broken { reason: reason() },
         _ => Answer::Failed { reason: reason() },
     }
 }
@@ -263,17 +304,6 @@ fn read_token(path: &Path) -> Result<HeaderValue, String> {
         .map_err(|_| format!("{} does not hold a token in one line", path.display()))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// hyper's errors say little by themselves; their sources say `connection refused`.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -300,16 +330,17 @@ mod tests {
         check(204, r#"{"acked_through":7,"duplicate":false}"#, |a| matches!(a, Answer::Failed { .. }));
         check(409, r#"{"expected":3}"#, |a| *a == Answer::Gap { expected: 3 });
         check(409, "conflict", |a| matches!(a, Answer::Failed { .. }));
-        check(413, r#"{"error":{"message":"too large"}}"#, |a| matches!(a, Answer::Poison { .. }));
+        check(413, r#"{"error":{"message":"too large"}}"#, |a| matches!(a, Answer::TooLarge { .. }));
         check(
             413,
             "<html>too large</html>",
-            |a| matches!(a, Answer::Failed { reason } if reason.contains("body limit of the proxy")),
+            |a| matches!(a, Answer::TooLarge { reason } if reason.contains("body limit of the proxy")),
         );
         check(400, r#"{"error":{"message":"bad"}}"#, |a| matches!(a, Answer::Poison { .. }));
         check(400, "nginx", |a| matches!(a, Answer::Failed { .. }));
         check(401, "", |a| matches!(a, Answer::Unauthorized { .. }));
         check(507, "", |a| matches!(a, Answer::Busy { .. }));
+        check(500, "", |a| matches!(a, Answer::Broken { .. }));
         check(502, "<html>", |a| matches!(a, Answer::Failed { .. }));
         check(404, "", |a| matches!(a, Answer::Failed { .. }));
     }

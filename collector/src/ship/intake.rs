@@ -1,17 +1,20 @@
 //! From the channel into the spool: what waits is written together, fsynced once, and then answered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::spool::Commit;
+use super::lanes;
+use super::spool::{Commit, Spool, with_order};
 use super::{CHANNEL_BATCHES, Shared};
+use crate::crash_point::crash_point;
 use crate::delivery::{Delivery, Outcome, Receipt, Refusal, RefusalReason};
 use crate::file_system::FileSystem;
 use crate::frame;
-use crate::model::{AgentId, Batch};
+use crate::model::{Batch, Checkpoint, Lane};
 
 /// How long a stopping agent waits for a source that still holds an outlet and says nothing.
 const QUIET_AFTER_STOP: Duration = Duration::from_secs(2);
@@ -60,20 +63,23 @@ async fn quiet_after(stop: &CancellationToken) {
 }
 
 fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
-    let agent = shared.spool.lock().agent();
-    let encoded: Vec<_> = group.into_iter().map(|delivery| encode(delivery, agent)).collect();
-    let mut spool = shared.spool.lock();
     let mut appended = Vec::new();
-    for (frame, receipt) in encoded {
-        let result = frame.and_then(|(bytes, checkpoints)| spool.put(bytes, checkpoints));
-        match result {
+    for Delivery { batch, lane, receipt } in group {
+        match put(shared, batch, lane) {
             Ok(()) => appended.push(receipt),
             Err(refusal) => receipt.answer(Outcome::Refused(refusal)),
         }
     }
+    let mut spool = shared.spool.lock();
     let Commit { stored, refusal } = spool.commit();
-    shared.status.spool(spool.disk_bytes(), spool.end() - spool.acked_frames());
+    let bytes = spool.disk_bytes();
     drop(spool);
+    // Until the sender has counted itself.
+    shared.status.update(|status| {
+        status.spool_bytes = bytes;
+        status.waiting_batches += stored as u64;
+    });
+    crash_point("ship:after_spooling");
     let lost = appended.split_off(stored);
     appended.into_iter().for_each(|receipt: Receipt| receipt.answer(Outcome::Stored { acked_through: None }));
     if let Some(refusal) = refusal {
@@ -82,17 +88,43 @@ fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
     }
 }
 
-type Encoded = (Result<(Vec<u8>, Vec<crate::model::Checkpoint>), Refusal>, Receipt);
+/// Appends a batch to the spool; not durable yet. The encoding, which takes longest, is done without the lock.
+fn put<F: FileSystem>(shared: &Shared<F>, batch: Batch, lane: Option<Lane>) -> Result<(), Refusal> {
+    let mut batch = Batch { place: None, ..batch };
+    {
+        let mut spool = shared.spool.lock();
+        batch.agent = spool.agent();
+        number_checkpoints(&mut spool, &mut batch);
+    }
+    let checkpoints = batch.checkpoints.clone();
+    let mut frames = Vec::with_capacity(1);
+    let parts = lanes::frames(batch, lane, shared.is_backlogged.load(Relaxed));
+    for (lane, part) in parts {
+        shared.spool.lock().has_room(lane, !checkpoints.is_empty())?;
+        let mut bytes = Vec::new();
+        frame::encode(&part, &mut bytes).map_err(|error| Refusal {
+            reason: RefusalReason::BatchTooLarge,
+            message: error.to_string(),
+            retry_after: None,
+        })?;
+        frames.push((lane, bytes));
+    }
+    shared.spool.lock().put(frames, checkpoints)
+}
 
-fn encode(delivery: Delivery, agent: AgentId) -> Encoded {
-    let Delivery { batch, receipt, .. } = delivery;
-    let batch = Batch { agent, place: None, ..batch };
-    let mut bytes = Vec::new();
-    let frame = match frame::encode(&batch, &mut bytes) {
-        Ok(()) => Ok((bytes, batch.checkpoints)),
-        Err(error) => {
-            Err(Refusal { reason: RefusalReason::BatchTooLarge, message: error.to_string(), retry_after: None })
-        }
-    };
-    (frame, receipt)
+/// Spools how far all sources were read, in a batch of its own, durably.
+pub(super) fn put_checkpoints<F: FileSystem>(shared: &Shared<F>) -> Result<(), Refusal> {
+    let known = shared.spool.lock().checkpoints().clone();
+    let checkpoints = known.into_iter().map(|(key, value)| Checkpoint { key, value }).collect();
+    put(shared, Batch { checkpoints, ..Batch::local() }, Some(Lane::Normal))?;
+    let Commit { refusal, .. } = shared.spool.lock().commit();
+    refusal.map_or(Ok(()), Err)
+}
+
+/// Gives a batch's checkpoints their numbers.
+fn number_checkpoints<F: FileSystem>(spool: &mut Spool<F>, batch: &mut Batch) {
+    if !batch.checkpoints.is_empty() {
+        let order = spool.next_order();
+        batch.checkpoints.iter_mut().for_each(|checkpoint: &mut Checkpoint| with_order(checkpoint, order));
+    }
 }

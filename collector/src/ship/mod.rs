@@ -1,63 +1,91 @@
-//! An agent's sender: batches go from the collector's channel into a spool on disk, and from there to a server, in order,
-//! nothing lost and nothing twice.
+//! An agent's sender: batches go from the collector's channel into a spool on disk, and from there to servers, nothing lost and
+//! nothing twice.
 //!
 //! A source's receipt is answered once its batch is fsynced in the spool; a server that is away, slow or full costs disk
-//! space and nothing else. Every batch takes the next sequence numbers of the agent's stream, and the server keeps what it has
-//! of the stream beside the data: whatever is sent again is recognised, whatever is missing is asked for (409). Only a
-//! well-formed acknowledgement counts as success; everything else is tried again for ever, on one endpoint after the other,
-//! except what a server says it will never take: that goes to the quarantine, and the stream goes on.
+//! space and nothing else. Frames go out on **streams** of one server each, whose rows are numbered; the server keeps how far it has each
+//! stream beside the data, so that whatever is sent again is recognised. A record is bound to a stream, durably, before it
+//! is sent: while it is unknown whether that server has it, no other gets it, and everything behind it goes elsewhere. Only a
+//! well-formed acknowledgement counts as success; everything else is tried again for ever, except rows that a server says it
+//! will never take: those go to the quarantine, and the stream goes on.
+//!
+//! Several servers are tried in the order of the configuration; the first that is well gets everything. Lanes go side by side, the
+//! urgent first; after an outage what comes now goes before what waited.
 //!
 //! In the state directory:
 //!
 //! ```text
 //! lock            held while an agent runs
-//! state.json      who the agent is, where its stream stands, how far its sources were read (replaced atomically)
-//! spool/          journal of frames, one number a frame
-//! quarantine/     frames that servers refused for good, one file each
+//! state.json      who the agent is, how far its sources were read, the books of what goes where (replaced atomically)
+//! spool/          journal of batches: a frame a lane, one number a batch
+//! quarantine/     records that servers refused for good, one file each
 //! ```
 //!
-//! Reading order: [`config`], `state.rs`, `spool.rs`, `intake.rs` (channel to spool), `endpoint.rs` (one request), `sender.rs`
-//! (spool to server), [`status`].
+//! Reading order: [`config`]; what is spooled: `lanes.rs`, `spool.rs`, `state.rs`, `intake.rs` (channel to spool); the books: `range_set.rs`,
+//! `ledger.rs`; a server: `connection.rs`, `endpoint.rs` (one request), `breaker.rs`, `pace.rs` (deadline, concurrency), `server.rs`, `identity.rs`; spool
+//! to servers: `unit.rs`, `line.rs`, `schedule.rs`, `greeting.rs`, `sender.rs`, `assignment.rs`, `answers.rs`; [`status`].
 
+mod answers;
+mod assignment;
+mod breaker;
 pub mod config;
+mod connection;
 mod endpoint;
+mod greeting;
+mod identity;
 mod intake;
+mod lanes;
+mod ledger;
+mod line;
+mod pace;
+mod range_set;
+mod schedule;
 mod sender;
+mod server;
+#[cfg(test)]
+mod simulation;
 mod spool;
 mod state;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::{self, Outlet};
 use crate::file_system::{FileSystem, RealFileSystem};
 use crate::model::AgentId;
+use crate::random::random_bits;
 use crate::source::StartError;
 
-pub use config::ShipConfig;
-pub use status::{EndpointSnapshot, ShipSnapshot, ShipStatus};
+pub use config::{ShipConfig, TlsConfig};
+pub use status::{EndpointSnapshot, LaneSnapshot, ShipSnapshot, ShipStatus};
 
 use endpoint::Endpoint;
+use identity::Identities;
 use intake::Intake;
-use sender::Sender;
-use spool::Spool;
+use sender::{Sender, blocking};
+use server::Server;
+use spool::{Opened, Spool};
 
 /// Batches that may wait between the sources and the spool; they are fsynced together.
 const CHANNEL_BATCHES: usize = 16;
 
-/// How long the first question to the servers may take before the sources start without its answer.
-const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+/// How long an agent with a memory of its own asks servers for theirs before its sources start.
+const GREETING_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long one without a memory waits before it asks again.
+const GREETING_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a stopping agent goes on sending what it spooled; the rest waits on disk for the next start.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -69,8 +97,9 @@ pub struct Shipping {
     pub agent: AgentId,
     /// Where the sources hand their batches over.
     pub outlet: Outlet,
-    /// How far the sources were read.
-    pub checkpoints: HashMap<String, Vec<u8>>,
+    /// How far the sources were read: known at once, or as soon as a server has answered an agent that remembers nothing. Until then
+    /// sources that could be read twice have to wait. Never comes when the agent stops before.
+    pub checkpoints: oneshot::Receiver<HashMap<String, Vec<u8>>>,
     /// What was sent and what went wrong.
     pub status: ShipStatus,
     /// Ends after `stop` was cancelled (or every outlet dropped), the channel drained, and what could be sent within five
@@ -80,7 +109,13 @@ pub struct Shipping {
 
 /// What the tasks share.
 struct Shared<F: FileSystem> {
+    agent: AgentId,
     spool: Mutex<Spool<F>>,
+    file_system: F,
+    state_dir: PathBuf,
+    uncertain_wait: Duration,
+    /// So much waits that batches are parted by lane.
+    is_backlogged: AtomicBool,
     /// Told when there is something new to send, or when the intake has ended.
     changed: Notify,
     /// Nothing more is spooled.
@@ -88,52 +123,105 @@ struct Shared<F: FileSystem> {
     /// What is not sent by now waits for the next start.
     give_up: CancellationToken,
     status: ShipStatus,
-    /// Where refused frames are put.
-    quarantine: PathBuf,
     /// Held as long as the agent runs.
     _lock: Option<File>,
 }
 
 /// Opens the spool, asks the servers how far this agent's sources were read, and starts sending.
 pub async fn start(config: ShipConfig, stop: CancellationToken) -> Result<Shipping, StartError> {
-    let endpoints = endpoint::connect(&config)?;
+    let endpoints = endpoint::connect(&config, random_bits())?.into_iter();
+    let endpoints = endpoints.map(|endpoint| -> Arc<dyn Endpoint> { Arc::new(endpoint) }).collect();
     let file_system = RealFileSystem;
     file_system.create_directories(&config.state_dir).map_err(|error| StartError {
         setting: "collector.state_dir",
         message: format!("cannot create {}: {error}", config.state_dir.display()),
     })?;
     let lock = state::lock(&config.state_dir)?;
-    let opening = {
-        let config = config.clone();
-        tokio::task::spawn_blocking(move || Spool::open(file_system, &config))
+    start_with(config, endpoints, file_system, Some(lock), stop).await
+}
+
+/// The same with servers and a disk that may be simulated.
+async fn start_with<F: FileSystem>(
+    config: ShipConfig,
+    endpoints: Vec<Arc<dyn Endpoint>>,
+    file_system: F,
+    lock: Option<File>,
+    stop: CancellationToken,
+) -> Result<Shipping, StartError> {
+    let opened = {
+        let (config, file_system) = (config.clone(), file_system.clone());
+        blocking(move || Spool::open(file_system, &config)).await?
     };
-    let mut spool = opening
-        .await
-        .map_err(|_| StartError { setting: "collector.state_dir", message: "opening the spool failed".to_owned() })??;
-    let status = ShipStatus::new(spool.agent(), endpoints.iter().map(Endpoint::url));
-    let greeting = sender::greet(&endpoints, spool.agent());
-    match tokio::time::timeout(GREETING_DEADLINE, greeting).await {
-        Ok(Some(view)) => spool = sender::heed(spool, view, &status).await?,
-        _ => tracing::warn!(
-            "no server of collector.to answers: sources go on from what this agent remembers, and batches wait in the spool"
-        ),
-    }
-    let checkpoints = spool.checkpoints().clone().into_iter().collect();
+    let Opened { spool, mut ledger, servers: known, is_new } = opened;
     let agent = spool.agent();
+    let urls: Vec<String> = endpoints.iter().map(|endpoint| endpoint.url().to_owned()).collect();
+    let identities = Identities::new(&urls, &known, &mut ledger);
+    let status = ShipStatus::new(agent, config.spool_bytes_max, urls.iter().map(String::as_str));
     let shared = Arc::new(Shared {
+        agent,
         spool: Mutex::new(spool),
+        file_system,
+        state_dir: config.state_dir.clone(),
+        uncertain_wait: config.uncertain_wait,
+        is_backlogged: AtomicBool::new(false),
         changed: Notify::new(),
         intake_ended: CancellationToken::new(),
         give_up: CancellationToken::new(),
         status: status.clone(),
-        quarantine: config.state_dir.join("quarantine"),
-        _lock: Some(lock),
+        _lock: lock,
     });
+    let (tell, checkpoints) = oneshot::channel();
+    let learning = learn_checkpoints(Arc::clone(&shared), endpoints.clone(), is_new, stop.clone());
+    if is_new {
+        tokio::spawn(async move { drop(learning.await.map(|known| tell.send(known))) });
+    } else if let Some(known) = learning.await {
+        let _ = tell.send(known); // its other end stands right here
+    }
+    let servers = endpoints.into_iter().map(Server::new).collect();
+    let mut sender = Sender::new(Arc::clone(&shared), servers, identities, ledger);
+    sender.save().await;
+    if !sender.is_written() {
+        let message = format!("cannot write state.json in {}", config.state_dir.display());
+        return Err(StartError { setting: "collector.state_dir", message });
+    }
     let (outlet, deliveries) = delivery::channel(CHANNEL_BATCHES);
     let intake = Intake::new(Arc::clone(&shared), deliveries, stop);
-    let sender = Sender::new(Arc::clone(&shared), endpoints);
     let task = tokio::spawn(run(shared, intake, sender));
     Ok(Shipping { agent, outlet, checkpoints, status, task })
+}
+
+/// Asks the servers for checkpoints that are newer than this agent's own. One that has none of its own asks until a server
+/// answers: it may have lost them, and would send everything again. None when it is stopped before.
+async fn learn_checkpoints<F: FileSystem>(
+    shared: Arc<Shared<F>>,
+    endpoints: Vec<Arc<dyn Endpoint>>,
+    is_new: bool,
+    stop: CancellationToken,
+) -> Option<HashMap<String, Vec<u8>>> {
+    loop {
+        let views = greeting::ask_all(&endpoints, shared.agent, GREETING_PATIENCE).await;
+        let is_answered = !views.is_empty();
+        let known = {
+            let mut spool = shared.spool.lock();
+            spool.learn_checkpoints(views.into_iter().flat_map(|view| view.checkpoints).collect());
+            spool.checkpoints().clone()
+        };
+        if is_answered || !is_new {
+            if !is_answered {
+                tracing::warn!(
+                    "no server of collector.to answers: sources go on from what this agent remembers, and batches wait in the spool"
+                );
+            }
+            return Some(known.into_iter().collect());
+        }
+        tracing::warn!(
+            "no server of collector.to answers a new agent: files and the journal are read once one has said how far they were"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(GREETING_AGAIN) => {}
+            () = stop.cancelled() => return None,
+        }
+    }
 }
 
 async fn run<F: FileSystem>(shared: Arc<Shared<F>>, intake: Intake<F>, sender: Sender<F>) {
@@ -143,13 +231,6 @@ async fn run<F: FileSystem>(shared: Arc<Shared<F>>, intake: Intake<F>, sender: S
     shared.changed.notify_one();
     if tokio::time::timeout(DRAIN_DEADLINE, &mut sending).await.is_err() {
         shared.give_up.cancel();
-        let _ = sending.await; // it panicked or ended: either way the spool is written below
-    }
-    let saved = {
-        let shared = Arc::clone(&shared);
-        tokio::task::spawn_blocking(move || shared.spool.lock().save()).await
-    };
-    if let Ok(Err(error)) = saved {
-        tracing::warn!(%error, "the sender's state could not be written; the next start sends some batches again");
+        let _ = sending.await; // it panicked or ended
     }
 }

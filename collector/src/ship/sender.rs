@@ -1,409 +1,512 @@
-//! From the spool to a server: frames in order, one at a time, until one of the servers has acknowledged them.
+//! From the spool to the servers: one task that keeps the books and decides, and a task for each request under way.
+//!
+//! Each turn of the loop: ask servers that are not known to be well; lease records to streams of the first server that is; write
+//! the books down if that changed them; find the next frame of each stream; send as many as the servers take. Everything that was
+//! spooled is leased, sent, acknowledged, and only then removed. What a failure leaves open is settled with the server it concerns.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use bytes::Bytes;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::endpoint::{Answer, Endpoint, ServerView};
-use super::spool::{Spool, SpooledFrame};
-use super::status::ShipStatus;
-use crate::file_system::{FileSystem, RealFileSystem, replace_file};
-use crate::frame::{self, FrameHeader};
-use crate::journal::{JournalError, JournalReader};
-use crate::model::{AgentId, StreamPlace};
-use crate::random::random_bits;
-use crate::source::StartError;
+use super::breaker::Permit;
+use super::endpoint::{Answer, ServerView};
+use super::greeting::{Asked, Understanding, understand};
+use super::identity::Identities;
+use super::ledger::Ledger;
+use super::line::{Line, Step};
+use super::schedule::{Class, Schedule};
+use super::server::Server;
+use super::unit::{Found, Reader, Unit, find_on_disk, find_recent};
+use crate::crash_point::crash_point;
+use crate::file_system::FileSystem;
+use crate::journal::JournalError;
+use crate::model::{Lane, StreamPlace};
 
-/// Waiting times after failures grow from this, doubled each time, to the longest; each is random between zero and that
-/// ("full jitter", so that a thousand agents do not come back at once).
-const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
+/// More batches than this that wait are a backlog, which parts new ones by lane.
+const BACKLOGGED: u64 = 32;
 
-/// No server is believed that asks for a longer pause.
-const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(300);
+/// The books are written at least so often while acknowledgements come.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
 
-/// How long to leave a server alone that refuses our token.
-const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(30);
-
-/// Rewinds and new epochs without an acknowledgement in between, after which they slow down.
-const MOVES_MAX: u32 = 3;
+/// How long to leave the spool alone after it could not be read.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module's documentation.
 pub(super) struct Sender<F: FileSystem> {
-    shared: Arc<Shared<F>>,
-    targets: Vec<Target>,
-    current: usize,
-    moves: u32,
-    /// A reader that goes on with the frame of this number.
-    reader: Option<(u64, JournalReader<F>)>,
+    pub(super) shared: Arc<Shared<F>>,
+    pub(super) servers: Vec<Server>,
+    pub(super) identities: Identities,
+    pub(super) ledger: Ledger,
+    /// What is under way on each of the ledger's streams.
+    pub(super) lines: Vec<Line<F>>,
+    schedule: Schedule,
+    tasks: JoinSet<Event<F>>,
+    /// The books on disk are older than these, since then.
+    changed_since: Option<Instant>,
+    /// They could not be written: nothing is sent before they are.
+    is_unwritten: bool,
+    /// The highest record that went out ahead of one before it.
+    last_ahead: Option<u64>,
+    /// The server that gets everything now.
+    pub(super) preferred: Option<usize>,
 }
 
-struct Target {
-    endpoint: Endpoint,
-    not_before: Instant,
-    failures: u32,
+/// What a task brings back.
+pub(super) enum Event<F: FileSystem> {
+    Greeted {
+        server: usize,
+        asked: Asked,
+        answer: Result<ServerView, Answer>,
+        deadline: Duration,
+    },
+    Found {
+        at: usize,
+        id: u32,
+        found: Result<(Found, Reader<F>), JournalError>,
+    },
+    Answered(Answered),
+    /// The answer to an empty batch after a row was refused.
+    Controlled {
+        at: usize,
+        id: u32,
+        server: usize,
+        answer: Answer,
+    },
 }
 
-/// What stands at a position of the spool.
-enum Found {
-    Frame(SpooledFrame),
-    /// Nothing before this number can be read.
-    Hole(u64),
-    End,
-}
-
-/// The first server's answer to who we are; none when no server answers.
-pub(super) async fn greet(endpoints: &[Endpoint], agent: AgentId) -> Option<ServerView> {
-    for endpoint in endpoints {
-        match endpoint.streams(agent).await {
-            Ok(view) => return Some(view),
-            Err(error) => tracing::warn!(server = endpoint.url(), error, "cannot ask how far sources were read"),
-        }
-    }
-    None
-}
-
-/// Takes in what the server knows: all of it when this agent knows nothing, and when the server is ahead of it.
-pub(super) async fn heed<F: FileSystem>(
-    mut spool: Spool<F>,
-    view: ServerView,
-    status: &ShipStatus,
-) -> Result<Spool<F>, StartError> {
-    let status = status.clone();
-    let heeding = tokio::task::spawn_blocking(move || {
-        let unsaved = |error: std::io::Error| StartError {
-            setting: "collector.state_dir",
-            message: format!("cannot write state.json: {error}"),
-        };
-        let acked = view.streams.iter().find(|(epoch, ..)| *epoch == spool.epoch()).map(|(.., acked)| *acked);
-        if acked.is_some_and(|acked| acked >= spool.next_seq()) {
-            tracing::error!(
-                "the server has more of this agent's stream than the agent: was collector.state_dir restored?"
-            );
-            status.epoch_opened();
-            spool.yield_to_server(view.checkpoints).map_err(unsaved)?;
-        } else if spool.next_seq() == 0 {
-            spool.learn_checkpoints(view.checkpoints).map_err(unsaved)?;
-        }
-        Ok(spool)
-    });
-    heeding.await.unwrap_or_else(|_| {
-        Err(StartError { setting: "collector.state_dir", message: "taking in the server's state failed".to_owned() })
-    })
+/// An answer to some rows of a frame.
+pub(super) struct Answered {
+    pub(super) at: usize,
+    pub(super) id: u32,
+    pub(super) server: usize,
+    pub(super) rows: u32,
+    pub(super) wire_bytes: u64,
+    pub(super) first_seq: u64,
+    pub(super) deadline: Duration,
+    pub(super) took: Duration,
+    /// Before this attempt it was unknown already whether the server has it.
+    pub(super) was_uncertain: bool,
+    /// None when the frame cannot be read.
+    pub(super) answer: Option<Answer>,
 }
 
 impl<F: FileSystem> Sender<F> {
-    pub(super) fn new(shared: Arc<Shared<F>>, endpoints: Vec<Endpoint>) -> Sender<F> {
-        let ready = Instant::now();
-        let targets = endpoints.into_iter().map(|endpoint| Target { endpoint, not_before: ready, failures: 0 });
-        Sender { shared, targets: targets.collect(), current: 0, moves: 0, reader: None }
+    pub(super) fn new(
+        shared: Arc<Shared<F>>,
+        servers: Vec<Server>,
+        identities: Identities,
+        ledger: Ledger,
+    ) -> Sender<F> {
+        let lines = ledger.streams.iter().map(|_| Line::default()).collect();
+        let mut sender = Sender {
+            shared,
+            servers,
+            identities,
+            ledger,
+            lines,
+            schedule: Schedule::default(),
+            tasks: JoinSet::new(),
+            changed_since: None,
+            is_unwritten: false,
+            last_ahead: None,
+            preferred: None,
+        };
+        // What the last run left may have gone out ahead of something.
+        sender.last_ahead = sender.shared.spool.lock().end().checked_sub(1).filter(|_| sender.has_backlog());
+        sender
     }
 
     /// Runs until the intake has ended and everything is sent, or until it is to give up.
     pub(super) async fn run(mut self) {
-        let mut position = self.shared.spool.lock().acked_frames();
-        loop {
-            match self.find(position).await {
-                Ok(Found::Frame(frame)) => match self.deliver(frame).await {
-                    Some(next) => position = next,
-                    None => return,
+        while !self.is_finished() {
+            self.turn().await;
+            let wake = self.next_moment();
+            tokio::select! {
+                Some(event) = self.tasks.join_next() => match event {
+                    Ok(event) => self.take(event).await,
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => {}
                 },
-                Ok(Found::Hole(next)) => {
-                    tracing::error!(batches = next - position, "batches of the spool are damaged and lost");
-                    self.acked(next).await;
-                    position = next;
+                () = self.shared.changed.notified() => {}
+                () = tokio::time::sleep_until(wake) => {}
+                () = self.shared.give_up.cancelled() => break,
+            }
+        }
+        // What is under way stays uncertain, and is settled at the next start.
+        self.tasks.shutdown().await;
+        self.save().await;
+    }
+
+    async fn turn(&mut self) {
+        let now = Instant::now();
+        self.greet(now);
+        let end = self.shared.spool.lock().end();
+        if self.lease(now, end) || self.is_unwritten {
+            self.save().await;
+        }
+        self.fetch(now, end);
+        if !self.is_unwritten {
+            self.send(now);
+        }
+        if self.last_ahead.is_some_and(|last| self.ledger.first_undone() > last) {
+            self.last_ahead = None;
+            self.spool_checkpoints().await;
+        }
+        if self.changed_since.is_some_and(|since| now.saturating_duration_since(since) >= SAVE_EVERY) {
+            self.save().await;
+        }
+        self.report(now);
+    }
+
+    /// Asks servers what they have, unless they are to be left alone.
+    fn greet(&mut self, now: Instant) {
+        for (at, server) in self.servers.iter_mut().enumerate() {
+            if server.is_greeted || server.is_greeting || matches!(server.breaker.permit(now), Permit::Not(_)) {
+                continue;
+            }
+            server.is_greeting = true;
+            let (endpoint, deadline) = (Arc::clone(&server.endpoint), server.pace.deadline());
+            let agent = self.shared.agent;
+            let asked = self.ledger.streams.iter().map(|stream| (stream.id, stream.next_seq)).collect();
+            self.tasks.spawn(async move {
+                let answer = endpoint.streams(agent, false, deadline).await;
+                Event::Greeted { server: at, asked, answer, deadline }
+            });
+        }
+    }
+
+    /// Finds the next frame of every stream that has none at hand.
+    fn fetch(&mut self, now: Instant, end: u64) {
+        for at in 0..self.lines.len() {
+            let (stream, line) = (&self.ledger.streams[at], &mut self.lines[at]);
+            line.drop_what_was_given_back(stream.lease);
+            let Some(lease) = stream.lease.filter(|lease| lease.next < end) else { continue };
+            if !line.is_idle(now) || !self.servers.get(stream.server).is_some_and(|server| server.is_usable(now)) {
+                continue;
+            }
+            let (lane, from, to) = (stream.lane, lease.next, lease.end.min(end));
+            match find_recent(&self.shared, lane, from, to) {
+                Some(Found::Unit(unit)) => self.found(at, unit),
+                Some(Found::Nothing(next)) => self.ledger.go_on(at, next),
+                None => {
+                    line.step = Step::Fetching;
+                    let (shared, reader, id) = (Arc::clone(&self.shared), line.reader.take(), stream.id);
+                    self.tasks.spawn_blocking(move || {
+                        let found = find_on_disk(&shared, lane, from, to, reader);
+                        Event::Found { at, id, found }
+                    });
                 }
-                Ok(Found::End) if self.shared.intake_ended.is_cancelled() => return,
-                Ok(Found::End) => tokio::select! {
-                    () = self.shared.changed.notified() => {}
-                    () = self.shared.give_up.cancelled() => return,
-                },
-                Err(error) => {
-                    tracing::error!(%error, "the spool cannot be read");
-                    if !self.pause(Duration::from_secs(5)).await {
-                        return;
+            }
+        }
+    }
+
+    fn found(&mut self, at: usize, unit: Unit) {
+        if self.ledger.streams[at].lease.is_some_and(|lease| lease.next < unit.record) {
+            self.ledger.go_on(at, unit.record);
+        }
+        self.lines[at].step = Step::Ready(unit);
+    }
+
+    /// Sends as many frames as the servers take.
+    fn send(&mut self, now: Instant) {
+        for server in 0..self.servers.len() {
+            while self.servers[server].free_slots(now) > 0 {
+                let of_server = |at: &usize| self.ledger.streams[*at].server == server;
+                let streams: Vec<usize> = (0..self.lines.len()).filter(of_server).collect();
+                let backlog_under_way = streams
+                    .iter()
+                    .filter(|&&at| !self.ledger.streams[at].is_live && self.lines[at].is_sending())
+                    .count();
+                let last_slot = self.servers[server].free_slots(now) == 1 && backlog_under_way > 0;
+                let mut wanting = Vec::new();
+                let mut of = Vec::new();
+                for &at in &streams {
+                    let stream = &self.ledger.streams[at];
+                    let class = Class { lane: stream.lane, is_live: stream.is_live };
+                    let is_ready = matches!(self.lines[at].step, Step::Ready(_));
+                    let has_more = self.lines[at].is_sending() && stream.is_live && self.has_more(at);
+                    let may = is_ready && (stream.is_live || !last_slot);
+                    if is_ready || has_more {
+                        wanting.push((class, may));
+                        of.push(at);
                     }
                 }
+                let Some(chosen) = self.schedule.next(&wanting) else { break };
+                let bytes = self.start(of[chosen], now);
+                self.schedule.served(wanting[chosen].0, bytes);
             }
         }
     }
 
-    async fn find(&mut self, position: u64) -> Result<Found, JournalError> {
-        {
-            let spool = self.shared.spool.lock();
-            if position >= spool.end() {
-                return Ok(Found::End);
-            }
-            if let Some(frame) = spool.recent(position) {
-                return Ok(Found::Frame(frame));
-            }
-        }
-        let shared = Arc::clone(&self.shared);
-        let reader = self.reader.take().filter(|(next, _)| *next == position).map(|(_, reader)| reader);
-        let (found, reader) = blocking(move || read_from(&shared, position, reader)).await?;
-        if let Found::Frame(frame) = &found {
-            self.reader = Some((frame.number + 1, reader));
-        }
-        Ok(found)
+    /// Whether more was spooled for the stream than the frame that is on its way.
+    fn has_more(&self, at: usize) -> bool {
+        let stream = &self.ledger.streams[at];
+        stream.lease.is_some_and(|lease| self.holds(stream.lane, lease.next + 1))
     }
 
-    /// Sends a frame until it is dealt with. Returns the number of the frame to go on with, or none to end.
-    async fn deliver(&mut self, frame: SpooledFrame) -> Option<u64> {
-        let next = frame.number + 1;
-        let (header, first_row) = match frame::peek(&frame.bytes) {
-            Ok(header @ FrameHeader { place: Some(place), .. }) => (header, place.first_seq),
-            _ => {
-                self.quarantine(&frame, "it is no frame of this agent").await?;
-                return Some(next);
+    /// Sends the frame at hand, or as many of its rows as the server has lately taken at once. Returns its bytes.
+    fn start(&mut self, at: usize, now: Instant) -> usize {
+        let stream = self.ledger.streams[at].clone();
+        let (Step::Ready(unit), Some(lease)) = (&self.lines[at].step, stream.lease) else { return 0 };
+        let unit = unit.clone();
+        let left = unit.rows.saturating_sub(lease.row);
+        let rows = self.lines[at].piece_rows.map_or(left, |most| left.min(most));
+        let is_ahead = unit.has_checkpoints && self.is_ahead(stream.lane, unit.record);
+        if is_ahead {
+            self.last_ahead = self.last_ahead.max(Some(unit.record));
+        }
+        let server = stream.server;
+        self.servers[server].in_flight += 1;
+        let (endpoint, deadline) = (Arc::clone(&self.servers[server].endpoint), self.servers[server].pace.deadline());
+        let place = StreamPlace {
+            epoch: self.shared.spool.lock().epoch(),
+            stream: stream.id,
+            lane: stream.lane,
+            first_seq: stream.next_seq,
+        };
+        let bytes = unit.frame.len();
+        self.ledger.attempt(at);
+        let was_uncertain = lease.is_uncertain();
+        self.lines[at].step = Step::Sending(unit.clone());
+        self.tasks.spawn(async move {
+            let is_whole = lease.row == 0 && rows == unit.rows;
+            let make = move || unit.addressed(lease.row, rows, place, is_ahead);
+            // A piece is decoded and encoded again, which takes its time.
+            let frame = if is_whole { make() } else { tokio::task::spawn_blocking(make).await.ok().flatten() };
+            crash_point("ship:before_request");
+            let wire_bytes = frame.as_ref().map_or(0, |frame| frame.len() as u64);
+            let answer = match frame {
+                Some(frame) => Some(endpoint.ship(frame, deadline).await),
+                None => None,
+            };
+            let (id, first_seq, took) = (stream.id, place.first_seq, now.elapsed());
+            Event::Answered(Answered {
+                at,
+                id,
+                server,
+                rows,
+                wire_bytes,
+                first_seq,
+                deadline,
+                took,
+                was_uncertain,
+                answer,
+            })
+        });
+        bytes
+    }
+
+    /// Whether something that was made before this record's frame is not known to be with a server.
+    fn is_ahead(&self, lane: Lane, record: u64) -> bool {
+        let parted = self.shared.spool.lock().parted_until();
+        Lane::ALL.into_iter().any(|other| {
+            let undone = self.ledger.first_undone_of(other);
+            // Outside of parted records the other lanes carry what has no checkpoints.
+            undone < record && (other == lane || undone < parted)
+                || other != lane && undone == record && record < parted
+        })
+    }
+
+    async fn take(&mut self, event: Event<F>) {
+        match event {
+            Event::Greeted { server, asked, answer, deadline } => self.greeted(server, asked, answer, deadline).await,
+            Event::Found { at, id, found } if self.ledger.streams[at].id == id => self.read(at, found),
+            Event::Found { .. } => {}
+            Event::Answered(answered) => self.answered(answered).await,
+            Event::Controlled { at, id, server, answer } => self.controlled(at, id, server, answer).await,
+        }
+    }
+
+    fn read(&mut self, at: usize, found: Result<(Found, Reader<F>), JournalError>) {
+        let line = &mut self.lines[at];
+        line.step = Step::Idle { not_before: None };
+        match found {
+            Ok((Found::Unit(unit), reader)) => {
+                line.reader = reader;
+                self.found(at, unit);
+            }
+            Ok((Found::Nothing(next), _)) => {
+                self.ledger.go_on(at, next);
+                self.changed_since.get_or_insert_with(Instant::now);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the spool cannot be read");
+                line.step = Step::Idle { not_before: Some(Instant::now() + UNREADABLE_PAUSE) };
+            }
+        }
+    }
+
+    async fn greeted(&mut self, at: usize, asked: Asked, answer: Result<ServerView, Answer>, deadline: Duration) {
+        self.servers[at].is_greeting = false;
+        let now = Instant::now();
+        let view = match answer {
+            Ok(view) => view,
+            Err(answer) => {
+                self.shared.status.update(|status| status.failed_attempts += 1);
+                return self.servers[at].failed(&answer, deadline, now);
             }
         };
-        let rows = u64::from(header.rows());
-        loop {
-            let place = self.shared.spool.lock().place(first_row);
-            let Some(place) = place else {
-                return self.open_epoch(first_row, frame.number, "the frame is older than its epoch").await;
-            };
-            let mut bytes = frame.bytes.to_vec();
-            frame::set_place(&mut bytes, place).expect("its header was read just now");
-            let (target, answer) = self.attempt(bytes.into()).await?;
-            match answer {
-                Answer::Acked { through, duplicate } => {
-                    if rows > 0 && through.is_none_or(|through| through < place.first_seq + (rows - 1)) {
-                        let reason = format!("it acknowledges through {through:?} only");
-                        self.defer(target, &reason, None);
-                        continue;
-                    }
-                    self.targets[target].failures = 0;
-                    self.moves = 0;
-                    self.shared.status.acked(target, rows, duplicate);
-                    self.acked(next).await;
-                    return Some(next);
+        self.identities.hear(at, &view.server, &mut self.ledger);
+        let (shared, mut ledger) = (Arc::clone(&self.shared), self.ledger.clone());
+        let understood =
+            blocking(move || understand(&shared, &mut ledger, at, &asked, &view).map(|found| (found, ledger))).await;
+        match understood {
+            Ok((Understanding::Contradiction, _)) => self.open_epoch().await,
+            Ok((understanding, ledger)) => {
+                self.ledger = ledger;
+                if understanding == Understanding::Lost {
+                    self.shared.status.update(|status| status.new_streams += 1);
+                    tracing::error!(
+                        server = self.servers[at].endpoint.url(),
+                        "the server has lost records of this agent that it had acknowledged: was it restored?"
+                    );
                 }
-                Answer::Gap { expected } => {
-                    self.moves += 1;
-                    if self.moves > MOVES_MAX || expected == place.first_seq {
-                        self.defer(target, &format!("it asks for sequence number {expected} again and again"), None);
-                    }
-                    if expected != place.first_seq {
-                        return self.go_to(expected, place, first_row, frame.number).await;
-                    }
-                }
-                Answer::Poison { reason } => {
-                    self.quarantine(&frame, &reason).await?;
-                    let left_out = with_spool(&self.shared, move |spool| spool.leave_out(rows, next)).await;
-                    warn_unsaved(left_out);
-                    self.acked(next).await;
-                    return Some(next);
-                }
-                Answer::Unauthorized { .. } | Answer::Busy { .. } | Answer::Failed { .. } => {
-                    unreachable!("attempts go on after these")
-                }
+                self.servers[at].is_greeted = true;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the spool cannot be read");
+                self.servers[at].breaker.pause(now + UNREADABLE_PAUSE);
             }
         }
+        self.changed_since.get_or_insert(now);
     }
 
-    /// Sends until a server says something about the frame itself. None when it is time to give up.
-    async fn attempt(&mut self, frame: Bytes) -> Option<(usize, Answer)> {
-        loop {
-            let (now, count) = (Instant::now(), self.targets.len());
-            let mut in_turn = (0..count).map(|step| (self.current + step) % count);
-            let Some(target) = in_turn.find(|&target| self.targets[target].not_before <= now) else {
-                let ready = self.targets.iter().map(|target| target.not_before).min().unwrap_or(now);
-                if !self.pause(ready - now).await {
-                    return None;
-                }
-                continue;
-            };
-            self.current = target;
-            let answer = tokio::select! {
-                answer = self.targets[target].endpoint.ship(frame.clone()) => answer,
-                () = self.shared.give_up.cancelled() => return None,
-            };
-            match answer {
-                Answer::Failed { reason } => self.defer(target, &reason, None),
-                Answer::Busy { reason, retry_after } => self.defer(target, &reason, retry_after),
-                Answer::Unauthorized { reason } => {
-                    self.defer(target, &format!("{reason} (collector.token_file)"), Some(UNAUTHORIZED_PAUSE));
-                }
-                verdict => return Some((target, verdict)),
-            }
-        }
-    }
-
-    /// Leaves a server alone for a while and turns to the next.
-    fn defer(&mut self, at: usize, reason: &str, wait: Option<Duration>) {
-        self.shared.status.failed(at, reason);
-        let count = self.targets.len();
-        let target = &mut self.targets[at];
-        let wait = wait.map_or_else(|| backoff(target.failures), |wait| wait.min(RETRY_AFTER_LONGEST));
-        target.failures = target.failures.saturating_add(1);
-        target.not_before = Instant::now() + wait;
-        // The first failure and then ever fewer of them: an outage of days is a dozen lines.
-        if target.failures.is_power_of_two() {
-            let (server, failures) = (target.endpoint.url(), target.failures);
-            tracing::warn!(server, failures, reason, "a batch was not acknowledged; it is sent again");
-        }
-        self.current = (at + 1) % count;
-    }
-
-    /// The server goes on at `expected`: back to the frame that holds it, or on with a new epoch.
-    async fn go_to(&mut self, expected: u64, place: StreamPlace, first_row: u64, number: u64) -> Option<u64> {
-        if expected < place.first_seq && self.moves <= MOVES_MAX {
-            let found = with_spool(&self.shared, move |spool| {
-                let row = spool.row_of(expected)?;
-                let found = find_row(spool, row, number).ok().flatten()?;
-                spool.rewind(found);
-                Some(found)
-            });
-            if let Some(found) = found.await {
-                self.shared.status.rewound();
-                tracing::warn!(
-                    expected,
-                    batches = number - found,
-                    "the server misses batches that the spool still holds"
-                );
-                return Some(found);
-            }
-        }
-        let reason = format!("the server goes on at {expected}, the spool at {}", place.first_seq);
-        self.open_epoch(first_row, number, &reason).await
-    }
-
-    async fn open_epoch(&mut self, first_row: u64, number: u64, reason: &str) -> Option<u64> {
-        self.shared.status.epoch_opened();
+    /// The numbers of this state's streams have been used by another: all start anew.
+    pub(super) async fn open_epoch(&mut self) {
         tracing::error!(
-            reason,
-            "server and spool do not fit together; the stream starts anew: records may be missing there"
+            "a server has more of this agent's streams than the agent: was collector.state_dir restored or copied? \
+             They start anew"
         );
-        warn_unsaved(with_spool(&self.shared, move |spool| spool.open_epoch(first_row)).await);
-        Some(number)
+        self.shared.status.update(|status| status.new_epochs += 1);
+        let end = {
+            let mut spool = self.shared.spool.lock();
+            spool.open_epoch();
+            spool.end()
+        };
+        for at in 0..self.ledger.streams.len() {
+            self.ledger.abandon(at, end);
+            self.lines[at].drop_what_was_given_back(None);
+        }
+        self.servers.iter_mut().for_each(|server| server.is_greeted = false);
+        self.save().await;
     }
 
-    async fn acked(&self, number: u64) {
-        let shared = Arc::clone(&self.shared);
-        let result = blocking(move || {
-            let mut spool = shared.spool.lock();
-            let result = spool.acked(number);
-            shared.status.spool(spool.disk_bytes(), spool.end().saturating_sub(number));
-            result
+    /// How much waits is told to the intake, and to whoever asks.
+    fn report(&self, now: Instant) {
+        let spool = self.shared.spool.lock();
+        let (end, bytes) = (spool.end(), spool.disk_bytes());
+        let first = self.ledger.first_undone();
+        let oldest = spool.recent(first).map(|record| now.saturating_duration_since(record.spooled));
+        drop(spool);
+        let waiting: Vec<u64> = Lane::ALL.iter().map(|&lane| self.ledger.undone(lane, end)).collect();
+        let most = waiting.iter().copied().max().unwrap_or(0);
+        self.shared.is_backlogged.store(most > BACKLOGGED, Relaxed);
+        self.shared.status.update(|status| {
+            (status.spool_bytes, status.waiting_batches) = (bytes, most);
+            if let Some(age) = oldest {
+                status.oldest_waiting_ms = age.as_millis() as u64;
+            } else if most == 0 {
+                status.oldest_waiting_ms = 0;
+            }
+            status.endpoints = self.servers.iter().map(|server| server.snapshot(now)).collect();
+            for (lane, snapshot) in status.lanes.iter_mut().enumerate() {
+                let under_way = self.ledger.streams.iter().zip(&self.lines);
+                let under_way = under_way.filter(|(s, line)| s.lane as usize == lane && line.is_sending());
+                snapshot.in_flight = under_way.count();
+                snapshot.waiting_batches = waiting[lane];
+                snapshot.backlog_batches = self.ledger.lanes[lane].waiting.len();
+            }
         });
-        if let Err(error) = result.await {
-            tracing::warn!(%error, "room in the spool could not be given back");
-        }
     }
 
-    /// Puts a frame aside for a person to look at. None when it is time to give up.
-    async fn quarantine(&self, frame: &SpooledFrame, reason: &str) -> Option<()> {
-        loop {
-            let (directory, frame) = (self.shared.quarantine.clone(), frame.clone());
-            let path = directory.join(format!("{:020}.tfrm", frame.number));
-            let shown = path.display().to_string();
-            let written = blocking(move || {
-                RealFileSystem.create_directories(&directory)?;
-                replace_file(&RealFileSystem, &path, &frame.bytes)
-            });
-            match written.await {
-                Ok(()) => {
-                    self.shared.status.quarantined();
-                    tracing::error!(file = shown, reason, "a batch was refused for good and put aside");
-                    return Some(());
+    fn has_backlog(&self) -> bool {
+        self.ledger.lanes.iter().any(|book| !book.waiting.is_empty())
+            || self.ledger.streams.iter().any(|stream| stream.lease.is_some())
+    }
+
+    fn is_finished(&self) -> bool {
+        self.shared.intake_ended.is_cancelled()
+            && self.last_ahead.is_none()
+            && self.ledger.first_undone() >= self.shared.spool.lock().end()
+    }
+
+    /// When there is something to do without being told.
+    fn next_moment(&self) -> Instant {
+        let now = Instant::now();
+        let mut moment = now + Duration::from_secs(1);
+        for server in &self.servers {
+            if let Permit::Not(until) = server.breaker.permit(now) {
+                moment = moment.min(until);
+            }
+        }
+        moment
+    }
+
+    /// Starts a task that brings back an event.
+    pub(super) fn spawn(&mut self, task: impl Future<Output = Event<F>> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Notes that the books on disk are behind.
+    pub(super) fn changed(&mut self) {
+        self.changed_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Writes the books, and gives back what room in the spool they no longer need.
+    pub(super) async fn save(&mut self) {
+        self.changed_since = None;
+        let (shared, ledger) = (Arc::clone(&self.shared), self.ledger.clone());
+        let (servers, first) = (self.identities.known().to_vec(), ledger.first_undone());
+        let was_unwritten = self.is_unwritten;
+        self.is_unwritten = blocking(move || {
+            let image = shared.spool.lock().image(&ledger);
+            let write = || image.save(&servers, &shared.file_system, &shared.state_dir);
+            let make_room = || {
+                if let Err(error) = shared.spool.lock().remove_below(first) {
+                    tracing::warn!(%error, "room in the spool could not be given back");
                 }
-                Err(error) => tracing::error!(file = shown, %error, "a refused batch cannot be put aside"),
+            };
+            let written = write().or_else(|error| match error.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    make_room();
+                    write()
+                }
+                _ => Err(error),
+            });
+            match &written {
+                Ok(()) => make_room(),
+                Err(error) if !was_unwritten => {
+                    tracing::error!(%error, "collector.state_dir: state.json cannot be written, and nothing sent before it is");
+                }
+                Err(_) => {}
             }
-            if !self.pause(Duration::from_secs(5)).await {
-                return None;
-            }
+            written.is_err()
+        })
+        .await;
+    }
+
+    /// Whether the books on disk are those in memory.
+    pub(super) fn is_written(&self) -> bool {
+        !self.is_unwritten
+    }
+
+    /// Spools all checkpoints once more: those of frames that went ahead of others were not believed.
+    async fn spool_checkpoints(&self) {
+        let shared = Arc::clone(&self.shared);
+        if let Err(refusal) = blocking(move || super::intake::put_checkpoints(&shared)).await {
+            tracing::warn!(%refusal, "checkpoints could not be spooled");
         }
-    }
-
-    /// Waits; false when it is time to give up.
-    async fn pause(&self, span: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(span) => true,
-            () = self.shared.give_up.cancelled() => false,
-        }
+        self.shared.changed.notify_one();
     }
 }
 
-fn read_from<F: FileSystem>(
-    shared: &Shared<F>,
-    position: u64,
-    reader: Option<JournalReader<F>>,
-) -> Result<(Found, JournalReader<F>), JournalError> {
-    let (end, fresh) = {
-        let spool = shared.spool.lock();
-        (spool.end(), spool.reader(position)?)
-    };
-    // A reader that was opened before may not see the newest frames.
-    for mut reader in reader.into_iter().chain([fresh]) {
-        if let Some(record) = reader.next_record()?
-            && record.seq < end
-        {
-            let frame = SpooledFrame { number: record.seq, bytes: record.payload.into() };
-            let found = if record.seq == position { Found::Frame(frame) } else { Found::Hole(record.seq) };
-            return Ok((found, reader));
-        }
-    }
-    Ok((Found::Hole(end), shared.spool.lock().reader(end)?))
-}
-
-/// The number of the frame below `before` that holds this row.
-fn find_row<F: FileSystem>(spool: &Spool<F>, row: u64, before: u64) -> Result<Option<u64>, JournalError> {
-    let mut reader = spool.reader(0)?;
-    while let Some(record) = reader.next_record()?
-        && record.seq < before
-    {
-        let header = frame::peek(&record.payload).ok();
-        let first = header.and_then(|header| Some((header.place?.first_seq, header.rows())));
-        if first.is_some_and(|(first, rows)| first <= row && row - first < u64::from(rows)) {
-            return Ok(Some(record.seq));
-        }
-    }
-    Ok(None)
-}
-
-/// A random wait, whose greatest length doubles with every failure before.
-fn backoff(failures: u32) -> Duration {
-    let longest = BACKOFF_FIRST.saturating_mul(1 << failures.min(10)).min(BACKOFF_LONGEST);
-    let share = (random_bits() >> 11) as f64 / (1u64 << 53) as f64;
-    longest.mul_f64(share)
-}
-
-fn warn_unsaved(result: std::io::Result<()>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "state.json could not be written; a restart now starts the stream anew");
-    }
-}
-
-async fn with_spool<F: FileSystem, T: Send + 'static>(
-    shared: &Arc<Shared<F>>,
-    work: impl FnOnce(&mut Spool<F>) -> T + Send + 'static,
-) -> T {
-    let shared = Arc::clone(shared);
-    blocking(move || work(&mut shared.spool.lock())).await
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_times_grow_to_the_longest_and_are_spread() {
-        for (failures, longest) in [(0, BACKOFF_FIRST), (1, BACKOFF_FIRST * 2), (60, BACKOFF_LONGEST)] {
-            let waits: Vec<_> = (0..200).map(|_| backoff(failures)).collect();
-            assert!(waits.iter().all(|&wait| wait <= longest), "{failures}");
-            assert!(waits.iter().any(|&wait| wait > longest / 2), "{failures}");
-            assert!(waits.iter().any(|&wait| wait < longest / 2), "{failures}");
-        }
     }
 }

@@ -1,29 +1,31 @@
-//! The agent's spool: a journal of frames that wait for a server.
+//! The agent's spool: a journal of what waits for a server, and the books that say where it goes.
 //!
-//! Frames are numbered from 0 on (the journal's numbers) and hold rows that are counted over all epochs. A frame's place in
-//! its header is as it was spooled: the sender writes the place of the current epoch into its own copy.
+//! A record of the journal is one batch: up to one frame a lane, one behind the other, so that a batch is spooled as a whole or not
+//! at all. Records are numbered from 0 on (the journal's numbers). A frame's place says its lane only; the sender writes the place of a
+//! stream into its own copy.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::config::ShipConfig;
-use super::state::State;
+use super::lanes::room_percent;
+use super::ledger::{LANES, Ledger};
+use super::state::{KnownServer, State};
 use crate::delivery::{Refusal, RefusalReason};
 use crate::file_system::FileSystem;
 use crate::frame;
 use crate::journal::{JournalConfig, JournalError, JournalReader, JournalWriter};
-use crate::model::{AgentId, Checkpoint, Lane, StreamPlace};
+use crate::model::{AgentId, Checkpoint, Lane, StreamPlace, Timestamp};
 use crate::random::random_bits;
 use crate::source::StartError;
 
-/// Bytes of the newest frames that are kept in memory, so that a sender that keeps up never reads the disk.
-const RECENT_BYTES_MAX: usize = 8 << 20;
-
-/// The agent's only stream as yet.
-const STREAM: u32 = 0;
+/// Bytes of the newest records that are kept in memory, so that a sender that keeps up never reads the disk.
+const RECENT_BYTES_MAX: usize = 4 << 20;
 
 /// See the module's documentation.
 pub(super) struct Spool<F: FileSystem> {
@@ -34,21 +36,25 @@ pub(super) struct Spool<F: FileSystem> {
     journal: JournalWriter<F>,
     /// Appended and not yet durable.
     pending: Vec<Appended>,
-    /// The newest durable frames, by number without a hole.
-    recent: VecDeque<SpooledFrame>,
+    /// The newest durable records, by number without a hole.
+    recent: VecDeque<SpooledRecord>,
     recent_bytes: usize,
+    /// The last record since the start that has a frame of each lane.
+    last_in: [Option<u64>; LANES],
 }
 
-/// A durable frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SpooledFrame {
+/// A durable record.
+#[derive(Clone, Debug)]
+pub(super) struct SpooledRecord {
     /// Its number in the spool.
     pub(super) number: u64,
-    /// Its bytes as they were spooled.
-    pub(super) bytes: Bytes,
+    /// Its frames as they were spooled, with their lanes.
+    pub(super) frames: Vec<(Lane, Bytes)>,
+    /// When it became durable; the spool's opening for those of an earlier run.
+    pub(super) spooled: Instant,
 }
 
-/// What became of the frames that were put since the last commit.
+/// What became of the records that were put since the last commit.
 #[must_use]
 #[derive(Debug)]
 pub(super) struct Commit {
@@ -58,23 +64,39 @@ pub(super) struct Commit {
     pub(super) refusal: Option<Refusal>,
 }
 
+/// What the state file is made of, taken at one moment.
+pub(super) struct Image {
+    state: State,
+    ledger: Ledger,
+}
+
 struct Appended {
-    frame: SpooledFrame,
-    rows: u64,
+    record: SpooledRecord,
     checkpoints: Vec<Checkpoint>,
 }
 
+/// A spool, its books, the servers that those count, and whether there was a state at all.
+pub(super) struct Opened<F: FileSystem> {
+    pub(super) spool: Spool<F>,
+    pub(super) ledger: Ledger,
+    pub(super) servers: Vec<KnownServer>,
+    pub(super) is_new: bool,
+}
+
 impl<F: FileSystem> Spool<F> {
-    /// Opens the spool in the state directory, or makes a new one.
-    pub(super) fn open(file_system: F, config: &ShipConfig) -> Result<Spool<F>, StartError> {
+    /// Opens the spool in the state directory, or makes a new one. Reads what was spooled since the state was last written, and
+    /// the last segment; not the rest.
+    pub(super) fn open(file_system: F, config: &ShipConfig) -> Result<Opened<F>, StartError> {
         let directory = &config.state_dir;
         let refused = |message: String| StartError { setting: "collector.state_dir", message };
-        let state = State::load(&file_system, directory)
+        let loaded = State::load(&file_system, directory)
             .map_err(|error| refused(format!("cannot read state.json in {}: {error}", directory.display())))?;
-        let state = state.unwrap_or_else(|| State::fresh(directory));
+        let is_new = loaded.is_none();
+        let (state, mut ledger, servers) =
+            loaded.unwrap_or_else(|| (State::fresh(directory), Ledger::default(), Vec::new()));
         let journal_config =
             JournalConfig { directory: directory.join("spool"), segment_bytes_max: config.segment_bytes_max() };
-        let journal = JournalWriter::open(file_system.clone(), journal_config, state.spooled_frames)
+        let journal = JournalWriter::open(file_system.clone(), journal_config, state.spooled)
             .map_err(|error| refused(error.to_string()))?;
         let mut spool = Spool {
             file_system,
@@ -85,27 +107,30 @@ impl<F: FileSystem> Spool<F> {
             pending: Vec::new(),
             recent: VecDeque::new(),
             recent_bytes: 0,
+            last_in: [None; LANES],
         };
         spool.catch_up().map_err(|error| refused(error.to_string()))?;
-        spool.save().map_err(|error| refused(format!("cannot write state.json: {error}")))?;
-        Ok(spool)
+        ledger.recover(spool.journal.first_seq(), spool.end());
+        Ok(Opened { spool, ledger, servers, is_new })
     }
 
-    /// Takes into account the frames that were spooled after the state was last written.
+    /// Takes into account what was spooled after the state was last written.
     fn catch_up(&mut self) -> Result<(), JournalError> {
-        let mut reader = self.reader(self.state.spooled_frames)?;
+        let mut reader = self.reader(self.state.spooled)?;
         while let Some(record) = reader.next_record()? {
-            match frame::decode(&record.payload) {
-                Ok((batch, _)) => {
-                    let first_row = batch.place.map_or(self.state.next_row, |place| place.first_seq);
-                    self.state.next_row = self.state.next_row.max(first_row + batch.len() as u64);
-                    note_checkpoints(&mut self.state.checkpoints, batch.checkpoints);
-                }
-                Err(error) => tracing::error!(frame = record.seq, %error, "a frame of the spool cannot be read"),
+            let parts = parts_of(record.payload.into());
+            if parts.len() > 1 {
+                self.state.parted_until = record.seq + 1;
             }
-            self.state.spooled_frames = record.seq + 1;
+            for (_, bytes) in parts {
+                match frame::decode(&bytes) {
+                    Ok((batch, _)) => self.note_checkpoints(batch.checkpoints),
+                    Err(error) => tracing::error!(frame = record.seq, %error, "a frame of the spool cannot be read"),
+                }
+            }
+            self.state.spooled = record.seq + 1;
         }
-        self.state.spooled_frames = self.state.spooled_frames.max(self.journal.next_seq());
+        self.state.spooled = self.state.spooled.max(self.journal.next_seq());
         let report = reader.report();
         if report.damaged > 0 {
             tracing::error!(stretches = report.damaged, bytes = report.damaged_bytes, "parts of the spool are damaged");
@@ -121,169 +146,212 @@ impl<F: FileSystem> Spool<F> {
         self.state.epoch
     }
 
-    /// How far the sources were read, as of all durable frames.
+    /// How far the sources were read, as of all durable records.
     pub(super) fn checkpoints(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.state.checkpoints
     }
 
-    /// Checkpoints that only the server knew. Durable when this returns: once rows are spooled, the server is not asked again.
-    pub(super) fn learn_checkpoints(&mut self, from_server: Vec<Checkpoint>) -> io::Result<()> {
-        for Checkpoint { key, value } in from_server {
-            self.state.checkpoints.entry(key).or_insert(value);
+    /// Checkpoints as they stand on servers: those count that were made after all that this state knows of.
+    pub(super) fn learn_checkpoints(&mut self, from_servers: Vec<Checkpoint>) {
+        let known_until = self.state.checkpoint_order;
+        let mut newest: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
+        for Checkpoint { key, value } in from_servers {
+            let Some((order, value)) = ordered(&value).filter(|(order, _)| *order > known_until) else { continue };
+            self.state.checkpoint_order = self.state.checkpoint_order.max(order);
+            let known = newest.entry(key).or_insert((order, value.to_vec()));
+            if known.0 < order {
+                *known = (order, value.to_vec());
+            }
         }
-        self.save()
+        for (key, (_, value)) in newest {
+            self.state.checkpoints.insert(key, value);
+        }
     }
 
-    /// The first frame that no server has taken yet.
-    pub(super) fn acked_frames(&self) -> u64 {
-        self.state.acked_frames
+    /// Behind the last record whose frames went into several lanes.
+    pub(super) fn parted_until(&self) -> u64 {
+        self.state.parted_until
     }
 
-    /// The number behind the last durable frame.
+    /// The number behind the last durable record.
     pub(super) fn end(&self) -> u64 {
-        self.state.spooled_frames
+        self.state.spooled
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
         self.journal.disk_bytes()
     }
 
-    /// The sequence number, in the current epoch, behind the last row that was ever spooled.
-    pub(super) fn next_seq(&self) -> u64 {
-        self.state.next_row.saturating_sub(self.state.epoch_base)
+    /// The last record spooled since the start that has a frame of this lane.
+    pub(super) fn last_in(&self, lane: Lane) -> Option<u64> {
+        self.last_in[lane as usize]
     }
 
-    /// Appends a frame; durable after [`Spool::commit`].
-    pub(super) fn put(&mut self, mut bytes: Vec<u8>, checkpoints: Vec<Checkpoint>) -> Result<(), Refusal> {
-        let unsent_bytes = self.journal.disk_bytes() + bytes.len() as u64;
-        if unsent_bytes > self.bytes_max {
-            return Err(Refusal {
-                reason: RefusalReason::DiskFull,
-                message: format!(
-                    "the spool in {} is full: no server takes its batches, and collector.spool_bytes_max is {}",
-                    self.state_dir.display(),
-                    self.bytes_max
-                ),
-                retry_after: Some(std::time::Duration::from_secs(1)),
-            });
+    /// A checkpoint's next number: greater than all before, also after a restart without the state (as long as clocks go on).
+    pub(super) fn next_order(&mut self) -> u64 {
+        let now = u64::try_from(Timestamp::now().unix_nanos()).unwrap_or(0);
+        self.state.checkpoint_order = now.max(self.state.checkpoint_order + 1);
+        self.state.checkpoint_order
+    }
+
+    /// Whether there is room for a batch of this lane.
+    pub(super) fn has_room(&self, lane: Lane, is_replayable: bool) -> Result<(), Refusal> {
+        let percent = room_percent(lane, is_replayable);
+        if self.journal.disk_bytes() < self.bytes_max / 100 * percent {
+            return Ok(());
         }
-        let first_row = self.state.next_row + self.pending.iter().map(|appended| appended.rows).sum::<u64>();
-        let place = StreamPlace { epoch: self.state.epoch, stream: STREAM, lane: Lane::Normal, first_seq: first_row };
-        let rows = frame::set_place(&mut bytes, place).and_then(|()| frame::peek(&bytes)).map(|header| header.rows());
-        let rows = u64::from(rows.expect("the frame was encoded just now"));
-        let number = self.journal.append(1, &bytes).map_err(|error| refusal(&error))?;
-        self.pending.push(Appended { frame: SpooledFrame { number, bytes: bytes.into() }, rows, checkpoints });
+        Err(Refusal {
+            reason: RefusalReason::DiskFull,
+            message: format!(
+                "the spool in {} is full ({percent} % for this): no server takes its batches, and collector.spool_bytes_max is {}",
+                self.state_dir.display(),
+                self.bytes_max
+            ),
+            retry_after: Some(Duration::from_secs(1)),
+        })
+    }
+
+    /// Appends a record; durable after [`Spool::commit`]. The checkpoints are those inside of its frames.
+    pub(super) fn put(
+        &mut self,
+        mut frames: Vec<(Lane, Vec<u8>)>,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<(), Refusal> {
+        let mut payload = Vec::with_capacity(frames.iter().map(|(_, bytes)| bytes.len()).sum());
+        for (lane, bytes) in &mut frames {
+            let place = StreamPlace { epoch: 0, stream: 0, lane: *lane, first_seq: 0 };
+            frame::set_place(bytes, place).expect("the frame was encoded just now");
+            payload.extend_from_slice(bytes);
+        }
+        let number = self.journal.append(1, &payload).map_err(|error| refusal(&error))?;
+        drop(payload);
+        let frames = frames.into_iter().map(|(lane, bytes)| (lane, bytes.into())).collect();
+        let record = SpooledRecord { number, frames, spooled: Instant::now() };
+        self.pending.push(Appended { record, checkpoints });
         Ok(())
     }
 
-    /// Makes the appended frames durable. When that fails, those that went to the disk with a closed segment stay; the others
-    /// are lost, and their numbers and rows are given again.
+    /// Makes the appended records durable. When that fails, those that went to the disk with a closed segment stay; the others
+    /// are lost, and their numbers are given again.
     pub(super) fn commit(&mut self) -> Commit {
         let refusal = self.journal.sync().err().map(|error| refusal(&error));
         let durable = self.journal.synced_seq();
-        self.pending.retain(|appended| appended.frame.number < durable);
+        self.pending.retain(|appended| appended.record.number < durable);
         let stored = self.pending.len();
-        for Appended { frame, rows, checkpoints } in self.pending.drain(..) {
-            self.state.next_row += rows;
-            self.state.spooled_frames = frame.number + 1;
-            note_checkpoints(&mut self.state.checkpoints, checkpoints);
-            self.recent_bytes += frame.bytes.len();
-            self.recent.push_back(frame);
+        for Appended { record, checkpoints } in std::mem::take(&mut self.pending) {
+            self.state.spooled = record.number + 1;
+            if record.frames.len() > 1 {
+                self.state.parted_until = record.number + 1;
+            }
+            self.note_checkpoints(checkpoints);
+            for (lane, bytes) in &record.frames {
+                self.last_in[*lane as usize] = Some(record.number);
+                self.recent_bytes += bytes.len();
+            }
+            self.recent.push_back(record);
         }
-        while self.recent_bytes > RECENT_BYTES_MAX
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.recent_bytes -= oldest.bytes.len();
+        while self.recent_bytes > RECENT_BYTES_MAX && self.recent.len() > 1 {
+            self.forget_oldest();
         }
         Commit { stored, refusal }
     }
 
-    /// The frame of this number, if it is still in memory.
-    pub(super) fn recent(&self, number: u64) -> Option<SpooledFrame> {
+    /// The record of this number, if it is still in memory.
+    pub(super) fn recent(&self, number: u64) -> Option<&SpooledRecord> {
         let first = self.recent.front()?.number;
         let at = usize::try_from(number.checked_sub(first)?).ok()?;
-        self.recent.get(at).cloned()
+        self.recent.get(at)
     }
 
-    /// Reads the durable frames from this number on; frames that are spooled later may be missing.
+    /// Reads the durable records from this number on; records that are spooled later may be missing.
     pub(super) fn reader(&self, from: u64) -> Result<JournalReader<F>, JournalError> {
         JournalReader::open(self.file_system.clone(), &self.state_dir.join("spool"), from)
     }
 
-    /// The place in the current epoch of a frame whose header says that it starts with this row; none when the epoch started
-    /// after it.
-    pub(super) fn place(&self, first_row: u64) -> Option<StreamPlace> {
-        let first_seq = first_row.checked_sub(self.state.epoch_base)?;
-        Some(StreamPlace { epoch: self.state.epoch, stream: STREAM, lane: Lane::Normal, first_seq })
+    /// The records below `number` are dealt with, and the written state says so.
+    pub(super) fn remove_below(&mut self, number: u64) -> Result<(), JournalError> {
+        self.forget_below(number);
+        self.journal.remove_below(number)
     }
 
-    /// The row that has this sequence number in the current epoch.
-    pub(super) fn row_of(&self, seq: u64) -> Option<u64> {
-        self.state.epoch_base.checked_add(seq)
+    /// Whether whole segments would be removed below `number`.
+    pub(super) fn can_remove_below(&self, number: u64) -> bool {
+        self.journal.can_remove_below(number)
     }
 
-    /// The frames below `number` are with a server. Gives their room back when whole segments are.
-    pub(super) fn acked(&mut self, number: u64) -> Result<(), JournalError> {
-        self.state.acked_frames = number;
-        while self.recent.front().is_some_and(|frame| frame.number < number)
-            && let Some(acked) = self.recent.pop_front()
-        {
-            self.recent_bytes -= acked.bytes.len();
+    /// The records below are not asked for any more.
+    pub(super) fn forget_below(&mut self, number: u64) {
+        while self.recent.front().is_some_and(|record| record.number < number) {
+            self.forget_oldest();
         }
-        if self.journal.can_remove_below(number) {
-            // The state first: it must not point into what is gone.
-            self.save().map_err(|source| JournalError::Io {
-                action: "write",
-                path: self.state_dir.join("state.json"),
-                source,
-            })?;
-            self.journal.remove_below(number)?;
-        }
-        Ok(())
     }
 
-    /// Goes back: the frames from `number` on are sent again.
-    pub(super) fn rewind(&mut self, number: u64) {
-        self.state.acked_frames = self.state.acked_frames.min(number);
-    }
-
-    /// Leaves the rows of the frame before `next` out of the stream, which goes on without a hole behind them. Durable when
-    /// this returns, and in one step: a restart must neither send that frame again nor leave it out twice.
-    pub(super) fn leave_out(&mut self, rows: u64, next: u64) -> io::Result<()> {
-        self.state.epoch_base += rows;
-        self.state.acked_frames = next;
-        self.save()
-    }
-
-    /// Starts a new epoch, in which `row` has the sequence number 0. Durable when this returns.
-    pub(super) fn open_epoch(&mut self, row: u64) -> io::Result<()> {
+    /// All streams start anew: what servers say of them means others.
+    pub(super) fn open_epoch(&mut self) {
         self.state.epoch = random_bits();
-        self.state.epoch_base = row;
-        self.save()
     }
 
-    /// The server has more of this stream than this state knows: the state is older than the stream (a restored backup). The
-    /// server's word counts, and the stream starts anew.
-    pub(super) fn yield_to_server(&mut self, checkpoints: Vec<Checkpoint>) -> io::Result<()> {
-        note_checkpoints(&mut self.state.checkpoints, checkpoints);
-        self.state.acked_frames = self.state.spooled_frames;
-        self.open_epoch(self.state.next_row)
+    /// What is to be written into the state file.
+    pub(super) fn image(&self, ledger: &Ledger) -> Image {
+        Image { state: self.state.clone(), ledger: ledger.clone() }
     }
 
-    /// Writes the state.
-    pub(super) fn save(&self) -> io::Result<()> {
-        self.state.save(&self.file_system, &self.state_dir)
+    fn forget_oldest(&mut self) {
+        if let Some(record) = self.recent.pop_front() {
+            self.recent_bytes -= record.frames.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        }
+    }
+
+    fn note_checkpoints(&mut self, news: Vec<Checkpoint>) {
+        for Checkpoint { key, value } in news {
+            match ordered(&value) {
+                Some((order, value)) => {
+                    self.state.checkpoint_order = self.state.checkpoint_order.max(order);
+                    self.state.checkpoints.insert(key, value.to_vec());
+                }
+                None => drop(self.state.checkpoints.remove(&key)),
+            }
+        }
     }
 }
 
-fn note_checkpoints(known: &mut BTreeMap<String, Vec<u8>>, news: Vec<Checkpoint>) {
-    for Checkpoint { key, value } in news {
-        if value.is_empty() {
-            known.remove(&key);
-        } else {
-            known.insert(key, value);
-        }
+impl Image {
+    /// Writes the state file, durably. `servers` are those that the ledger counts.
+    pub(super) fn save<F: FileSystem>(
+        &self,
+        servers: &[KnownServer],
+        file_system: &F,
+        directory: &std::path::Path,
+    ) -> io::Result<()> {
+        self.state.save(&self.ledger, servers, file_system, directory)
     }
+}
+
+/// The frames of a record, with their lanes, as far as they can be told apart.
+pub(super) fn parts_of(mut payload: Bytes) -> Vec<(Lane, Bytes)> {
+    let mut parts = Vec::with_capacity(1);
+    while !payload.is_empty() {
+        let Ok(header) = frame::peek(&payload) else { break };
+        if header.frame_bytes() > payload.len() {
+            break;
+        }
+        let lane = header.place.map_or(Lane::Normal, |place| place.lane);
+        parts.push((lane, payload.split_to(header.frame_bytes())));
+    }
+    parts
+}
+
+/// A checkpoint as it travels: the order in which it was made, 8 bytes, big-endian, and the source's own value. A removed one is
+/// empty.
+pub(super) fn with_order(checkpoint: &mut Checkpoint, order: u64) {
+    if !checkpoint.value.is_empty() {
+        checkpoint.value.splice(0..0, order.to_be_bytes());
+    }
+}
+
+fn ordered(value: &[u8]) -> Option<(u64, &[u8])> {
+    let (order, value) = value.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*order), value)).filter(|(_, value)| !value.is_empty())
 }
 
 fn refusal(error: &JournalError) -> Refusal {
@@ -292,6 +360,6 @@ fn refusal(error: &JournalError) -> Refusal {
         error if error.is_disk_full() => RefusalReason::DiskFull,
         _ => RefusalReason::WriteFailed,
     };
-    let retry_after = (reason != RefusalReason::BatchTooLarge).then_some(std::time::Duration::from_secs(1));
+    let retry_after = (reason != RefusalReason::BatchTooLarge).then_some(Duration::from_secs(1));
     Refusal { reason, message: format!("collector.state_dir: {error}"), retry_after }
 }

@@ -14,6 +14,7 @@ use taffrail_collector::config::Config;
 use taffrail_collector::model::Timestamp;
 use taffrail_collector::ship::{self, ShipConfig, Shipping};
 use taffrail_collector::source::{Running, SourceContext, Tallies};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,8 @@ pub struct Agent {
     shipping: Shipping,
     stop_shipping: CancellationToken,
     sources: Vec<Running>,
+    /// Those that wait for a server's word on how far they were read.
+    late_sources: Option<JoinHandle<Vec<Running>>>,
     stop_sources: CancellationToken,
     own_health: Option<JoinHandle<()>>,
     stop_own_health: CancellationToken,
@@ -56,7 +59,7 @@ impl Agent {
         let stop_shipping = CancellationToken::new();
         let ship_config = ship_config(config);
         let state_dir = ship_config.state_dir.clone();
-        let shipping = ship::start(ship_config, stop_shipping.clone()).await?;
+        let mut shipping = ship::start(ship_config, stop_shipping.clone()).await?;
         let stop_sources = CancellationToken::new();
         let tallies = Arc::new(Tallies::default());
         let tap_point = Arc::new(TapPoint::default());
@@ -66,10 +69,27 @@ impl Agent {
             tallies: Arc::clone(&tallies),
             enricher: config.enricher()?,
             resource: local_sources::this_host(config),
-            checkpoints: Arc::new(shipping.checkpoints.clone()),
+            checkpoints: Arc::default(),
             stop: stop_sources.clone(),
         };
-        let sources = local_sources::start(config, &context).await?;
+        let mut sources = local_sources::start_listening(config, &context).await?;
+        let mut late_sources = None;
+        match shipping.checkpoints.try_recv() {
+            Ok(known) => {
+                let context = SourceContext { checkpoints: Arc::new(known), ..context.clone() };
+                match local_sources::start_reading(config, &context) {
+                    Ok(readers) => sources.extend(readers),
+                    Err(error) => {
+                        stop_sources.cancel();
+                        local_sources::wait_for_end(sources).await;
+                        return Err(error.into());
+                    }
+                }
+            }
+            Err(_) => {
+                late_sources = Some(tokio::spawn(read_once_known(&mut shipping, config.clone(), context.clone())))
+            }
+        }
         let status = StatusReader {
             agent: shipping.agent.to_string(),
             host: Arc::clone(&context.resource.host),
@@ -96,7 +116,7 @@ impl Agent {
             let own_health = OwnHealth::new(own_log, status, outlet, interval);
             tokio::spawn(own_health.run(stop_own_health.clone()))
         });
-        Ok(Agent { shipping, stop_shipping, sources, stop_sources, own_health, stop_own_health, socket })
+        Ok(Agent { shipping, stop_shipping, sources, late_sources, stop_sources, own_health, stop_own_health, socket })
     }
 
     /// Who it is, and what listens where.
@@ -113,6 +133,9 @@ impl Agent {
         tracing::info!("stopping: reading no more, delivering what is held");
         self.stop_sources.cancel();
         local_sources::wait_for_end(self.sources).await;
+        if let Some(late) = self.late_sources {
+            local_sources::wait_for_end(late.await.unwrap_or_default()).await;
+        }
         self.stop_own_health.cancel();
         if let Some(own_health) = self.own_health {
             // A panic of its task was logged by the panic itself.
@@ -134,6 +157,27 @@ impl Agent {
     }
 }
 
+/// Starts the sources that could be read twice once it is known how far they were read.
+fn read_once_known(
+    shipping: &mut Shipping,
+    config: Config,
+    context: SourceContext,
+) -> impl Future<Output = Vec<Running>> + use<> {
+    let (_, never) = oneshot::channel();
+    let checkpoints = std::mem::replace(&mut shipping.checkpoints, never);
+    async move {
+        let known = tokio::select! {
+            Ok(known) = checkpoints => known,
+            () = context.stop.cancelled() => return Vec::new(),
+        };
+        let context = SourceContext { checkpoints: Arc::new(known), ..context };
+        local_sources::start_reading(&config, &context).unwrap_or_else(|error| {
+            tracing::error!(%error, "files and the journal are not read");
+            Vec::new()
+        })
+    }
+}
+
 /// What `[collector]` says to the sender.
 fn ship_config(config: &Config) -> ShipConfig {
     ShipConfig {
@@ -141,6 +185,8 @@ fn ship_config(config: &Config) -> ShipConfig {
         token_file: config.token_file.clone(),
         state_dir: state_dir(config),
         spool_bytes_max: config.spool_bytes_max,
+        uncertain_wait: config.uncertain_wait,
+        tls: config.tls.clone(),
     }
 }
 

@@ -110,11 +110,19 @@ const KEYS: &[Key] = &[
          sockets drop what comes (counted). Raise it to bridge longer outages, lower it on small disks.",
     ),
     key(
+        "collector.uncertain_wait",
+        "How long a batch that a server may or may not have stored waits for that server's word before another one of \
+         collector.to gets it, and it may be stored twice.",
+    ),
+    key(
         "collector.no_host",
         "Collect nothing of this host by itself: neither its metrics nor its journal nor its usual log files. What \
          [[collector.files]] names is read all the same.",
     )
     .flag("--no-host"),
+    key("collector.tls.ca_file", "Certificates (PEM) of the authorities whose servers are believed; else the system's."),
+    key("collector.tls.certificate_file", "The agent's own certificate chain (PEM), for servers that ask for one."),
+    key("collector.tls.key_file", "The key (PEM) of collector.tls.certificate_file."),
     key(
         "collector.statsd.address",
         "Where StatsD and DogStatsD metrics are taken, by UDP and TCP, or \"off\"; port 0 takes a free one.",

@@ -7,10 +7,11 @@
 //! | 200 `{"acked_through":N,"duplicate":bool}` | durable through N (null for a stream that has no row yet) |
 //! | 409 `{"expected":N}` | a hole: the stream goes on at N |
 //! | 400, 413 `{"error":{"message"}}` | will never be taken: not a frame, no place, too large |
-//! | 403 | two live agents use one identity |
 //! | 429, 503, 507, with `Retry-After` | too busy, stopping or damaged on the way, disk full: send it again |
+//! | 403 | another run of the agent with the same identity came after this one, and lives |
 //! | 501 | a version of the frame that this release does not know: update the server; the agent waits |
 
+mod live_runs;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,16 @@ use crate::model::{AgentId, Batch, Checkpoint, Sample, Timestamp};
 
 pub use routes::routes;
 
+/// The header that tells one run of an agent from another with the same identity: 16 hexadecimal digits, random.
+pub const RUN_HEADER: &str = "taffrail-run";
+
 /// What the names of an agent's own figures begin with; they travel in batches of their own.
 pub const OWN_FIGURES: &str = "taffrail_agent_";
 
 /// What is known of agents, and who is told of what they send.
 pub trait StreamMarks: Send + Sync {
+    /// Who this store is, wherever it is reached.
+    fn server_id(&self) -> u128;
     /// Epoch, stream and last durable sequence number of the agent's streams.
     fn streams(&self, agent: AgentId) -> Vec<(u64, u32, u64)>;
     /// How far the agent's sources were read.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, Request, State};
@@ -15,7 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Heard, HeardAnswer, StreamMarks};
+use super::live_runs::LiveRuns;
+use super::{Heard, HeardAnswer, RUN_HEADER, StreamMarks};
 use crate::delivery::{Outcome, Refusal, RefusalReason};
 use crate::frame::{self, FrameError};
 use crate::model::{AgentId, Batch};
@@ -28,11 +29,14 @@ struct Receiver {
     context: SourceContext,
     marks: Arc<dyn StreamMarks>,
     tally: Arc<Tally>,
+    runs: LiveRuns,
 }
 
 #[derive(Deserialize)]
 struct Asker {
     agent: String,
+    /// Whether it wants checkpoints, too.
+    checkpoints: Option<bool>,
 }
 
 /// The routes, to be mounted on the HTTP server behind its check of tokens.
@@ -42,11 +46,12 @@ pub fn routes(context: SourceContext, streams: Arc<dyn StreamMarks>) -> Router {
         .route("/api/v1/ship", post(ship))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/api/v1/streams", get(tell))
-        .with_state(Arc::new(Receiver { context, marks: streams, tally }))
+        .with_state(Arc::new(Receiver { context, marks: streams, tally, runs: LiveRuns::default() }))
 }
 
 async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let run = run_of(request.headers());
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -66,6 +71,17 @@ async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Respon
         Ok(Err((error, body))) => return receiver.answer_unreadable(&error, &body),
         Err(_) => return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "decoding the frame failed", None),
     };
+    if let Some(run) = run
+        && !receiver.runs.hear(batch.agent, run, Instant::now())
+    {
+        receiver.tally.problem(RefusalReason::IdentityConflict.name(), 1, batch.agent.to_string().as_bytes());
+        let message = format!(
+            "another live agent has the identity {}: a cloned machine or a copied collector.state_dir? Give each its own \
+             (remove the copy's state_dir, and make /etc/machine-id anew on a clone)",
+            batch.agent
+        );
+        return answer_error(StatusCode::FORBIDDEN, &message, None);
+    }
     let rows = batch.len() as u64;
     let heard = Heard::of(&batch, bytes, address);
     let outcome = receiver.context.outlet.deliver(batch).await;
@@ -101,9 +117,11 @@ async fn tell(State(receiver): State<Arc<Receiver>>, Query(asker): Query<Asker>)
         return answer_error(StatusCode::BAD_REQUEST, "agent must be 32 hexadecimal digits", None);
     };
     // The marks lie in a database.
-    let asking =
-        tokio::task::spawn_blocking(move || (receiver.marks.streams(agent), receiver.marks.checkpoints(agent)));
-    let Ok((streams, checkpoints)) = asking.await else {
+    let asking = tokio::task::spawn_blocking(move || {
+        let checkpoints = asker.checkpoints.unwrap_or(true).then(|| receiver.marks.checkpoints(agent));
+        (receiver.marks.server_id(), receiver.marks.streams(agent), checkpoints.unwrap_or_default())
+    });
+    let Ok((server, streams, checkpoints)) = asking.await else {
         return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "reading the stream marks failed", None);
     };
     let streams: Vec<_> = streams
@@ -116,7 +134,12 @@ async fn tell(State(receiver): State<Arc<Receiver>>, Query(asker): Query<Asker>)
         .into_iter()
         .map(|checkpoint| json!({"key": checkpoint.key, "value_base64": STANDARD.encode(checkpoint.value)}))
         .collect();
-    Json(json!({"streams": streams, "checkpoints": checkpoints})).into_response()
+    let server = format!("{server:032x}");
+    Json(json!({"server": server, "streams": streams, "checkpoints": checkpoints})).into_response()
+}
+
+fn run_of(headers: &HeaderMap) -> Option<u64> {
+    u64::from_str_radix(headers.get(RUN_HEADER)?.to_str().ok()?, 16).ok()
 }
 
 /// Why a body is no batch of an agent.

@@ -21,6 +21,10 @@ use crate::source::SourceContext;
 struct Marks;
 
 impl StreamMarks for Marks {
+    fn server_id(&self) -> u128 {
+        5
+    }
+
     fn streams(&self, agent: AgentId) -> Vec<(u64, u32, u64)> {
         if agent == AgentId(5) { vec![(u64::MAX, 0, 41)] } else { Vec::new() }
     }
@@ -132,10 +136,15 @@ async fn an_agent_is_told_what_is_known_of_it() {
         }
     };
     let known = json!({
+        "server": "00000000000000000000000000000005",
         "streams": [{"epoch": "ffffffffffffffff", "stream": 0, "acked_through": 41}],
         "checkpoints": [{"key": "file:1:2", "value_base64": "AP8="}],
     });
+    let mut without = known.clone();
+    without["checkpoints"] = json!([]);
     check("00000000000000000000000000000005", 200, Some(known)).await;
-    check("6", 200, Some(json!({"streams": [], "checkpoints": []}))).await;
+    check("00000000000000000000000000000005&checkpoints=false", 200, Some(without)).await;
+    let nothing = json!({"server": "00000000000000000000000000000005", "streams": [], "checkpoints": []});
+    check("6", 200, Some(nothing)).await;
     check("me", 400, None).await;
 }

@@ -1,0 +1,112 @@
+//! Which server gets what: leases of the spool's records to the streams of the first server that is well.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ledger::Stream;
+use super::line::Line;
+use super::sender::Sender;
+use crate::file_system::FileSystem;
+use crate::model::Lane;
+
+/// What was spooled so long ago and not sent is backlog: what comes now goes first.
+const LIVE_AGE: Duration = Duration::from_secs(5);
+
+/// Streams that work off one lane's backlog at once.
+const BACKLOG_STREAMS: usize = 3;
+
+impl<F: FileSystem> Sender<F> {
+    /// Decides which server gets what; whether the books changed in a way that must be written down before anything is sent.
+    pub(super) fn lease(&mut self, now: Instant, end: u64) -> bool {
+        let usable = |at: &usize| self.servers[*at].is_usable(now);
+        let Some(first) = (0..self.servers.len()).find(usable) else { return false };
+        let others = (first + 1..self.servers.len()).filter(usable);
+        let preferred =
+            others.fold(first, |best, at| if self.servers[best].is_slower_than(&self.servers[at]) { at } else { best });
+        if self.preferred.replace(preferred) != Some(preferred) && self.servers.len() > 1 {
+            tracing::info!(server = self.servers[preferred].endpoint.url(), "batches go to this server now");
+        }
+        let mut changed = false;
+        for at in 0..self.ledger.streams.len() {
+            let line = &mut self.lines[at];
+            if self.ledger.streams[at].server != preferred && !line.is_sending() {
+                changed |= self.ledger.give_back(at, end);
+                changed |= self.give_up_waiting(at, now, end);
+            }
+        }
+        for lane in Lane::ALL {
+            changed |= self.lease_lane(preferred, lane, now, end);
+        }
+        self.lines.resize_with(self.ledger.streams.len(), Line::default);
+        changed
+    }
+
+    fn lease_lane(&mut self, server: usize, lane: Lane, now: Instant, end: u64) -> bool {
+        let mut changed = false;
+        let is_live = |s: &Stream| s.is_live && s.server == server && s.lane == lane;
+        let live = self.ledger.streams.iter().position(is_live);
+        let leased = live.and_then(|at| self.ledger.streams[at].lease.map(|lease| (at, lease)));
+        let live_from = self.ledger.lanes[lane as usize].live_from;
+        let oldest = leased.map_or(live_from, |(_, lease)| lease.next);
+        if oldest < end && self.has_waited_long(oldest, now) && self.holds(lane, oldest) {
+            if let Some((at, _)) = leased.filter(|(at, _)| !self.lines[*at].is_sending()) {
+                changed |= self.ledger.give_back(at, end);
+            }
+            if self.ledger.lanes[lane as usize].live_from < end {
+                self.ledger.age(lane, end);
+                changed = true;
+            }
+        }
+        let live_from = self.ledger.lanes[lane as usize].live_from;
+        if leased.is_none() && !self.holds(lane, live_from) {
+            self.ledger.pass_over(lane, end);
+        } else {
+            changed |= self.ledger.lease_live(server, lane, end).1;
+        }
+        let works = |s: &&Stream| !s.is_live && s.server == server && s.lane == lane && s.lease.is_some();
+        let mut working = self.ledger.streams.iter().filter(works).count();
+        while working < BACKLOG_STREAMS && self.ledger.lease_backlog(server, lane).is_some() {
+            working += 1;
+            changed = true;
+        }
+        changed
+    }
+
+    /// Whether a frame of this lane was spooled at this record or after it.
+    pub(super) fn holds(&self, lane: Lane, record: u64) -> bool {
+        self.shared.spool.lock().last_in(lane).is_some_and(|last| last >= record)
+    }
+
+    fn has_waited_long(&self, record: u64, now: Instant) -> bool {
+        let spool = self.shared.spool.lock();
+        spool.recent(record).is_none_or(|record| now.saturating_duration_since(record.spooled) > LIVE_AGE)
+    }
+
+    /// Lets another server have what one has not settled for too long; whether it does.
+    fn give_up_waiting(&mut self, at: usize, now: Instant, end: u64) -> bool {
+        let stream = &self.ledger.streams[at];
+        let is_usable = self.servers.get(stream.server).is_some_and(|server| server.is_usable(now));
+        let (Some(lease), false) = (stream.lease, is_usable) else {
+            self.lines[at].uncertain_since = None;
+            return false;
+        };
+        let since = *self.lines[at].uncertain_since.get_or_insert(now);
+        let is_gone = self.identities.gone(stream.server).is_some();
+        if !is_gone && now.saturating_duration_since(since) < self.shared.uncertain_wait {
+            return false;
+        }
+        let records = lease.end - lease.next;
+        let server = self.identities.known()[stream.server].url.clone();
+        tracing::error!(
+            server,
+            batches = records,
+            "a server is no longer named by collector.to, or has not said for collector.uncertain_wait whether it has these; \
+             another gets them: they may be stored twice"
+        );
+        self.shared.status.update(|status| status.possible_duplicates += records);
+        self.ledger.abandon(at, end);
+        self.lines[at] = Line::default();
+        true
+    }
+}

@@ -1,0 +1,113 @@
+//! The first question to a server: what it has of this agent's streams and how far it knows its sources to be read.
+//!
+//! It is asked before the first batch and again after every failure. Where a crash left it open what a server has, its answer closes
+//! that: the books go on behind what is stored there, and nothing is sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::endpoint::{Endpoint, ServerView};
+use super::ledger::{Ledger, Stream};
+use super::unit::{Found, find_on_disk};
+use crate::file_system::FileSystem;
+use crate::journal::JournalError;
+use crate::model::AgentId;
+
+/// The streams and the numbers with which they went on when a server was asked: while its answer is under way, so are others.
+pub(super) type Asked = Vec<(u32, u64)>;
+
+/// What the books make of a server's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Understanding {
+    /// They fit together.
+    Sound,
+    /// The server has lost what it had of a stream, which starts anew.
+    Lost,
+    /// The server has more of our streams than we ever sent: this state is older than they are (a restored copy), or another agent
+    /// uses it. All streams must start anew.
+    Contradiction,
+}
+
+/// The answers of the servers that give one in time.
+pub(super) async fn ask_all(endpoints: &[Arc<dyn Endpoint>], agent: AgentId, patience: Duration) -> Vec<ServerView> {
+    let asking = endpoints.iter().map(|endpoint| async move {
+        match endpoint.streams(agent, true, patience).await {
+            Ok(view) => Some(view),
+            Err(answer) => {
+                tracing::warn!(server = endpoint.url(), ?answer, "cannot ask how far sources were read");
+                None
+            }
+        }
+    });
+    futures_util::future::join_all(asking).await.into_iter().flatten().collect()
+}
+
+/// Brings the books of this server's streams into line with what it has. Blocks: it may read the spool.
+pub(super) fn understand<F: FileSystem>(
+    shared: &Arc<Shared<F>>,
+    ledger: &mut Ledger,
+    server: usize,
+    asked: &Asked,
+    view: &ServerView,
+) -> Result<Understanding, JournalError> {
+    let (epoch, end) = {
+        let spool = shared.spool.lock();
+        (spool.epoch(), spool.end())
+    };
+    let marks: Vec<(u32, u64)> =
+        view.streams.iter().filter(|(of, ..)| *of == epoch).map(|(_, stream, acked)| (*stream, acked + 1)).collect();
+    if marks.iter().any(|(stream, _)| *stream >= ledger.next_stream) {
+        return Ok(Understanding::Contradiction);
+    }
+    let mut understanding = Understanding::Sound;
+    for at in 0..ledger.streams.len() {
+        let stream = &ledger.streams[at];
+        if stream.server != server {
+            continue;
+        }
+        let stored = marks.iter().find(|(id, _)| *id == stream.id).map_or(0, |(_, next)| *next);
+        let acked = asked.iter().find(|(id, _)| *id == stream.id).map_or(0, |(_, next)| *next);
+        if stored < acked {
+            ledger.abandon(at, end);
+            understanding = Understanding::Lost;
+        } else if !go_behind(shared, ledger, at, stored)? {
+            return Ok(Understanding::Contradiction);
+        }
+    }
+    Ok(understanding)
+}
+
+/// Takes the stream behind the rows that are stored; false when those are more than can have been sent.
+fn go_behind<F: FileSystem>(
+    shared: &Arc<Shared<F>>,
+    ledger: &mut Ledger,
+    at: usize,
+    stored: u64,
+) -> Result<bool, JournalError> {
+    let mut reader = None;
+    while ledger.streams[at].next_seq < stored {
+        let Stream { lane, next_seq, lease: Some(lease), .. } = ledger.streams[at].clone() else { return Ok(false) };
+        if !lease.is_uncertain() {
+            return Ok(false);
+        }
+        let (found, next_reader) = find_on_disk(shared, lane, lease.next, lease.uncertain_until, reader)?;
+        reader = next_reader;
+        match found {
+            Found::Nothing(next) => ledger.go_on(at, next),
+            Found::Unit(unit) => {
+                if unit.record > lease.next {
+                    ledger.go_on(at, unit.record);
+                    continue;
+                }
+                let left = u64::from(unit.rows - lease.row.min(unit.rows));
+                let there = left.min(stored - next_seq);
+                ledger.stored(at, u32::try_from(there).unwrap_or(u32::MAX));
+                if there == left {
+                    ledger.go_on(at, unit.record + 1);
+                }
+            }
+        }
+    }
+    Ok(true)
+}
