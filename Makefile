@@ -34,6 +34,7 @@ soak: need-rust ## kill agents and servers for hours: SOAK_MINUTES=60 or SOAK_KI
 bench: need-rust ## print the table of benches/ with its targets (ROWS=500000 for fewer log lines, GROW=1 for how answers grow)
 	cargo build --release
 	cargo bench --bench whole_system
+	cargo bench -p taffrail-collector --bench enrich
 
 lint: need-rust need-node web/ui/node_modules/.installed ## formatting, clippy, fuzz targets that compile, licences and sources of dependencies, TypeScript
 	cargo fmt --all --check

@@ -38,3 +38,13 @@ fn mangled_json_lines_input_is_no_panic() {
 fn mangled_enrich_input_is_no_panic() {
     mangled(&seeds("enrich"), 400, enrich);
 }
+
+#[test]
+fn mangled_shape_input_is_no_panic() {
+    mangled(&seeds("shape"), 200, shape);
+}
+
+#[test]
+fn mangled_grok_input_is_no_panic() {
+    mangled(&seeds("grok"), 100, grok);
+}

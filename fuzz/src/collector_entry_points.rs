@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use taffrail_collector::config::Config;
 use taffrail_collector::enrich::{Enricher, Parse, ReceivedLine, Zone};
 use taffrail_collector::file_system::{Append, FileSystem};
 use taffrail_collector::frame::{self, FrameError, HEADER_BYTES};
@@ -159,6 +160,43 @@ pub fn enrich(bytes: &[u8]) {
     }
 }
 
+/// Bytes as a line, in the formats of web servers, with everything on that changes lines; what is redacted once stays so.
+pub fn shape(bytes: &[u8]) {
+    let rules = r#"[{"where":{"level":"<info","message":"*a*"},"sample":0.5},{"copy":{"m":"message"},"rename":{"a":"level","b":"trace_id"},"drop":"c*","add":{"service":"x"}}]"#;
+    let rules = serde_json::from_str(rules).expect("good rules");
+    let config = Config { shape: rules, ..Config::default() };
+    let resource = Arc::new(Resource::default());
+    for parse in [Parse::Auto, Parse::Nginx, Parse::Apache] {
+        let enricher = config.enricher().and_then(|enricher| enricher.with_parse(&parse, "parse"));
+        let mut enricher = enricher.expect("good settings");
+        let mut read = |line: &[u8]| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource));
+        let records: Vec<_> = bytes.split(|&byte| byte == b'\n').filter_map(&mut read).collect();
+        for record in &records {
+            if let Some(again) = read(record.body.as_bytes()).filter(|_| !record.body.starts_with('{')) {
+                assert_eq!(again.body, record.body);
+            }
+        }
+        check_records(records);
+    }
+}
+
+/// Bytes as a grok pattern and a line for it: the pattern compiles or says where it is wrong.
+pub fn grok(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (pattern, line) = text.split_once('\n').unwrap_or((&text, ""));
+    for parse in [Parse::Grok(pattern.to_owned()), Parse::Regex(pattern.to_owned())] {
+        match Enricher::default().with_parse(&parse, "parse") {
+            Ok(mut enricher) => {
+                let resource = Arc::new(Resource::default());
+                check_records(
+                    enricher.enrich(ReceivedLine::plain(line.as_bytes(), ARRIVAL, &resource)).into_iter().collect(),
+                );
+            }
+            Err(error) => assert!(error.message.contains("at character "), "{error}"),
+        }
+    }
+}
+
 /// Whatever a source makes, a frame can hold.
 fn check_records(logs: Vec<LogRecord>) {
     let count = logs.len();
@@ -179,6 +217,16 @@ pub fn seeds(entry_point: &str) -> Vec<Vec<u8>> {
         "syslog" => &[
             "<34>1 2026-10-11T22:14:15.003Z host su - ID47 [ex@1 iut=\"3\" a=\"q\\\"\"] \u{feff}'su root' failed",
             "<13>Oct 11 22:14:15 host app[12]: hello\n23 <13>Oct  1 02:14:15 a b\n<1>x",
+        ],
+        "shape" => &[
+            "10.0.0.1 - ann [10/Oct/2026:13:55:36 +0200] \"GET /a?token=a1b2c3d4e5 HTTP/1.1\" 200 2326 \"-\" \"x\" rt=0.1\nA: Bearer a1b2c3d4e5f6a7b8c9",
+            "2026/11/21 07:33:00 [error] 1#2: *3 no, client: ::1, request: \"GET / HTTP/1.1\"\npassword=\"a\\\"b\" postgres://u:p@h/d 4111 1111 1111 1111",
+            "{\"a\":\"WARN\",\"b\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"password\":[\"x\",4111111111111111]}\n-----BEGIN RSA PRIVATE KEY-----",
+            "[Sat Nov 21 07:33:00.1 2026] [core:error] [pid 1:tid 2] [client ::1:5] AH00126: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP",
+        ],
+        "grok" => &[
+            "%{IP:client} \\[%{HTTPDATE:timestamp}\\] %{QS:[a][b]} %{NUMBER:took:float}\n10.0.0.1 [10/Oct/2026:13:55:36 +0200] \"x\" 1.5",
+            "^(?<a>[0-9]+)(?:%{WORD:w}|%{DATA})%{INT:n:int}$\n12ab3",
         ],
         "json_lines" => &[
             "{\"time\":\"2026-01-01T00:00:00Z\",\"level\":\"warn\",\"msg\":\"a\",\"a\":{\"b\":[1,2.5,null,{\"c\":true}]}}\n{\"msg\":\"\\ud83d\\ude00\"}",

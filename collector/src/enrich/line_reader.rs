@@ -10,6 +10,7 @@ use super::json::{self, Buffers};
 use super::names::Names;
 use super::notes::Notes;
 use super::parse::{Format, Parse};
+use super::redact::Redactor;
 use super::shape::{Memory, Rules, Shaper};
 use super::sharing::{LevelWords, Resources};
 use super::timestamp::{self, Setting, Zone};
@@ -48,6 +49,7 @@ pub struct Enricher {
     names: Names,
     resources: Resources,
     words: LevelWords,
+    redactor: Redactor,
     shaper: Shaper,
     notes: Notes,
     buffers: Buffers,
@@ -119,6 +121,19 @@ impl Enricher {
         parse.compile(&self.patterns).map_err(wrong)
     }
 
+    /// The same, replacing secrets by these rules.
+    #[must_use]
+    pub(super) fn with_redactor(mut self, redactor: Redactor) -> Enricher {
+        self.redactor = redactor;
+        self
+    }
+
+    /// The same, leaving secrets where they are.
+    #[must_use]
+    pub fn unredacted(self) -> Enricher {
+        self.with_redactor(Redactor::default())
+    }
+
     /// The same, shaping records by these rules.
     #[must_use]
     pub fn with_shape(mut self, rules: Rules) -> Enricher {
@@ -180,12 +195,13 @@ impl Enricher {
 
     fn enrich_text(&mut self, text: &str, mut line: ReceivedLine<'_>) -> Option<LogRecord> {
         let mut from_transport = std::mem::take(&mut line.attributes);
+        let has_transport = !from_transport.is_empty();
         let reads_any = matches!(self.format, Format::Auto | Format::Syslog);
         if (reads_any || matches!(self.format, Format::Json))
             && json::looks_like_object(text)
             && let Ok(parts) = self.json_parts(text, line.arrival, &mut from_transport)
         {
-            return self.finish(parts, text, &line);
+            return self.finish(parts, text, &line, has_transport);
         }
         let setting = Setting { zone: &self.zone, arrival: line.arrival };
         let room = std::mem::take(&mut self.room);
@@ -220,7 +236,7 @@ impl Enricher {
             fields.note(UNPARSED);
         }
         let parts = with_transport(fields, &mut from_transport);
-        self.finish(parts, text, &line)
+        self.finish(parts, text, &line, has_transport)
     }
 
     #[cold]
@@ -232,13 +248,14 @@ impl Enricher {
     pub fn read_json(&mut self, mut line: ReceivedLine<'_>) -> Result<Option<LogRecord>, JsonRejection> {
         let text = self.text_of(line.bytes);
         let mut from_transport = std::mem::take(&mut line.attributes);
+        let has_transport = !from_transport.is_empty();
         if !text.trim_ascii_start().starts_with('{') {
             return Err(JsonRejection::NotAnObject);
         }
         let parts = self
             .json_parts(&text, line.arrival, &mut from_transport)
             .map_err(|error| JsonRejection::Invalid(one_line(&error)))?;
-        Ok(self.finish(parts, &text, &line))
+        Ok(self.finish(parts, &text, &line, has_transport))
     }
 
     /// What the object that `text` is makes of a record. Takes what the transport knows unless it fails.
@@ -272,7 +289,14 @@ impl Enricher {
         }
     }
 
-    fn finish(&mut self, parts: Parts<'_>, text: &str, line: &ReceivedLine<'_>) -> Option<LogRecord> {
+    /// The record of these parts, redacted and shaped. Some of them are not of `text` when the transport knew something.
+    fn finish(
+        &mut self,
+        parts: Parts<'_>,
+        text: &str,
+        line: &ReceivedLine<'_>,
+        has_transport: bool,
+    ) -> Option<LogRecord> {
         let Parts { attributes: mut gathered, time, severity, body, host, service, mut context } = parts;
         let body = match body {
             Some(body) if !body.is_empty() => body,
@@ -302,7 +326,7 @@ impl Enricher {
         let mut attributes = Attributes::with_capacity(gathered.len());
         attributes.append(&mut gathered);
         self.room = gathered;
-        let record = LogRecord {
+        let mut record = LogRecord {
             timestamp: time.or(line.timestamp).or(in_line.map(|(time, _)| time)).unwrap_or(line.arrival),
             observed_timestamp: line.arrival,
             severity,
@@ -313,6 +337,7 @@ impl Enricher {
             attributes,
             body: body.into_owned(),
         };
+        self.redactor.redact(&mut record, text, !has_transport, &mut self.notes);
         if self.shaper.is_idle() { Some(record) } else { self.shaped(record, line.arrival) }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`line_reader`] (one line from end to end), [`config`], [`parse`] (how a source's lines are read), [`names`] (which field
 //! names mean something), [`fields`] (named values become a record's parts); the formats: [`json`], [`flat_json`], [`undisputed`],
-//! [`logfmt`], [`access_log`], [`error_log`], [`pattern`], [`grok`]; [`timestamp`], [`severity`], [`trace_context`]; [`shape`] (rules that
+//! [`logfmt`], [`access_log`], [`error_log`], [`pattern`], [`grok`]; [`timestamp`], [`severity`], [`trace_context`]; [`redact`] (secrets), [`shape`] (rules that
 //! change and drop records); [`sharing`] (what records share), [`notes`] (counts of what was done).
 
 mod access_log;
@@ -22,6 +22,7 @@ mod names;
 mod notes;
 mod parse;
 mod pattern;
+pub(crate) mod redact;
 mod severity;
 pub mod shape;
 mod sharing;
@@ -29,7 +30,7 @@ mod timestamp;
 mod trace_context;
 mod undisputed;
 
-pub use config::Config;
+pub use config::{Config, Switch};
 pub use line_reader::{Enricher, JsonRejection, ReceivedLine, cut_at_character};
 pub use notes::Notes;
 pub use parse::Parse;

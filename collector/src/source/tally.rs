@@ -8,6 +8,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::enrich::redact::censored;
 use crate::model::Timestamp;
 
 /// Bytes kept of a problem's example.
@@ -149,13 +150,14 @@ impl Tally {
 
     /// Counts something that could not be taken as it was, with what was met.
     pub fn problem(&self, reason: &'static str, count: u64, example: &[u8]) {
-        let example = &example[..example.len().min(EXAMPLE_BYTES_MAX)];
+        // A secret is none the less one because its line could not be read.
+        let example = String::from_utf8_lossy(&example[..example.len().min(EXAMPLE_BYTES_MAX)]);
+        let example = censored(&example);
         let mut problems = self.problems.lock();
         let problem = problems.entry(reason).or_default();
         problem.count += count;
         problem.last_seen = Timestamp::now();
-        problem.example =
-            String::from_utf8_lossy(example).chars().map(|c| if c.is_control() { '·' } else { c }).collect();
+        problem.example = example.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
     }
 
     /// Counts what a rule of the configuration did.

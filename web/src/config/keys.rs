@@ -161,6 +161,11 @@ const KEYS: &[Key] = &[
         "Largest body once decompressed; it bounds the memory that one request can take.",
     ),
     key("collector.json_lines.line_bytes_max", "Longest text of one record; what is beyond is cut and the record marked."),
+    key(
+        "collector.json_lines.redact",
+        "Replace secrets in what arrives here as well: on or off. It costs a twentieth of what taking in a line costs, and agents have \
+         redacted theirs before; switch it on where programs post lines that may hold secrets.",
+    ),
     key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
     key("collector.stdin.service", "The service that lines belong to which name none."),
     key("collector.stdin.parse", "How lines are read, as in [[collector.files]]."),
@@ -179,6 +184,20 @@ const KEYS: &[Key] = &[
     key(
         "collector.lines.grok_patterns",
         "Names that parse = \"grok:…\" may use beside the usual ones, and before them: { ORDER = \"ORD-%{INT:order}\" }.",
+    ),
+    key(
+        "collector.lines.redact",
+        "Replace secrets by [redacted:RULE] in lines of files, journald, syslog and standard input, before they are stored or sent: on or \
+         off. What is replaced is gone; how often is counted by rule.",
+    ),
+    key(
+        "collector.lines.redact_except",
+        "Rules that are left out: password, secret, authorization, aws_key, github_token, gitlab_token, slack_token, stripe_key, \
+         google_key, jwt, private_key, url_password, card.",
+    ),
+    key(
+        "collector.lines.redact_patterns",
+        "Rules of your own, regular expressions by name: what they match, or their first group, is replaced. { employee = \"EMP-[0-9]{6}\" }",
     ),
     key("collector.host_metrics.enabled", "Read this host's processor, memory, disks, network and busiest processes."),
     key("collector.host_metrics.interval", "How often they are read."),

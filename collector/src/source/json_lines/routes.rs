@@ -19,6 +19,7 @@ use thiserror::Error;
 use super::body::{self, BodyError};
 use super::{BodyReader, Config, Parsed};
 use crate::delivery::{Outcome, Refusal, RefusalReason};
+use crate::enrich::Switch;
 use crate::model::{Batch, LogRecord, Resource, Timestamp};
 use crate::source::{SourceContext, Tally};
 
@@ -31,7 +32,9 @@ const READERS_MAX: usize = 8;
 
 /// The route, to be mounted on the HTTP server.
 pub fn routes(config: Config, context: SourceContext) -> Router {
-    let context = SourceContext { enricher: context.enricher.clone().of_source("json_lines"), ..context };
+    let enricher = context.enricher.clone().of_source("json_lines");
+    let enricher = if config.redact == Switch::On { enricher } else { enricher.unredacted() };
+    let context = SourceContext { enricher, ..context };
     let tally = context.tallies.of("json_lines", "/api/v1/logs");
     let receiver = Receiver { config, context, tally, nobody: Arc::default(), readers: Mutex::default() };
     Router::new().route("/api/v1/logs", post(receive)).with_state(Arc::new(receiver))

@@ -25,12 +25,18 @@ fn router(config: Config, outcome: Outcome) -> (Router, SourceContext, Arc<Mutex
     let context = SourceContext {
         outlet,
         tallies: Arc::default(),
-        enricher: Enricher::default(),
+        enricher: enricher(),
         resource: Arc::default(),
         checkpoints: Arc::default(),
         stop: CancellationToken::new(),
     };
     (routes(config, context.clone()), context, stored)
+}
+
+/// One that redacts, and drops what the service `noise` says.
+fn enricher() -> Enricher {
+    let rule = serde_json::from_value(json!({ "service": "noise", "drop_records": true })).unwrap();
+    crate::config::Config { shape: vec![rule], ..Default::default() }.enricher().unwrap()
 }
 
 const STORED: Outcome = Outcome::Stored { acked_through: None };
@@ -154,4 +160,27 @@ async fn records_of_several_requests_share_their_sender() {
     let stored = stored.lock();
     assert_eq!((stored.len(), &*stored[0].logs[0].resource.service), (3, "shop"));
     assert!(stored.iter().all(|batch| Arc::ptr_eq(&batch.logs[0].resource, &stored[0].logs[0].resource)));
+}
+
+#[tokio::test]
+async fn what_is_posted_is_redacted_where_that_is_switched_on() {
+    for (redact, expected) in [(Switch::Off, "password=hunter2"), (Switch::On, "password=[redacted:password]")] {
+        let (router, _, stored) = router(Config { redact, ..Config::default() }, STORED);
+        post_to(router, "/api/v1/logs", "", b"{\"msg\":\"password=hunter2\"}".to_vec()).await;
+        assert_eq!(stored.lock()[0].logs[0].body, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_a_rule_drops_was_accepted_and_is_counted() {
+    let (router, context, stored) = router(Config::default(), STORED);
+    let body = b"{\"msg\":\"a\"}\n{\"msg\":\"b\",\"service\":\"noise\"}".to_vec();
+    let (status, _, answer) = post_to(router.clone(), "/api/v1/logs", "", body).await;
+    assert_eq!((status, answer), (StatusCode::OK, json!({ "accepted": 2, "rejected": [] })));
+    assert_eq!(stored.lock().iter().map(|batch| batch.logs.len()).sum::<usize>(), 1);
+    let (status, _, answer) = post_to(router, "/api/v1/logs?service=noise", "", b"{\"msg\":\"c\"}\nx".to_vec()).await;
+    assert_eq!((status, &answer["accepted"]), (StatusCode::OK, &json!(1)));
+    let tally = &context.tallies.snapshot()[0];
+    let done: Vec<_> = tally.rules.iter().map(|done| (&*done.rule, done.effect, done.count)).collect();
+    assert_eq!((tally.records, done), (1, vec![("shape-1", "dropped", 2)]));
 }
