@@ -243,6 +243,12 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
         "The letters: auto (UTF-8, or UTF-16 by its mark), or a name like utf-16le, latin1, shift_jis.",
         r#""auto""#,
     ),
+    (
+        "backfill_gzip",
+        "Whether rotated files that were compressed are read, once and with the least urgency. A pattern that ends in .gz is read so \
+         without it.",
+        "false",
+    ),
     ("start_at", "Where files begin that exist at the first start: beginning or end.", r#""beginning""#),
     (
         "ignore_older",

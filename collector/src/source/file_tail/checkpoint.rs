@@ -14,7 +14,8 @@
 //!        path         the rest, as bytes: where the file was last seen
 //! ```
 //!
-//! Version 1 had one offset. Of a compressed file the offsets count what it holds; all bits set once it was read to its end.
+//! Version 1 had one offset. A compressed file's key starts with `gzip:`, and its offsets count what it holds: all bits set once it
+//! was read to its end.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
@@ -50,7 +51,7 @@ pub(super) struct ChangeMark {
 }
 
 /// The hash of a file's first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Prefix {
     pub(super) length: u16,
     hash: u64,
@@ -104,10 +105,13 @@ impl Prefix {
                 Err(error) => return Err(error),
             }
         }
-        if filled == 0 {
-            return Ok(Prefix::EMPTY);
-        }
-        Ok(Prefix { length: filled as u16, hash: rapidhash_v3(&bytes[..filled]) })
+        Ok(Prefix::of(&bytes[..filled]))
+    }
+
+    /// Of what begins with these bytes; of more than [`PREFIX_BYTES_MAX`] the first count.
+    pub(super) fn of(bytes: &[u8]) -> Prefix {
+        let bytes = &bytes[..bytes.len().min(PREFIX_BYTES_MAX)];
+        if bytes.is_empty() { Prefix::EMPTY } else { Prefix { length: bytes.len() as u16, hash: rapidhash_v3(bytes) } }
     }
 
     /// Whether the file still begins so.

@@ -34,6 +34,9 @@ pub struct Config {
     /// The letters of the files: `auto` (UTF-8 unless a byte order mark says UTF-16), or a name of the WHATWG encoding standard
     /// (`utf-16le`, `latin1`, `shift_jis` …). Default `auto`.
     pub encoding: String,
+    /// Whether rotated files that were compressed (`app.log.2.gz` beside `app.log`) are read, once and with the least urgency. A
+    /// pattern of `include` that ends in `.gz` is read so without it. Default false.
+    pub backfill_gzip: bool,
     /// Where files begin that exist when their group is first started: `beginning` or `end`. Default `beginning`, so that
     /// nothing is missing. Files that come later are always read from their beginning.
     pub start_at: StartAt,
@@ -78,6 +81,7 @@ impl Default for Config {
             format: Format::Auto,
             multiline: Multiline::Auto,
             encoding: encoding::AUTO.to_owned(),
+            backfill_gzip: false,
             start_at: StartAt::Beginning,
             ignore_older: Duration::from_secs(7 * 86_400),
             poll_interval: Duration::from_secs(1),

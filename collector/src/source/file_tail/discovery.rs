@@ -253,7 +253,7 @@ impl Tailer {
 }
 
 /// Opens what is a regular file; anything else (a pipe that took the file's name) is none of ours, and must not block us.
-fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
     let metadata = file.metadata()?;

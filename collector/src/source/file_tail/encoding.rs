@@ -44,7 +44,12 @@ impl TextEncoding {
         if read < 2 {
             return None;
         }
-        Some(Encoding::for_bom(&mark[..read]).map_or(TextEncoding::UTF_8, |(encoding, _)| TextEncoding(encoding)))
+        Some(TextEncoding::of_bytes(&mark[..read]))
+    }
+
+    /// The same of what begins with these bytes.
+    pub(super) fn of_bytes(bytes: &[u8]) -> TextEncoding {
+        Encoding::for_bom(bytes).map_or(TextEncoding::UTF_8, |(encoding, _)| TextEncoding(encoding))
     }
 
     /// What its line feeds look like.

@@ -10,11 +10,12 @@ use super::config::{Config, StartAt};
 use super::encoding::TextEncoding;
 use super::patterns::Patterns;
 use super::resources::Resources;
+use super::tailer::KIND;
 use super::tracked_file::{BinaryFile, check_text};
 use crate::enrich::{Enricher, ReceivedLine};
 use crate::model::{LogRecord, Resource, Timestamp};
-use crate::source::Tally;
 use crate::source::feeder::{Ended, Feed, Portion};
+use crate::source::{SourceContext, StartError, Tally};
 
 /// Files that are read the same way.
 pub(super) struct Group {
@@ -34,6 +35,36 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// A group that has complained of nothing yet.
+    pub(super) fn new(
+        config: &Config,
+        patterns: Patterns,
+        is_new: bool,
+        tally: Arc<Tally>,
+        feed: Feed,
+        context: &SourceContext,
+    ) -> Result<Group, StartError> {
+        let enricher = context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.files.parse")?;
+        let reading = Reading {
+            format: config.format,
+            rules: config.multiline.rules("collector.files.multiline")?,
+            line_bytes_max: config.line_bytes_max,
+            line_timeout: config.line_timeout,
+        };
+        Ok(Group {
+            encoding: TextEncoding::named(&config.encoding)?,
+            config: config.clone(),
+            host: Arc::clone(&context.resource),
+            complained: HashSet::new(),
+            patterns,
+            tally,
+            feed,
+            enricher,
+            reading,
+            is_new,
+        })
+    }
+
     pub(super) fn send(&mut self, portion: Portion) -> Result<(), Ended> {
         self.enricher.notes().report(&self.tally);
         self.tally.is_held_up(true);

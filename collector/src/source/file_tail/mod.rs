@@ -10,7 +10,7 @@
 //! Reading order: [`config`], [`patterns`] (which files), [`checkpoint`] (who a file is and how far it was read),
 //! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`tracked_file`] (one open file), [`group`] (files
 //! read the same way), [`rotation`] (where a renamed file went), [`discovery`] (what is new and what is gone), [`watch`] (the kernel
-//! tells of changes), [`tailer`] (the thread).
+//! tells of changes), [`gzip`] (compressed files), [`tailer`] (the thread).
 
 mod assembly;
 mod checkpoint;
@@ -19,6 +19,7 @@ mod container;
 mod discovery;
 mod encoding;
 mod group;
+mod gzip;
 mod patterns;
 mod resources;
 mod rotation;

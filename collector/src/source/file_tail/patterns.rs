@@ -47,6 +47,22 @@ impl Patterns {
         })
     }
 
+    /// The patterns of the compressed files of a group: those that name them, and with `of_rotated` those that rotation makes of
+    /// the files that the others name. None when there are none.
+    pub(super) fn of_compressed(
+        include: &[String],
+        exclude: &[String],
+        of_rotated: bool,
+    ) -> Result<Option<Patterns>, StartError> {
+        let (named, plain): (Vec<_>, Vec<_>) = include.iter().cloned().partition(|pattern| names_compressed(pattern));
+        let marks = ["", ".*", "-*"];
+        let of_plain = |pattern: &String| marks.map(|mark| format!("{pattern}{mark}.gz"));
+        let rotated = plain.iter().filter(|_| of_rotated).flat_map(of_plain);
+        let include: Vec<_> = rotated.chain(named).collect();
+        let exclude: Vec<_> = exclude.iter().filter(|pattern| *pattern != "*.gz").cloned().collect();
+        if include.is_empty() { Ok(None) } else { Patterns::new(&include, &exclude).map(Some) }
+    }
+
     /// Whether the path is one of the group's.
     pub(super) fn matches(&self, path: &Path) -> bool {
         self.include.is_match(path) && !self.excludes(path)
@@ -93,6 +109,11 @@ impl Patterns {
             }
         }
     }
+}
+
+/// Whether a pattern of `include` itself means compressed files.
+pub(super) fn names_compressed(pattern: &str) -> bool {
+    pattern.ends_with(".gz")
 }
 
 /// Whether a link leads where its owner may read: else whoever may write into a directory of logs could have us read any file.
@@ -160,6 +181,27 @@ mod tests {
         check("/srv/{a/b,c}/x.log", "/srv", DEPTH_MAX);
         check("/*", "/", 1);
         check("/", "", 1);
+    }
+
+    #[test]
+    fn compressed_files_are_those_named_so_and_on_demand_those_of_rotation() {
+        let check = |include: &str, of_rotated, path: &str, expected| {
+            let exclude = ["*.gz".to_owned(), "secret*".to_owned()];
+            let patterns = Patterns::of_compressed(&[include.to_owned()], &exclude, of_rotated).unwrap();
+            assert_eq!(
+                patterns.is_some_and(|patterns| patterns.matches(Path::new(path))),
+                expected,
+                "{include} {path}"
+            );
+        };
+        check("/a/*.log", true, "/a/x.log.1.gz", true);
+        check("/a/*.log", true, "/a/x.log-20261121.gz", true);
+        check("/a/*.log", true, "/a/x.log.gz", true);
+        check("/a/*.log", true, "/a/x.txt.gz", false);
+        check("/a/*.log", true, "/a/x.log", false);
+        check("/a/*.log", true, "/a/secret.log.gz", false);
+        check("/a/*.log", false, "/a/x.log.1.gz", false);
+        check("/a/*.gz", false, "/a/x.gz", true);
     }
 
     #[test]

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Resource as Limit, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
-use super::assembly::Reading;
 use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::config::Config;
-use super::encoding::TextEncoding;
 use super::group::Group;
-use super::patterns::Patterns;
+use super::gzip::{Backfill, Tailed};
+use super::patterns::{Patterns, names_compressed};
 use super::tracked_file::{Emptied, TrackedFile};
 use super::watch::Watcher;
+use crate::model::Lane;
 use crate::source::feeder::{self, Ended, Portion};
 use crate::source::{Backlog, Running, SourceContext, StartError};
 
-const KIND: &str = "files";
+pub(super) const KIND: &str = "files";
 /// A file is read by so much before the next one has its turn.
 const TURN_BYTES: usize = 256 << 10;
 /// A deleted file is held for so long after its last line, for the writer that still has it open.
@@ -41,32 +41,26 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         .iter()
         .filter_map(|(key, value)| Some((FileId::from_key(key)?, Place::from_value(value)?)))
         .collect();
-    let mut feeders = Vec::new();
-    let mut prepared = Vec::new();
+    let tailed = Tailed::default();
+    let (mut feeders, mut prepared, mut compressed) = (Vec::new(), Vec::new(), Vec::new());
     for config in groups.into_iter().filter(|config| !config.include.is_empty()) {
-        let patterns = Patterns::new(&config.include, &config.exclude)?;
-        let encoding = TextEncoding::named(&config.encoding)?;
-        let reading = Reading {
-            format: config.format,
-            rules: config.multiline.rules("collector.files.multiline")?,
-            line_bytes_max: config.line_bytes_max,
-            line_timeout: config.line_timeout,
-        };
-        let tally = context.tallies.of(KIND, &config.include.join(" "));
-        let (feed, feeder) = feeder::start(&context, Arc::clone(&tally));
-        feeders.push(feeder);
-        prepared.push(Group {
-            is_new: !known.values().any(|place| patterns.matches(&place.path)),
-            enricher: context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.files.parse")?,
-            host: Arc::clone(&context.resource),
-            complained: HashSet::new(),
-            patterns,
-            tally,
-            feed,
-            reading,
-            encoding,
-            config,
-        });
+        let name = config.include.join(" ");
+        let include: Vec<_> = config.include.iter().filter(|pattern| !names_compressed(pattern)).cloned().collect();
+        if !include.is_empty() {
+            let patterns = Patterns::new(&include, &config.exclude)?;
+            let is_new = !known.values().any(|place| patterns.matches(&place.path));
+            let tally = context.tallies.of(KIND, &name);
+            let (feed, feeder) = feeder::start(&context, Arc::clone(&tally));
+            feeders.push(feeder);
+            prepared.push(Group::new(&config, patterns, is_new, tally, feed, &context)?);
+        }
+        if let Some(patterns) = Patterns::of_compressed(&config.include, &config.exclude, config.backfill_gzip)? {
+            let tally = context.tallies.of(KIND, &format!("{name} (gzip)"));
+            let bulk = SourceContext { outlet: context.outlet.clone().with_lane(Lane::Bulk), ..context.clone() };
+            let (feed, feeder) = feeder::start(&bulk, Arc::clone(&tally));
+            feeders.push(feeder);
+            compressed.push(Group::new(&config, patterns, false, tally, feed, &bulk)?);
+        }
     }
     let watcher = prepared.iter().any(|group| group.config.inotify).then(Watcher::new).flatten();
     let tailer = Tailer {
@@ -80,30 +74,38 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         binary: HashMap::new(),
         last_look: None,
         buffer: vec![0; TURN_BYTES],
+        tailed: tailed.clone(),
         stop: context.stop.clone(),
     };
-    if tailer.groups.is_empty() {
-        return Ok(Running { kind: KIND, address: None, task: tokio::spawn(async {}) });
-    }
-    let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::Builder::new()
-        .name("file-tail".to_owned())
-        .spawn(move || {
-            // An end before the stop is the feeders', who have said why.
-            let _ = tailer.run();
-            drop(ended);
-        })
-        .map_err(|error| StartError {
-            setting: "collector.files",
-            message: format!("cannot start a thread: {error}"),
-        })?;
+    let backfill = Backfill::new(compressed, &context.checkpoints, tailed, context.stop.clone());
+    let has_files = !tailer.groups.is_empty();
+    let tailing = has_files.then(|| run_on_thread("file-tail", || tailer.run())).transpose()?;
+    let has_compressed = !backfill.is_empty();
+    let filling = has_compressed.then(|| run_on_thread("gzip-backfill", || backfill.run())).transpose()?;
     let task = tokio::spawn(async move {
-        let _ = has_ended.await;
+        for has_ended in tailing.into_iter().chain(filling) {
+            let _ = has_ended.await;
+        }
         for feeder in feeders {
             let _ = feeder.await;
         }
     });
     Ok(Running { kind: KIND, address: None, task })
+}
+
+/// Runs on a thread of its own; the receiver hears of its end.
+fn run_on_thread(
+    name: &str,
+    run: impl FnOnce() -> Result<(), Ended> + Send + 'static,
+) -> Result<tokio::sync::oneshot::Receiver<()>, StartError> {
+    let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // An end before the stop is the feeders', who have said why.
+        let _ = run();
+        drop(ended);
+    });
+    let refused = |error| StartError { setting: "collector.files", message: format!("cannot start a thread: {error}") };
+    thread.map(|_| has_ended).map_err(refused)
 }
 
 /// The thread's state.
@@ -122,6 +124,8 @@ pub(super) struct Tailer {
     pub(super) watcher: Option<Watcher>,
     interval: Duration,
     buffer: Vec<u8>,
+    /// For whoever reads what these files become when they are compressed.
+    tailed: Tailed,
     stop: CancellationToken,
 }
 
@@ -205,6 +209,9 @@ impl Tailer {
             match turn {
                 Ok(turn) => {
                     any |= turn.bytes > 0;
+                    if turn.first_block {
+                        self.tailed.add(file.place().prefix);
+                    }
                     if turn.bytes > 0 {
                         self.unread.insert(id);
                     }

@@ -513,3 +513,79 @@ async fn a_file_replaced_in_place_by_one_of_the_same_length_is_read() {
     rig.stop().await;
     assert_eq!(rig.bodies(), ["one", "two"]);
 }
+
+/// Compresses text as two members, as appending to a compressed file makes them.
+fn gzip(text: &str) -> Vec<u8> {
+    let (first, second) = text.split_at(text.len() / 2);
+    let member = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    [member(first), member(second)].concat()
+}
+
+fn numbered(numbers: std::ops::Range<usize>) -> String {
+    numbers.map(|number| format!("line {number:06} of a file that is long enough to be known\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_files_are_read_once_and_go_on_where_their_plain_one_was_left() {
+    let mut rig = Rig::new(Config { backfill_gzip: true, ..Config::default() });
+    rig.append("a.log.2.gz", gzip(&numbered(0..5000)));
+    rig.append("broken.log.1.gz", &gzip("")[..15]);
+    File::options()
+        .append(true)
+        .open(rig.path("broken.log.1.gz"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    rig.append("a.log", numbered(5000..5100));
+    rig.start();
+    rig.wait_for(5100).await;
+    rig.kill().await;
+    // Away while more is written, rotated and compressed at once.
+    rig.append("a.log", numbered(5100..5200));
+    let text = fs::read_to_string(rig.path("a.log")).unwrap();
+    rig.append("a.log.1.gz", gzip(&text));
+    fs::remove_file(rig.path("a.log")).unwrap();
+    rig.append("a.log", numbered(5200..5300));
+    rig.start();
+    rig.wait_for(5300).await;
+    rig.stop().await;
+    let mut bodies = rig.bodies();
+    bodies.retain(|body| body.starts_with("line"));
+    bodies.sort();
+    let expected: Vec<_> = numbered(0..5300).lines().map(str::to_owned).collect();
+    assert_eq!(bodies, expected);
+    assert!(
+        rig.problems().iter().any(|(reason, count)| (*reason, *count) == ("corrupt_gzip", 1)),
+        "{:?}",
+        rig.problems()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_tailed_is_not_read_again_once_it_is_compressed_and_a_kill_in_between_repeats_nothing() {
+    let mut rig = Rig::new(Config { backfill_gzip: true, ..Config::default() });
+    rig.append("a.log", numbered(0..100));
+    rig.start();
+    rig.wait_for(100).await;
+    rig.append("a.log.1.gz", gzip(&numbered(0..100)));
+    // Large enough to be broken off.
+    rig.append("b.log.1.gz", gzip(&numbered(100..60_100)));
+    rig.stop().await;
+    rig.start();
+    while rig.store.lock().logs.len() < 5_000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    rig.kill().await;
+    rig.start();
+    rig.wait_for(60_100).await;
+    rig.stop().await;
+    let mut bodies = rig.bodies();
+    bodies.sort();
+    assert_eq!(bodies.len(), 60_100);
+    bodies.dedup();
+    assert_eq!(bodies.len(), 60_100);
+}

@@ -44,12 +44,16 @@ pub(super) struct TrackedFile {
     encoding: Option<TextEncoding>,
     line_bytes_max: usize,
     line_timeout: Duration,
+    /// That its first block is known was said.
+    is_told: bool,
 }
 
 /// What a turn of reading found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) bytes: u64,
+    /// The file's first block was read whole for the first time since it was opened.
+    pub(super) first_block: bool,
     /// The file was emptied or replaced in place: nothing was read, and [`TrackedFile::begin_anew`] is to be called.
     pub(super) emptied: Option<Emptied>,
 }
@@ -96,6 +100,7 @@ impl TrackedFile {
             encoding: None,
             line_bytes_max,
             line_timeout,
+            is_told: false,
         };
         tracked.split_anew();
         tracked
@@ -152,6 +157,8 @@ impl TrackedFile {
         if usize::from(self.prefix.length) < PREFIX_BYTES_MAX {
             self.prefix = Prefix::read(&self.file, self.read_offset)?;
         }
+        turn.first_block =
+            usize::from(self.prefix.length) == PREFIX_BYTES_MAX && !std::mem::replace(&mut self.is_told, true);
         Ok(turn)
     }
 
@@ -177,6 +184,7 @@ impl TrackedFile {
         self.prefix = Prefix::EMPTY;
         self.read_offset = 0;
         self.length = 0;
+        self.is_told = false;
         self.assembly.restart();
         self.split_anew();
     }

@@ -123,7 +123,9 @@ proptest! {
         }
         found.extend(read(&file, places, true).0);
         let of = |records: &[(Origin, String)], origin| {
-            records.iter().filter(|(from, _)| *from == origin).map(|(_, text)| text.clone()).collect::<Vec<_>>()
+            // Whether a torn line is counted depends on whether its file is known to be a container's by then.
+            let text = |text: &str| text.trim_end_matches(" (malformed_container_line)").to_owned();
+            records.iter().filter(|(from, _)| *from == origin).map(|(_, of)| text(of)).collect::<Vec<_>>()
         };
         for origin in [Origin::File, Origin::Stdout, Origin::Stderr] {
             prop_assert_eq!(of(&found, origin), of(&whole, origin));
