@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::live_runs::LiveRuns;
 use super::{Heard, HeardAnswer, RUN_HEADER, StreamMarks};
@@ -25,11 +26,19 @@ use crate::source::{SourceContext, Tally};
 /// A frame's bytes at most; agents send batches of some MiB.
 const BODY_BYTES_MAX: usize = 20 << 20;
 
+/// Bytes of all bodies that are being read or decoded, in KiB. A thousand agents that come back at once wait for each other.
+const BODIES_KIB_MAX: u32 = 64 << 10;
+
+/// A body that finds no room for so long is refused for now.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+
 struct Receiver {
     context: SourceContext,
     marks: Arc<dyn StreamMarks>,
     tally: Arc<Tally>,
     runs: LiveRuns,
+    /// Room for bodies, in KiB.
+    room: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -46,12 +55,25 @@ pub fn routes(context: SourceContext, streams: Arc<dyn StreamMarks>) -> Router {
         .route("/api/v1/ship", post(ship))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/api/v1/streams", get(tell))
-        .with_state(Arc::new(Receiver { context, marks: streams, tally, runs: LiveRuns::default() }))
+        .with_state(Arc::new(Receiver {
+            context,
+            marks: streams,
+            tally,
+            runs: LiveRuns::default(),
+            room: Semaphore::new(BODIES_KIB_MAX as usize),
+        }))
 }
 
 async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let run = run_of(request.headers());
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let kib = (length.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX) / 1024 + 1) as u32;
+    let Ok(Ok(room)) = tokio::time::timeout(ROOM_PATIENCE, receiver.room.acquire_many(kib)).await else {
+        receiver.tally.problem(RefusalReason::Overloaded.name(), 1, b"");
+        let message = "too many batches of agents are under way; send it again";
+        return answer_error(StatusCode::TOO_MANY_REQUESTS, message, Some(Duration::from_secs(1)));
+    };
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -71,6 +93,8 @@ async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Respon
         Ok(Err((error, body))) => return receiver.answer_unreadable(&error, &body),
         Err(_) => return answer_error(StatusCode::INTERNAL_SERVER_ERROR, "decoding the frame failed", None),
     };
+    // From here on the store's own limits hold.
+    drop(room);
     if let Some(run) = run
         && !receiver.runs.hear(batch.agent, run, Instant::now())
     {
