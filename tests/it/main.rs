@@ -28,6 +28,7 @@
     reason = "a test fails where it stands, and prints its seed"
 )]
 
+mod agent;
 mod agents;
 mod alerts;
 mod backup;

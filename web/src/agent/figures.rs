@@ -69,6 +69,7 @@ const LEVELS: &[&str] = &[
     "spool_bytes_max",
     "waiting_batches",
     "oldest_waiting_ms",
+    "backlog_batches",
     "in_flight",
     "concurrency",
     "deadline_ms",

@@ -32,9 +32,16 @@ const ENDPOINTS: &[Column] = &[
     right("FAILED"),
     left("LAST ERROR"),
 ];
-const LANES: &[Column] =
-    &[left("LANE"), right("WAITING"), right("IN FLIGHT"), right("ROWS/S"), right("ROWS"), right("SHED")];
-const DROPS: &[Column] = &[left("DROPPED"), right("ROWS"), left("REASON")];
+const LANES: &[Column] = &[
+    left("LANE"),
+    right("WAITING"),
+    right("BACKLOG"),
+    right("IN FLIGHT"),
+    right("ROWS/S"),
+    right("ROWS"),
+    right("SHED"),
+];
+const DROPS: &[Column] = &[left("DROPPED"), right("RECORDS"), left("REASON")];
 const AGENTS: &[Column] = &[
     gives_way("AGENT"),
     left("STATE"),
@@ -173,6 +180,7 @@ fn endpoints(change: &Change<'_>) -> Table {
         let style = match state {
             "closed" => GOOD,
             "half_open" | "paused" => WARNING,
+            "new" => Style::new().dimmed(),
             _ => BAD,
         };
         let in_flight = endpoint["in_flight"].as_f64().map_or_else(String::new, count);
@@ -202,6 +210,7 @@ fn lanes(change: &Change<'_>) -> Table {
         table.row(vec![
             Cell::new(word(&lane["lane"])),
             Cell::new(count(number(&lane["waiting_batches"]))),
+            Cell::new(count(number(&lane["backlog_batches"]))),
             Cell::new(count(number(&lane["in_flight"]))),
             Cell::new(shown(change.rate_of(&["ship", "lanes"], lane, &["lane"], "acked_rows"), count)),
             Cell::new(count(number(&lane["acked_rows"]))),
@@ -224,9 +233,12 @@ fn drops(now: &Value) -> Table {
         row(&word(&shed["lane"]), number(&shed["rows"]), text(&shed["reason"]));
     }
     row("quarantine", number(&ship["quarantined_records"]), "refused by the servers for good; kept in quarantine/");
-    if ship["quarantined_records"].is_null() {
-        row("quarantine", number(&ship["quarantined_batches"]), "batches refused for good; kept in quarantine/");
-    }
+    row("damaged", number(&ship["damaged_records"]), "the spool's files could not be read any more");
+    row(
+        "perhaps twice",
+        number(&ship["possible_duplicates"]),
+        "no server said for long whether it has them (collector.uncertain_wait)",
+    );
     row("own log", number(&now["own_log"]["dropped"]), "too many of the agent's own events at once");
     table
 }
@@ -326,7 +338,7 @@ mod tests {
                      "oldest_waiting_ms": 1500,
                      "endpoints": [{"url": "http://a:1", "state": "half_open", "in_flight": 1, "concurrency": 4,
                                     "deadline_ms": 2000, "rtt_ms": 3, "failures_in_a_row": failures, "last_error": "refused"}],
-                     "lanes": [{"lane": "bulk", "waiting_batches": 1, "in_flight": 0, "acked_rows": 5, "shed_rows": 1200}],
+                     "lanes": [{"lane": "bulk", "waiting_batches": 1, "backlog_batches": 7, "in_flight": 0, "acked_rows": 5, "shed_rows": 1200}],
                      "shed": [{"lane": "bulk", "rows": 1200, "reason": "spool_full"}], "quarantined_records": 1},
             "own_log": {"dropped": 0}
         })
@@ -347,12 +359,12 @@ mod tests {
                 "SERVER      BREAKER    IN FLIGHT  DEADLINE  ROUND TRIP  BATCHES/S  FAILED  LAST ERROR",
                 "http://a:1  half open     1 of 4     2.0 s        3 ms          –       2  refused",
                 "",
-                "LANE  WAITING  IN FLIGHT  ROWS/S  ROWS   SHED",
-                "bulk        1          0       0     5  1,200",
+                "LANE  WAITING  BACKLOG  IN FLIGHT  ROWS/S  ROWS   SHED",
+                "bulk        1        7          0       0     5  1,200",
                 "",
-                "DROPPED      ROWS  REASON",
-                "bulk        1,200  spool_full",
-                "quarantine      1  refused by the servers for good; kept in quarantine/",
+                "DROPPED     RECORDS  REASON",
+                "bulk          1,200  spool_full",
+                "quarantine        1  refused by the servers for good; kept in quarantine/",
             ]
         );
         let first = bare(&agent_view(None, &now, 40));

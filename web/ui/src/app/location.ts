@@ -62,7 +62,7 @@ export function followLinks(): void {
 
 /** Whether a path is one of the page's own, and not the server's API. */
 function isPage(path: string): boolean {
-  return path === "/" || /^\/(logs|explore|trace|alerts)(\/|$)/.test(path);
+  return path === "/" || /^\/(logs|explore|trace|alerts|ingest)(\/|$)/.test(path);
 }
 
 function read(): Place {

@@ -12,6 +12,7 @@ import {
   AlertsIcon,
   AutoIcon,
   HomeIcon,
+  IngestIcon,
   KeyboardIcon,
   LogsIcon,
   MetricsIcon,
@@ -71,6 +72,13 @@ const pages: readonly PageEntry[] = [
     key: "a",
     icon: AlertsIcon,
     load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage,
+  },
+  {
+    path: "/ingest",
+    label: "Ingest",
+    key: "i",
+    icon: IngestIcon,
+    load: async () => (await import("../pages/ingest/ingest-page")).IngestPage,
   },
 ];
 

@@ -178,6 +178,7 @@ export async function walkAlerts(walk) {
       ["m", "/explore"],
       ["t", "/trace/find"],
       ["a", "/alerts"],
+      ["i", "/ingest"],
     ]) {
       await page.keyboard.press("Escape");
       await page.keyboard.press("g");

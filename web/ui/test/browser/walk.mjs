@@ -5,8 +5,8 @@
  *   BASE_URL     a running server with the demo's data; without it a mock server is started
  *   OUTPUT_DIR   where screenshots and report.json go (default test/browser/output)
  *
- * The parts, in order: walk-others.mjs (Home, Metrics, Trace, Alerts), walk-logs.mjs (Logs); with the mock also
- * slow-search.mjs and long-list.mjs (LONG_LIST=no leaves the latter out).
+ * The parts, in order: walk-others.mjs (Home, Metrics, Trace, Alerts), walk-logs.mjs (Logs), walk-ingest.mjs (Ingest);
+ * with the mock also slow-search.mjs and long-list.mjs (LONG_LIST=no leaves the latter out).
  */
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,7 @@ import { launchBrowser } from "./browser.mjs";
 import { Walk } from "./checks.mjs";
 import { scrollLongList } from "./long-list.mjs";
 import { cancelSlowSearch } from "./slow-search.mjs";
+import { walkIngest } from "./walk-ingest.mjs";
 import { walkLogs } from "./walk-logs.mjs";
 import { walkAlerts, walkHome, walkMetrics, walkTrace } from "./walk-others.mjs";
 
@@ -36,6 +37,7 @@ await walkLogs(walk);
 await walkMetrics(walk);
 const tracePath = await walkTrace(walk);
 await walkAlerts(walk);
+await walkIngest(walk);
 await portraits(tracePath);
 if (mock !== undefined) await cancelSlowSearch(walk, browser);
 if (mock !== undefined && process.env.LONG_LIST !== "no") await scrollLongList(walk, browser);
@@ -54,6 +56,7 @@ process.exit(walk.failures.length === 0 ? 0 : 1);
 async function portraits(trace) {
   const { page } = walk;
   const timer = await firstMetric();
+  const agent = await firstAgent();
   const pages = [
     ["home", "/", ".rate-number"],
     ["logs", "/logs", ".list-rows .row"],
@@ -61,6 +64,8 @@ async function portraits(trace) {
     ["metrics", `/explore?name=${encodeURIComponent(timer)}`, ".chart canvas"],
     ["trace", trace, ".trace-row"],
     ["alerts", "/alerts", "main > *"],
+    ["ingest", "/ingest", ".agents tr.agent"],
+    ["ingest-open", `/ingest?agent=${agent}`, ".agent-detail"],
   ];
   for (const [size, width, height] of [
     ["desk", 1440, 900],
@@ -84,6 +89,13 @@ async function portraits(trace) {
   }
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.emulateMedia({ colorScheme: "light" });
+}
+
+/** An agent to open: the first that says how it does. */
+async function firstAgent() {
+  const response = await walk.page.request.get(`${base}/api/v1/agents`);
+  const { agents } = await response.json();
+  return agents.find(({ report }) => report !== null)?.agent ?? "";
 }
 
 /** A metric to draw: a distribution if there is one. */

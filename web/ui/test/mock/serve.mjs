@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { agents } from "./agents.mjs";
 import { exemplarsOf, metricIn, metrics, rangeOf, rules, seriesOf } from "./metrics.mjs";
 import { compile, fieldText } from "./search.mjs";
 import { createWorld } from "./world.mjs";
@@ -249,6 +250,7 @@ function routes(world, followers, counts, started, slowMs, address) {
     ["/api/v1/rules", (_, __, response) => prometheus(response, rules(Date.now(), world))],
     ["/api/v1/logs", (_, request, response) => receive(world, followers, request, response)],
     ["/api/v1/ingest", (_, __, response) => json(response, 200, ingest(world, counts, started, address))],
+    ["/api/v1/agents", (_, __, response) => json(response, 200, agents(Date.now()))],
     ["/healthz", (_, __, response) => json(response, 200, { status: "ok" })],
   ];
 }
@@ -384,7 +386,7 @@ function moment(text, fallback) {
 function asset(path, response) {
   const file = normalize(join(dist, path));
   const isFile = file.startsWith(dist) && extname(file) !== "" && existsSync(file);
-  const isPage = /^\/($|logs|explore|trace|alerts)/.test(path);
+  const isPage = /^\/($|logs|explore|trace|alerts|ingest)/.test(path);
   if (!isFile && !isPage) return json(response, 404, { error: { message: "There is nothing here" } });
   const served = isFile ? file : join(dist, "index.html");
   response.writeHead(200, {
