@@ -4,6 +4,7 @@
 //! the books down if that changed them; find the next frame of each stream; send as many as the servers take. Everything that was
 //! spooled is leased, sent, acknowledged, and only then removed. What a failure leaves open is settled with the server it concerns.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -63,9 +64,11 @@ pub(super) enum Event<F: FileSystem> {
         answer: Result<ServerView, Answer>,
         deadline: Duration,
     },
+    /// What stands in `records` of the spool for the stream.
     Found {
         at: usize,
         id: u32,
+        records: Range<u64>,
         found: Result<(Found, Reader<F>), JournalError>,
     },
     Answered(Answered),
@@ -197,7 +200,7 @@ impl<F: FileSystem> Sender<F> {
                     let (shared, reader, id) = (Arc::clone(&self.shared), line.reader.take(), stream.id);
                     self.tasks.spawn_blocking(move || {
                         let found = find_on_disk(&shared, lane, from, to, reader);
-                        Event::Found { at, id, found }
+                        Event::Found { at, id, records: from..to, found }
                     });
                 }
             }
@@ -314,8 +317,16 @@ impl<F: FileSystem> Sender<F> {
     async fn take(&mut self, event: Event<F>) {
         match event {
             Event::Greeted { server, asked, answer, deadline } => self.greeted(server, asked, answer, deadline).await,
-            Event::Found { at, id, found } if self.ledger.streams[at].id == id => self.read(at, found),
-            Event::Found { .. } => {}
+            Event::Found { at, id, records, found } => {
+                let stream = &self.ledger.streams[at];
+                let lease = stream.lease.filter(|lease| lease.next == records.start && lease.end >= records.end);
+                match self.lines[at].step {
+                    Step::Fetching if stream.id == id && lease.is_some() => self.read(at, found),
+                    // The books went on meanwhile; it is looked for again.
+                    Step::Fetching => self.lines[at].step = Step::Idle { not_before: None },
+                    _ => {}
+                }
+            }
             Event::Answered(answered) => self.answered(answered).await,
             Event::Controlled { at, id, server, answer } => self.controlled(at, id, server, answer).await,
         }

@@ -24,8 +24,9 @@ use crate::model::{AgentId, Checkpoint, Lane, StreamPlace, Timestamp};
 use crate::random::random_bits;
 use crate::source::StartError;
 
-/// Bytes of the newest records that are kept in memory, so that a sender that keeps up never reads the disk.
-const RECENT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the newest records that are kept in memory, so that a sender that keeps up never reads the disk. In tests so few that
+/// it often does.
+const RECENT_BYTES_MAX: usize = if cfg!(test) { 6 << 10 } else { 4 << 20 };
 
 /// See the module's documentation.
 pub(super) struct Spool<F: FileSystem> {

@@ -110,20 +110,27 @@ pub(super) fn find_on_disk<F: FileSystem>(
     end: u64,
     reader: Reader<F>,
 ) -> Result<(Found, Reader<F>), JournalError> {
-    let mut reader = match reader {
-        Some((next, reader)) if next == from => reader,
-        _ => shared.spool.lock().reader(from)?,
-    };
-    while let Some(record) = reader.next_record()? {
-        if record.seq >= end {
-            break;
-        }
-        let frame = parts_of(record.payload.into()).into_iter().find(|(of, _)| *of == lane);
-        if let Some(unit) = frame.and_then(|(_, frame)| Unit::new(record.seq, frame)) {
-            return Ok((Found::Unit(unit), Some((record.seq + 1, reader))));
+    let kept = reader.filter(|(next, _)| *next == from).map(|(_, reader)| reader);
+    let fresh = || shared.spool.lock().reader(from);
+    // A reader that was opened before does not see what was appended since.
+    let mut is_fresh = kept.is_none();
+    let mut reader = kept.map_or_else(fresh, Ok)?;
+    loop {
+        match reader.next_record()? {
+            Some(record) if record.seq < end => {
+                let frame = parts_of(record.payload.into()).into_iter().find(|(of, _)| *of == lane);
+                if let Some(unit) = frame.and_then(|(_, frame)| Unit::new(record.seq, frame)) {
+                    return Ok((Found::Unit(unit), Some((record.seq + 1, reader))));
+                }
+            }
+            Some(_) => return Ok((Found::Nothing(end), None)),
+            None if is_fresh => return Ok((Found::Nothing(end), None)),
+            None => {
+                is_fresh = true;
+                reader = fresh()?;
+            }
         }
     }
-    Ok((Found::Nothing(end), None))
 }
 
 #[cfg(test)]
