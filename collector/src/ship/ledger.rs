@@ -243,9 +243,13 @@ impl Ledger {
         }
     }
 
-    /// A row of the frame at hand is left out: its number goes to the next one.
+    /// A row of the frame at hand is left out. What follows goes under another stream's numbers: should the row arrive after all, late,
+    /// it must not take the number of the next.
     pub(super) fn leave_out(&mut self, at: usize, rows: u32) {
-        if let Some(lease) = &mut self.streams[at].lease {
+        let stream = &mut self.streams[at];
+        (stream.id, stream.next_seq) = (self.next_stream, 0);
+        self.next_stream += 1;
+        if let Some(lease) = &mut stream.lease {
             lease.row += rows;
         }
     }

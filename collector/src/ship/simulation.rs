@@ -438,6 +438,11 @@ impl World {
             findings.resends += store.duplicates;
             store.lines.iter().for_each(|line| *counts.entry(line.clone()).or_default() += 1);
         }
+        // A record that met the same failure again and again is put aside, and so not lost.
+        for path in self.disk.list(Path::new("/agent/quarantine")).unwrap_or_default() {
+            let (batch, _) = frame::decode(&self.disk.read(&path).unwrap()).unwrap();
+            batch.logs.into_iter().for_each(|log| *counts.entry(log.body).or_default() += 1);
+        }
         let oracle = self.oracle.lock();
         let acknowledged =
             oracle.socket.iter().enumerate().filter(|(_, acked)| **acked).map(|(n, _)| format!("socket {n}"));
