@@ -169,6 +169,10 @@ const KEYS: &[Key] = &[
     key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
     key("collector.stdin.service", "The service that lines belong to which name none."),
     key("collector.stdin.parse", "How lines are read, as in [[collector.files]]."),
+    key(
+        "collector.stdin.multiline",
+        "Which lines are joined: \"auto\" (stack traces, indented lines), \"off\", { start = \"regex\" } or { continue = \"regex\" }.",
+    ),
     key("collector.stdin.line_bytes_max", "Longest line; what is beyond is cut and the record marked."),
     key(
         "collector.journald.enabled",
