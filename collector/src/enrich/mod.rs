@@ -7,10 +7,11 @@
 //! Reading order: [`line_reader`] (one line from end to end), [`config`], [`parse`] (how a source's lines are read), [`names`] (which field
 //! names mean something), [`fields`] (named values become a record's parts); the formats: [`json`], [`flat_json`], [`undisputed`],
 //! [`logfmt`], [`access_log`], [`error_log`], [`pattern`], [`grok`]; [`timestamp`], [`severity`], [`trace_context`]; [`redact`] (secrets), [`shape`] (rules that
-//! change and drop records); [`sharing`] (what records share), [`notes`] (counts of what was done).
+//! change and drop records); [`container_path`] (what the path of a file says of its container), [`sharing`] (what records share), [`notes`] (counts of what was done).
 
 mod access_log;
 mod config;
+mod container_path;
 mod error_log;
 mod fields;
 mod flat_json;
@@ -31,6 +32,7 @@ mod trace_context;
 mod undisputed;
 
 pub use config::{Config, Switch};
+pub use container_path::{ContainerPath, container_path};
 pub use line_reader::{Enricher, JsonRejection, ReceivedLine, cut_at_character};
 pub use notes::Notes;
 pub use parse::Parse;

@@ -155,4 +155,37 @@ mod tests {
         assert_eq!(settings.store.compaction.cpu_share, 0.25);
         assert_eq!(settings.query.time_max, Duration::from_secs(30));
     }
+
+    #[test]
+    fn the_examples_of_the_read_me_are_good_and_do_what_they_say() {
+        use taffrail_collector::enrich::ReceivedLine;
+        use taffrail_collector::model::{Resource, Timestamp, Value};
+
+        let read_me = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+        let examples: Vec<&str> =
+            read_me.split("```toml\n").skip(1).map(|behind| behind.split("```").next().unwrap()).collect();
+        let [_, shape] = &examples[..] else { panic!("two examples") };
+        // The other example names a file of rules, which needs not be there for its settings to be read.
+        let settings = examples.iter().map(|example| load(example).unwrap()).next_back().unwrap();
+        assert!(shape.contains("[[collector.shape]]"));
+        let collector = settings.collector;
+        let billing = collector.enricher().unwrap().of_source("files");
+        let mut billing = billing.with_parse(&collector.files[0].parse, "collector.files.parse").unwrap();
+        let mut any = collector.enricher().unwrap().of_source("files");
+        let resource = std::sync::Arc::new(Resource { service: "billing".into(), ..Resource::default() });
+        let line = |text: &'static str| ReceivedLine::plain(text.as_bytes(), Timestamp::now(), &resource);
+        let record = billing.enrich(line("2026-11-21T07:33:00Z WARN ORD-7 took 1.5ms: EMP-123456 paid password=x"));
+        let record = record.unwrap();
+        assert_eq!(record.body, "[redacted:employee] paid password=[redacted:password]");
+        assert_eq!((record.severity.name(), record.attribute("order_id")), ("warn", Some(&Value::Int(7))));
+        assert_eq!(record.attribute("env").map(Value::to_string).as_deref(), Some("test"));
+        let health = |text: &'static str| any.enrich(line(text)).is_some();
+        let kept = [
+            r#"10.0.0.1 - - [21/Nov/2026:07:33:00 +0000] "GET /health HTTP/1.1" 200 2 "-" "-" 0.001"#,
+            r#"10.0.0.1 - - [21/Nov/2026:07:33:00 +0000] "GET /health HTTP/1.1" 200 2 "-" "-" 2.500"#,
+            r#"{"usr":"ann","app":"shop","tmp.x":1,"level":"info","msg":"x"}"#,
+        ]
+        .map(health);
+        assert_eq!(kept, [false, true, true]);
+    }
 }
