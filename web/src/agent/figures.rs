@@ -42,21 +42,34 @@ pub struct Part {
     pub labels: &'static [&'static str],
 }
 
-/// Every part. Problems of the sources are a list within a list and are treated apart.
+/// Every part. What belongs to one source only is a list within a list: [`OF_SOURCES`].
 pub const PARTS: &[Part] = &[
     Part { at: &["process"], prefix: "process_", labels: &[] },
     Part { at: &["ship"], prefix: "", labels: &[] },
     Part { at: &["own_log"], prefix: "own_log_", labels: &[] },
-    Part { at: &["sources"], prefix: "source_", labels: &["kind", "name"] },
+    Part { at: &["sources"], prefix: "source_", labels: SOURCE_LABELS },
     Part { at: &["ship", "endpoints"], prefix: "endpoint_", labels: &["url"] },
     Part { at: &["ship", "lanes"], prefix: "lane_", labels: &["lane"] },
     Part { at: &["ship", "shed"], prefix: "shed_", labels: &["lane", "reason"] },
 ];
 
-/// The figure of what went wrong at a source, by its labels.
-pub const PROBLEMS: &str = "source_problems";
-/// Its labels.
-pub const PROBLEM_LABELS: &[&str] = &["kind", "name", "reason"];
+/// A list that each source has, whose items count something.
+pub struct OfSource {
+    /// Its field in the source.
+    pub field: &'static str,
+    /// Its figure.
+    pub figure: &'static str,
+    /// Fields of an item that tell it from the others; they are labels beside [`SOURCE_LABELS`].
+    pub labels: &'static [&'static str],
+}
+
+/// What tells a source from others.
+pub const SOURCE_LABELS: &[&str] = &["kind", "name"];
+/// What went wrong at a source, and what rules of the configuration did with its records.
+pub const OF_SOURCES: &[OfSource] = &[
+    OfSource { field: "problems", figure: "source_problems", labels: &["reason"] },
+    OfSource { field: "rules", figure: "source_rules", labels: &["rule", "effect"] },
+];
 
 /// Fields that are levels; every other number counts up.
 const LEVELS: &[&str] = &[
@@ -90,12 +103,16 @@ pub fn figures(status: &Value) -> Vec<Figure> {
         }
     }
     for source in status["sources"].as_array().into_iter().flatten() {
-        for problem in source["problems"].as_array().into_iter().flatten() {
-            let labels = [("kind", &source["kind"]), ("name", &source["name"]), ("reason", &problem["reason"])];
+        for (list, item) in OF_SOURCES
+            .iter()
+            .flat_map(|list| source[list.field].as_array().into_iter().flatten().map(move |item| (list, item)))
+        {
+            let of_source = SOURCE_LABELS.iter().map(|label| (*label, text(&source[label])));
+            let of_item = list.labels.iter().map(|label| (*label, text(&item[label])));
             figures.push(Figure {
-                name: format!("{NAME_PREFIX}{PROBLEMS}"),
-                labels: labels.into_iter().map(|(name, value)| (name, text(value))).collect(),
-                value: Measured::Count(problem["count"].as_f64().unwrap_or_default()),
+                name: format!("{NAME_PREFIX}{}", list.figure),
+                labels: of_source.chain(of_item).collect(),
+                value: Measured::Count(item["count"].as_f64().unwrap_or_default()),
             });
         }
     }
@@ -151,7 +168,8 @@ mod tests {
             "agent": "ab", "version": "1.2.3", "started": "x",
             "process": {"cpu_seconds": 0.5, "resident_bytes": 7.0},
             "sources": [{"kind": "files", "name": "/a", "records": 3, "lag_bytes": 9, "last_seen": null,
-                         "problems": [{"reason": "cut", "count": 2, "example": "x"}]}],
+                         "problems": [{"reason": "cut", "count": 2, "example": "x"}],
+                         "rules": [{"rule": "noise", "effect": "dropped", "count": 4}]}],
             "ship": {"agent": "ab", "acked_rows": 5, "spool_bytes": 6, "last_acked": null,
                      "endpoints": [{"url": "http://a", "state": "open", "failures_in_a_row": 4, "last_error": "no"}],
                      "lanes": [{"lane": "normal", "waiting_batches": 1, "a_new_count": 8}],
@@ -186,6 +204,7 @@ mod tests {
                 "lane_a_new_count lane=normal count 8",
                 "shed_rows lane=3,reason=spool_full count 10",
                 "source_problems kind=files,name=/a,reason=cut count 2",
+                "source_rules kind=files,name=/a,rule=noise,effect=dropped count 4",
             ]
         );
     }

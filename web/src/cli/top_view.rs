@@ -232,6 +232,15 @@ fn drops(now: &Value) -> Table {
     for shed in list(&ship["shed"]) {
         row(&word(&shed["lane"]), number(&shed["rows"]), text(&shed["reason"]));
     }
+    for source in list(&now["sources"]) {
+        for rule in list(&source["rules"]) {
+            let effect = text(&rule["effect"]);
+            if ["dropped", "sampled_out", "limited"].contains(&effect) {
+                let reason = format!("{effect} by the rule {}", text(&rule["rule"]));
+                row(text(&source["kind"]), number(&rule["count"]), &reason);
+            }
+        }
+    }
     row("quarantine", number(&ship["quarantined_records"]), "refused by the servers for good; kept in quarantine/");
     row("damaged", number(&ship["damaged_records"]), "the spool's files could not be read any more");
     row(
@@ -333,7 +342,9 @@ mod tests {
             "agent": "0123456789abcdef", "host": "web-1", "version": "0.1.0", "now": at,
             "process": {"uptime_seconds": 90.0, "resident_bytes": 20971520.0, "cpu_seconds": 1.0, "open_files": 12},
             "sources": [{"kind": "files", "name": "/var/log/*.log", "records": records, "bytes": records * 100,
-                         "lag_bytes": 2048, "lag_seconds": 12.0, "problems": [{"reason": "line_too_long", "count": 3}]}],
+                         "lag_bytes": 2048, "lag_seconds": 12.0, "problems": [{"reason": "line_too_long", "count": 3}],
+                         "rules": [{"rule": "noise", "effect": "sampled_out", "count": 900},
+                                   {"rule": "secrets", "effect": "redacted", "count": 5}]}],
             "ship": {"acked_rows": records, "spool_bytes": 4096, "spool_bytes_max": 1073741824u64, "waiting_batches": 2,
                      "oldest_waiting_ms": 1500,
                      "endpoints": [{"url": "http://a:1", "state": "half_open", "in_flight": 1, "concurrency": 4,
@@ -364,6 +375,7 @@ mod tests {
                 "",
                 "DROPPED     RECORDS  REASON",
                 "bulk          1,200  spool_full",
+                "files           900  sampled_out by the rule noise",
                 "quarantine        1  refused by the servers for good; kept in quarantine/",
             ]
         );

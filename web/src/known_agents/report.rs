@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{Sample, SampleValue, Timestamp};
 
-use crate::agent::figures::{INFO, NAME_PREFIX, PARTS, PROBLEM_LABELS, PROBLEMS, Part};
+use crate::agent::figures::{INFO, NAME_PREFIX, OF_SOURCES, PARTS, Part, SOURCE_LABELS};
 
 /// Figures that one agent may have: an agent of ours has a dozen for each source and each server.
 const FIGURES_MAX: usize = 5_000;
@@ -107,11 +107,10 @@ impl Report {
             "version": self.version(),
         });
         for (key, suffix, value) in shown {
-            if key.name == PROBLEMS {
-                let source = item_of(&mut document, &["sources"], &key.labels, &PROBLEM_LABELS[..2]);
-                let problems = source.entry("problems").or_insert_with(|| json!([]));
-                let problem = item_in(problems, &key.labels, &PROBLEM_LABELS[2..]);
-                problem.insert(format!("count{suffix}"), value);
+            if let Some(list) = OF_SOURCES.iter().find(|list| list.figure == key.name) {
+                let source = item_of(&mut document, &["sources"], &key.labels, SOURCE_LABELS);
+                let items = source.entry(list.field).or_insert_with(|| json!([]));
+                item_in(items, &key.labels, list.labels).insert(format!("count{suffix}"), value);
             } else if let Some((part, field)) = part_of(key) {
                 let item = item_of(&mut document, part.at, &key.labels, part.labels);
                 match key.labels.iter().find(|(name, _)| name == "state" && field == "state") {

@@ -135,6 +135,8 @@ export async function walkLogs(walk) {
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
     await walk.until("the detail is open", async () => (await page.locator(".detail").count()) === 1);
+    // Counts that are being asked for anew are pale for a moment.
+    await walk.until("the counts are there", async () => (await page.locator(".facets-loading").count()) === 0);
     await walk.axe("Logs with an open row");
     await walk.screenshot("logs-open-row");
     const host = await page.locator('tr[data-field="host"]').getAttribute("data-value");

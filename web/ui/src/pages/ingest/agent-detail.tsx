@@ -174,7 +174,17 @@ function Lanes({ host, report }: PartOf) {
 /** What it did not deliver, or perhaps delivered twice, and why. */
 function GivenUp({ host, report }: PartOf) {
   const ship = report.ship;
+  const byRules = (report.sources ?? []).flatMap(({ kind, rules }) =>
+    (rules ?? [])
+      .filter(({ effect }) => effect === "dropped" || effect === "sampled_out" || effect === "limited")
+      .map(({ rule, effect, count }) => ({
+        what: `${words(kind)}, ${words(effect)}`,
+        why: `the rule ${rule}`,
+        rows: count,
+      })),
+  );
   const rows = [
+    ...byRules,
     ...(ship?.shed ?? []).map(({ lane, reason, rows }) => ({
       what: `shed from lane ${lane}`,
       why: words(reason),

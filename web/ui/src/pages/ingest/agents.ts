@@ -7,6 +7,14 @@ export interface AgentProblem {
   readonly count: number;
 }
 
+/** What a rule of the agent's configuration did with a source's records. */
+export interface AgentRule {
+  readonly rule: string;
+  /** `dropped`, `sampled_out`, `limited`, `kept`, `changed` or `redacted`. */
+  readonly effect: string;
+  readonly count: number;
+}
+
 export interface AgentSource {
   readonly kind: string;
   readonly name: string;
@@ -17,6 +25,7 @@ export interface AgentSource {
   readonly lag_seconds?: number;
   readonly open_files?: number;
   readonly problems?: readonly AgentProblem[];
+  readonly rules?: readonly AgentRule[];
 }
 
 export interface AgentEndpoint {
