@@ -243,6 +243,18 @@ async fn a_last_line_without_an_end_is_given_after_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_whose_rest_stands_in_the_file_is_not_given_in_halves() {
+    let mut rig = Rig::new(Config::default());
+    rig.config.line_timeout = Duration::from_nanos(1);
+    let lines: Vec<String> = (0..20_000).map(|n| format!("line {n} of many that fill several blocks")).collect();
+    rig.append("a.log", lines.join("\n") + "\n");
+    rig.start();
+    rig.wait_for(lines.len()).await;
+    rig.stop().await;
+    assert_eq!(rig.bodies(), lines);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_file_with_the_same_inode_is_read_from_its_start() {
     let mut rig = Rig::new(Config::default());
     rig.append("a.log", "1\n");

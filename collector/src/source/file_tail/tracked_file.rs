@@ -197,11 +197,18 @@ impl TrackedFile {
     /// Gives what has waited for long enough.
     pub(super) fn give_old(&mut self, mut take: impl FnMut(Whole<'_>)) {
         let now = Instant::now();
-        if self.splitter.held_bytes() > 0 && now.duration_since(self.last_read) >= self.line_timeout {
+        let is_old = now.duration_since(self.last_read) >= self.line_timeout;
+        if self.splitter.held_bytes() > 0 && is_old && !self.has_more() {
             self.finish(take);
         } else {
             self.assembly.give_old(now, &mut take);
         }
+    }
+
+    /// Whether the rest of a line that is held may stand in the file already: the reader was held up before it came to that.
+    fn has_more(&self) -> bool {
+        let unit = self.encoding.unwrap_or(TextEncoding::UTF_8).unit().bytes() as u64;
+        self.file.metadata().is_ok_and(|metadata| metadata.len() >= self.read_offset + unit)
     }
 
     /// When something that is held is to be given at the latest.
