@@ -272,12 +272,20 @@ impl<F: FileSystem> Spool<F> {
     /// The records below `number` are dealt with, and the written state says so.
     pub(super) fn remove_below(&mut self, number: u64) -> Result<(), JournalError> {
         self.forget_below(number);
+        if self.holds_nothing_but_room(number) {
+            self.journal.rotate()?;
+        }
         self.journal.remove_below(number)
+    }
+
+    /// Whether all is dealt with, and yet the last segment takes so much that nothing new might be let in.
+    fn holds_nothing_but_room(&self, number: u64) -> bool {
+        number >= self.journal.next_seq() && self.journal.disk_bytes() > self.bytes_max / 4
     }
 
     /// Whether whole segments would be removed below `number`.
     pub(super) fn can_remove_below(&self, number: u64) -> bool {
-        self.journal.can_remove_below(number)
+        self.journal.can_remove_below(number) || self.holds_nothing_but_room(number)
     }
 
     /// The records below are not asked for any more.
