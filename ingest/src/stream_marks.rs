@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use taffrail_collector::broken_on_purpose::{DEDUP, is_broken};
+use taffrail_collector::broken_on_purpose::{RECOGNITION, is_broken};
 use taffrail_collector::model::{AgentId, Batch, Checkpoint, StreamPlace};
 
 use crate::catalog::StreamMark;
@@ -90,7 +90,7 @@ impl StreamMarks {
     pub fn judge(&self, batch: &Batch) -> Verdict {
         let Some(place) = batch.place else { return Verdict::Next };
         let expected = self.next.get(&key(batch.agent, &place)).copied().unwrap_or(0);
-        if is_broken(DEDUP) {
+        if is_broken(RECOGNITION) {
             return Verdict::Next;
         }
         let end = place.first_seq.checked_add(batch.len() as u64);

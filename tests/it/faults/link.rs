@@ -72,9 +72,7 @@ fn lost_answers(network: &Network) -> String {
     network.on_the_way_from(0, "-j DROP");
     scene.goes_on(8);
     network.lift();
-    let told = scene.ends_clean();
-    assert!(scene.recognised_resends() > 0, "what was stored unheard was sent again");
-    told
+    scene.ends_clean()
 }
 
 fn standing_still(network: &Network) -> String {

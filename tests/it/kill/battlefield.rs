@@ -38,7 +38,9 @@ enum Who {
 
 impl Battlefield {
     /// Started, with lines of all sources stored: what is rotated away before a tailer first looked, nothing could know of.
-    pub fn start(seed: u64, server_count: usize, server_variables: &[(&str, &str)]) -> Battlefield {
+    ///
+    /// Promises that are to be broken are named for the agent and for the servers (`TAFFRAIL_BREAK`).
+    pub fn start(seed: u64, server_count: usize, broken: (&str, &str)) -> Battlefield {
         let mut random = Random::from_seed(seed);
         let directory = tempfile::tempdir().unwrap();
         let logs = directory.path().join("logs");
@@ -51,13 +53,12 @@ impl Battlefield {
             server.host.set("TAFFRAIL_CONFIG", settings.to_str().unwrap());
             server.host.set("TAFFRAIL_STORE_SEAL_ROWS", "300");
             server.host.set("TAFFRAIL_STORE_COMPACTION_CPU_PERCENT", "100");
-            for (name, value) in server_variables {
-                server.host.set(name, value);
-            }
+            server.host.set("TAFFRAIL_BREAK", broken.1);
             server
         });
         let servers = servers.collect();
-        let agent = AgentHost::new(directory.path());
+        let mut agent = AgentHost::new(directory.path());
+        agent.host.set("TAFFRAIL_BREAK", broken.0);
         let (ledger, account) = (Ledger::default(), Account::default());
         let mut field = Battlefield { writers: Vec::new(), agent, servers, directory, ledger, random, account };
         field.change_settings();
@@ -80,7 +81,7 @@ impl Battlefield {
             let habits = Habits { rotate_every: 0, ..habits.clone() };
             let path = logs.join(format!("{name}.log"));
             let first = Writer::file(&self.ledger, name, &path, habits, self.random.seed());
-            std::thread::sleep(Duration::from_millis(100));
+            self.ledger.source(name).wait_for_lines();
             first.stop();
         }
         let first = settled(&self.servers, &self.ledger, Duration::from_secs(60));
@@ -223,7 +224,8 @@ impl Battlefield {
         let point = fate.point();
         let who = if matches!(fate, Fate::Agent(_)) { Who::Agent } else { server };
         let often = ["ship:", "store:", "file:"].iter().any(|prefix| point.starts_with(prefix));
-        let visit = 1 + self.random.below(if often { 10 } else { 2 });
+        let rare = ["compaction:", "retention:"].iter().any(|prefix| point.starts_with(prefix));
+        let visit = 1 + self.random.below(if often { 10 } else { 2 - u64::from(rare) });
         self.kill(who);
         self.account.count("killed, to start anew and die at a crash point", 1);
         self.host(who).start_with(&[("TAFFRAIL_CRASH_AT", &format!("{point}#{visit}"))]);
@@ -282,7 +284,7 @@ impl Battlefield {
         let fresh = self.directory.path().join("logs/a.log");
         let habits = Habits { rotate_every: 0, ..Habits::steady(50) };
         let writer = Writer::file(&self.ledger, "a", &fresh, habits, self.random.seed());
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(500));
         writer.stop();
         let after = settled(&self.servers, &self.ledger, Duration::from_secs(30));
         self.must_be_clean(&after);

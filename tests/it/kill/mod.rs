@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 use account::{Account, Deck};
 use battlefield::Battlefield;
 
+use crate::oracle::Verdict;
 use crate::server::Random;
 
 /// The issue asks for at least three hundred.
 const KILLS: u64 = 300;
-/// Fields that stand side by side.
-const LANES: u64 = 3;
+/// Fields that stand side by side: how many servers they have, and what their agent is told not to do. An agent that asks a server
+/// what it has before it sends again never repeats anything; one that does not ask shows that servers recognise what they have.
+const LANES: [(usize, &str); 3] = [(1, ""), (2, ""), (1, "asking")];
 /// Kills of a field before its peace.
 const KILLS_OF_A_FIELD: u64 = 34;
 
@@ -31,21 +33,16 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Fields one after the other on a lane, until all lanes together have had enough.
-fn fight(
-    deck: &Deck,
-    random: &Mutex<Random>,
-    enough: impl Fn(u64) -> bool + Sync,
-    servers: impl Fn(u64) -> usize + Sync,
-) -> Account {
+fn fight(deck: &Deck, random: &Mutex<Random>, enough: impl Fn(u64) -> bool + Sync) -> Account {
     let (sum, kills) = (Mutex::new(Account::default()), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for lane in 0..LANES {
-            let (sum, kills, enough, servers) = (&sum, &kills, &enough, &servers);
+        for (servers, broken) in LANES {
+            let (sum, kills, enough) = (&sum, &kills, &enough);
             scope.spawn(move || {
                 let _ends_the_others = EndOthers(kills);
                 while !enough(kills.load(Relaxed)) {
                     let seed = random.lock().expect("the random generator").seed();
-                    let mut field = Battlefield::start(seed, servers(lane), &[]);
+                    let mut field = Battlefield::start(seed, servers, (broken, ""));
                     let mut before = 0;
                     while field.account().kills < KILLS_OF_A_FIELD && !enough(kills.load(Relaxed)) {
                         field.fault(deck);
@@ -87,7 +84,7 @@ fn three_hundred_kills_of_agent_and_server_lose_nothing_and_repeat_nothing() {
         let time = minutes.is_none_or(|minutes| started.elapsed() >= Duration::from_secs(60 * minutes));
         kills >= FOUND_SOMETHING || kills >= wanted.unwrap_or(KILLS) && time
     };
-    let account = fight(&deck, &random, enough, |_| 1);
+    let account = fight(&deck, &random, enough);
     println!("{account}\nin {} s", started.elapsed().as_secs());
     assert!(account.kills >= KILLS.min(wanted.unwrap_or(KILLS)));
     assert!(account.duplicate_batches > 0, "no batch was sent twice: this tested nothing");
@@ -103,23 +100,27 @@ fn is_certain(fate: &str) -> bool {
     !renames && ["file:", "ship:", "store:", "seal:"].iter().any(|prefix| fate.contains(prefix))
 }
 
-/// Deaths of the server between storing and answering, so that the agent has to send again.
-fn resends(variables: &[(&str, &str)]) -> (crate::oracle::Verdict, u64) {
-    let mut random = Random::from_environment("a_server_that_does_not_know_resends_is_found_out");
-    let mut field = Battlefield::start(random.seed(), 1, variables);
+/// Deaths of the server between storing and answering, with promises broken at the agent and at the server.
+fn deaths_before_the_answer(broken: (&str, &str)) -> (Verdict, u64) {
+    let mut random = Random::from_environment("what_is_stored_twice_is_found_out");
+    let mut field = Battlefield::start(random.seed(), 1, broken);
     for _ in 0..8 {
         field.die_before_the_answer();
     }
-    field.quiet()
+    let (verdict, recognised) = field.quiet();
+    println!("agent without {:?}, server without {:?}: {recognised} resends recognised, {verdict}", broken.0, broken.1);
+    (verdict, recognised)
 }
 
 #[test]
 #[cfg(debug_assertions)]
-fn a_server_that_does_not_know_resends_is_found_out() {
-    let (verdict, recognised) = resends(&[]);
-    assert!(verdict.is_clean() && recognised > 0, "{recognised} resends were recognised: {verdict}");
-    let (broken, _) = resends(&[("TAFFRAIL_BREAK", "dedup")]);
-    println!("sound: {verdict}\nwithout recognition of resends: {broken}");
+fn what_is_stored_twice_is_found_out() {
+    let (sound, _) = deaths_before_the_answer(("", ""));
+    assert!(sound.is_clean(), "{sound}");
+    // An agent that does not ask sends again, and the server recognises it.
+    let (recognised, resends) = deaths_before_the_answer(("asking", ""));
+    assert!(recognised.is_clean() && resends > 0, "{resends} resends were recognised: {recognised}");
+    let (broken, _) = deaths_before_the_answer(("asking", "recognition"));
     assert!(broken.duplicate() > 0, "the oracle did not notice that resends are stored twice: {broken}");
     assert_eq!(broken.missing(), 0, "{broken}");
 }

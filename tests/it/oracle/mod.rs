@@ -8,5 +8,5 @@ mod line;
 mod verdict;
 mod writer;
 
-pub use verdict::{SourceVerdict, Verdict, Verifier};
+pub use verdict::{SourceVerdict, Verdict, Verifier, arrivals};
 pub use writer::{Habits, Ledger, Writer, metrics_writer, syslog_writer};

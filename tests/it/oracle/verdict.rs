@@ -59,31 +59,8 @@ pub struct SourceVerdict {
 impl Verifier {
     /// Reads all that a server has: `http://host:port`.
     pub fn ask(&mut self, url: &str) -> Result<(), String> {
-        let mut messages = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let question = encode("service:oracle");
-            let path = format!(
-                "{url}/api/v1/logs/search?from=0&to=now%2B3650d&order=oldest&limit={PAGE_ROWS}&q={question}{cursor}"
-            );
-            let answer = agent().get(&path).header("accept", "application/json").call();
-            let mut answer = answer.map_err(|error| error.to_string())?;
-            let body = answer.body_mut().with_config().limit(1 << 30).read_json::<Value>();
-            let body = body.map_err(|error| error.to_string())?;
-            if answer.status().as_u16() != 200 || body["summary"]["partial"] != false {
-                return Err(format!("{}: {}", answer.status(), body["summary"]));
-            }
-            for record in body["records"].as_array().ok_or("no records")? {
-                let seq = record["seq"].as_u64().ok_or("a record without seq")?;
-                messages.push((seq, record["message"].as_str().unwrap_or_default().to_owned()));
-            }
-            match body["summary"]["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={}", encode(next)),
-                None => break,
-            }
-        }
-        messages.sort_unstable(); // in the order of their arrival
-        self.take(messages.iter().map(|(_, message)| message.as_str()));
+        let messages = arrived(url)?;
+        self.take(messages.iter().map(String::as_str));
         Ok(())
     }
 
@@ -126,6 +103,45 @@ impl Verifier {
         }
         verdict
     }
+}
+
+/// The lines of a source that a server has, in the order of their arrival there.
+pub fn arrivals(url: &str, source: &str) -> Result<Vec<u64>, String> {
+    let messages = arrived(url)?;
+    let lines = messages.iter().filter_map(|message| match line::read(message) {
+        Read::Whole(line) => (line.source == source).then_some(line.seq),
+        _ => None,
+    });
+    Ok(lines.collect())
+}
+
+/// Messages of ours that a server has, in the order of their arrival.
+fn arrived(url: &str) -> Result<Vec<String>, String> {
+    let mut messages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let question = encode("service:oracle");
+        let path = format!(
+            "{url}/api/v1/logs/search?from=0&to=now%2B3650d&order=oldest&limit={PAGE_ROWS}&q={question}{cursor}"
+        );
+        let answer = agent().get(&path).header("accept", "application/json").call();
+        let mut answer = answer.map_err(|error| error.to_string())?;
+        let body = answer.body_mut().with_config().limit(1 << 30).read_json::<Value>();
+        let body = body.map_err(|error| error.to_string())?;
+        if answer.status().as_u16() != 200 || body["summary"]["partial"] != false {
+            return Err(format!("{}: {}", answer.status(), body["summary"]));
+        }
+        for record in body["records"].as_array().ok_or("no records")? {
+            let seq = record["seq"].as_u64().ok_or("a record without seq")?;
+            messages.push((seq, record["message"].as_str().unwrap_or_default().to_owned()));
+        }
+        match body["summary"]["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={}", encode(next)),
+            None => break,
+        }
+    }
+    messages.sort_unstable(); // by the numbers that the server gave them
+    Ok(messages.into_iter().map(|(_, message)| message).collect())
 }
 
 impl Seen {

@@ -48,6 +48,13 @@ impl Count {
         self.0.load(Relaxed)
     }
 
+    /// Waits until there are some; on a busy machine even a thread starts late.
+    pub fn wait_for_lines(&self) {
+        while self.next() < 3 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sets how many there are.
     pub fn set(&self, written: u64) {
         self.0.store(written, Relaxed);
