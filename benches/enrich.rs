@@ -1,9 +1,9 @@
 //! What one line costs until it is a record: read, redacted, shaped; on one thread, without sources and store.
 //!
-//! `cargo bench -p taffrail-collector --bench enrich`. Lines are the corpus of `../shared` (`TAFFRAIL_SHARED` names another place; the
-//! file that the whole-system bench made is used) or, without it, a few made up. Every figure is the best of many short runs, because a
-//! machine that does other things too only ever adds time. `ONLY=logfmt` measures the kinds of lines with this in their name,
-//! `REDACTED=1000000` shows which of so many lines of the corpus redaction changes.
+//! `cargo bench -p taffrail-collector --bench enrich`. Lines are of the corpus file that the whole-system bench made, or of `CORPUS`;
+//! without either, a few made up. Every figure is the best of many short runs, because a machine that does other things too only
+//! ever adds time. `ONLY=logfmt` measures the kinds of lines with this in their name, `REDACTED=1000000` shows which of so many
+//! lines of the corpus redaction changes.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 

@@ -108,8 +108,8 @@ pub(super) struct RecordMaker<'a> {
 }
 
 impl RecordMaker<'_> {
-    #[inline]
     /// The record, unless a rule drops it.
+    #[inline]
     pub(super) fn record(&mut self, whole: Whole<'_>) -> Option<LogRecord> {
         if let Some(problem) = whole.problem {
             self.tally.problem(problem, 1, whole.bytes);
