@@ -15,13 +15,19 @@ const LONGEST: Duration = Duration::from_secs(120);
 pub fn measure(table: &mut Table, spool_mib: u64) {
     eprintln!("agent: filling a spool of {spool_mib} MiB …");
     let place = Place::new();
-    // Nobody listens at the port of a server that has been stopped.
     let server = place.start_server(0);
     let port = server.port();
-    server.stop();
     let mut agent = place.start_agent(port);
+    // A new agent reads no file before a server has said how far it was read.
+    let mut lines = 1;
+    lines::write_file(&place.logs().join("first.log"), 0, lines);
+    if !wait_until(LONGEST, || has_stored(&server, lines)) {
+        return table.wrong("agent: large spool", "the first line never arrived");
+    }
+    // From here on nobody listens at its port.
+    server.stop();
     let wanted = spool_mib << 20;
-    let (mut lines, mut number_of_file) = (0, 0);
+    let mut number_of_file = 0;
     while place.spool_bytes() < wanted {
         let before = place.spool_bytes();
         let path = place.logs().join(format!("{number_of_file}.log"));
