@@ -224,8 +224,14 @@ impl Battlefield {
         let point = fate.point();
         let who = if matches!(fate, Fate::Agent(_)) { Who::Agent } else { server };
         let often = ["ship:", "store:", "file:"].iter().any(|prefix| point.starts_with(prefix));
-        let rare = ["compaction:", "retention:"].iter().any(|prefix| point.starts_with(prefix));
-        let visit = 1 + self.random.below(if often { 10 } else { 2 - u64::from(rare) });
+        let rare = ["compaction:", "retention:", "rename", "directory"].iter().any(|part| point.contains(part));
+        let visit = 1 + self.random.below(if rare {
+            1
+        } else if often {
+            10
+        } else {
+            2
+        });
         self.kill(who);
         self.account.count("killed, to start anew and die at a crash point", 1);
         self.host(who).start_with(&[("TAFFRAIL_CRASH_AT", &format!("{point}#{visit}"))]);
