@@ -50,7 +50,8 @@ impl<F: FileSystem> Sender<F> {
         let live_from = self.ledger.lanes[lane as usize].live_from;
         let oldest = leased.map_or(live_from, |(_, lease)| lease.next);
         if oldest < end && self.has_waited_long(oldest, now) && self.holds(lane, oldest) {
-            if let Some((at, _)) = leased.filter(|(at, _)| !self.lines[*at].is_sending()) {
+            // What is on its way stays with the stream.
+            if let Some((at, _)) = leased {
                 changed |= self.ledger.give_back(at, end);
             }
             if self.ledger.lanes[lane as usize].live_from < end {

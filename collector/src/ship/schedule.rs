@@ -1,4 +1,4 @@
-//! Whose turn it is: lanes share what a server takes 8 : 4 : 2 : 1, and what comes now gets seven tenths of it while a backlog waits.
+//! Whose turn it is: lanes share what a server takes 8 : 4 : 2 : 1, and what comes now gets four fifths of it while a backlog waits.
 //!
 //! Stride scheduling over bytes: each class of frames advances by its bytes divided by its weight, and the one that is behind
 //! is next. A class that had nothing to send does not save up for later. The backlog also never takes the last free request, so
@@ -9,9 +9,9 @@ use crate::model::Lane;
 
 /// Shares of the lanes, by number.
 const LANE_WEIGHTS: [f64; LANES] = [8.0, 4.0, 2.0, 1.0];
-/// Share of what comes now, and of the backlog.
-const LIVE_WEIGHT: f64 = 0.7;
-const BACKLOG_WEIGHT: f64 = 0.3;
+/// Share of what comes now, and of the backlog: seven tenths are promised, and frames are large.
+const LIVE_WEIGHT: f64 = 0.8;
+const BACKLOG_WEIGHT: f64 = 0.2;
 
 /// Frames of one lane that come now, or that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,9 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Which of these is next; all of them have frames to send, those marked are able to.
     ///
-    /// None when it is the turn of one that is not able to just now: then the others wait for it.
-    pub(super) fn next(&mut self, wanting: &[(Class, bool)]) -> Option<usize> {
+    /// None when it is the turn of one that is not able to just now: then the others wait for it, unless the server `is_roomy`: it
+    /// could take much more without slowing down, and nobody gets less when all send.
+    pub(super) fn next(&mut self, wanting: &[(Class, bool)], is_roomy: bool) -> Option<usize> {
         for (class, _) in wanting {
             let now = self.now;
             let pass = self.pass(*class);
@@ -45,7 +46,7 @@ impl Schedule {
             a.total_cmp(&b)
         })?;
         let class = wanting[first].0;
-        if class.is_live || !live_waits {
+        if class.is_live || !live_waits || is_roomy {
             return Some(first);
         }
         let of_live = wanting.iter().filter(|(class, _)| class.is_live).map(|(class, _)| self.pass_of(*class));
@@ -84,7 +85,7 @@ mod tests {
         let wanting: Vec<_> = classes.iter().map(|&class| (class, true)).collect();
         let mut sent = vec![0; classes.len()];
         for _ in 0..1000 {
-            let at = schedule.next(&wanting).expect("all are able to");
+            let at = schedule.next(&wanting, false).expect("all are able to");
             schedule.served(classes[at], 100);
             sent[at] += 1;
         }
@@ -96,7 +97,7 @@ mod tests {
         let near = |found: Vec<usize>, expected: &[usize]| {
             assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(*b) <= 5), "{found:?} {expected:?}");
         };
-        near(shares(&[class(Lane::Normal, true), class(Lane::Normal, false)]), &[700, 300]);
+        near(shares(&[class(Lane::Normal, true), class(Lane::Normal, false)]), &[800, 200]);
         near(shares(&Lane::ALL.map(|lane| class(lane, true))), &[533, 267, 133, 67]);
         near(shares(&[class(Lane::Normal, false)]), &[1000]);
     }
@@ -105,14 +106,15 @@ mod tests {
     fn the_backlog_stands_back_for_a_live_frame_whose_turn_it_is() {
         let (live, old) = (class(Lane::Normal, true), class(Lane::Normal, false));
         let mut schedule = Schedule::default();
-        assert_eq!(schedule.next(&[(live, true), (old, true)]), Some(0));
+        assert_eq!(schedule.next(&[(live, true), (old, true)], false), Some(0));
         schedule.served(live, 100);
         // While the live stream waits for its answer and has more to send, the backlog gets its share and no more.
-        assert_eq!(schedule.next(&[(live, false), (old, true)]), Some(1));
+        assert_eq!(schedule.next(&[(live, false), (old, true)], false), Some(1));
         schedule.served(old, 100);
-        assert_eq!(schedule.next(&[(live, false), (old, true)]), None);
+        assert_eq!(schedule.next(&[(live, false), (old, true)], false), None);
+        assert_eq!(schedule.next(&[(live, false), (old, true)], true), Some(1));
         // With nothing live to send it has everything.
-        assert_eq!(schedule.next(&[(old, true)]), Some(0));
+        assert_eq!(schedule.next(&[(old, true)], false), Some(0));
     }
 
     #[test]
@@ -124,7 +126,7 @@ mod tests {
         }
         let mut urgent_sent = 0;
         for _ in 0..30 {
-            match schedule.next(&[(normal, true), (urgent, true)]) {
+            match schedule.next(&[(normal, true), (urgent, true)], false) {
                 Some(1) => {
                     urgent_sent += 1;
                     schedule.served(urgent, 1000);

@@ -238,7 +238,8 @@ impl<F: FileSystem> Sender<F> {
                         of.push(at);
                     }
                 }
-                let Some(chosen) = self.schedule.next(&wanting) else { break };
+                let is_roomy = self.servers[server].is_roomy();
+                let Some(chosen) = self.schedule.next(&wanting, is_roomy) else { break };
                 let bytes = self.start(of[chosen], now);
                 self.schedule.served(wanting[chosen].0, bytes);
             }

@@ -71,6 +71,11 @@ impl Server {
         most.saturating_sub(self.in_flight)
     }
 
+    /// Whether it could take twice what is under way without slowing down, as far as it has shown.
+    pub(super) fn is_roomy(&self) -> bool {
+        self.in_flight * 2 < self.pace.concurrency()
+    }
+
     /// Whether another that is as usable had better be asked first.
     pub(super) fn is_slower_than(&self, other: &Server) -> bool {
         match (self.pace.usual(), other.pace.usual()) {

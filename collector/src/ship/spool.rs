@@ -26,7 +26,7 @@ use crate::source::StartError;
 
 /// Bytes of the newest records that are kept in memory, so that a sender that keeps up never reads the disk. In tests so few that
 /// it often does.
-const RECENT_BYTES_MAX: usize = if cfg!(test) { 6 << 10 } else { 4 << 20 };
+const RECENT_BYTES_MAX: usize = if cfg!(test) { 6 << 10 } else { 2 << 20 };
 
 /// See the module's documentation.
 pub(super) struct Spool<F: FileSystem> {

@@ -55,7 +55,8 @@ pub fn run(arguments: CollectArguments) -> Outcome {
     for warning in layers.warnings() {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Two threads, however many cores the machine has: an agent is a guest.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let agent = Agent::start(&settings.collector, own_log).await?;
         tracing::info!("ready: {}, delivering to {}", agent.describe(), settings.collector.to.join(", "));
