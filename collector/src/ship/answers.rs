@@ -15,6 +15,8 @@ use crate::model::{Batch, StreamPlace};
 
 /// A frame that fails so often is tried in pieces.
 const FAILURES_MAX: u32 = 5;
+/// After so many gaps that asking has not explained, a stream starts anew.
+const GAPS_MAX: u32 = 3;
 /// One that gets no answer in time so often, too: it may be more than the line can carry by then.
 const TIMEOUTS_MAX: u32 = 3;
 
@@ -61,11 +63,20 @@ impl<F: FileSystem> Sender<F> {
                 self.go_on_if_through(at, &unit).await;
             }
             _ if is_stale => {}
+            // Perhaps another store answers here by now: asking who it is, and what it has, comes first.
+            Answer::Gap { .. } if self.lines[at].failures < GAPS_MAX => {
+                if !was_uncertain {
+                    self.ledger.attempt_failed(at);
+                }
+                self.lines[at].failures += 1;
+                self.servers[server].is_greeted = false;
+                self.servers[server].breaker.pause(now + super::server::PAUSE);
+            }
             Answer::Gap { expected } => self.start_anew(at, expected, first_seq, now).await,
             Answer::Poison { reason } => self.refused(at, unit, rows, reason).await,
             Answer::TooLarge { reason } if rows > 1 => self.halve(at, rows, &reason),
             Answer::TooLarge { reason } => self.refused(at, unit, rows, reason).await,
-            Answer::Busy { is_ours: true, .. } | Answer::Unauthorized { .. } | Answer::Unsent { .. } => {
+            Answer::Busy { is_refused: true, .. } | Answer::Unauthorized { .. } | Answer::Unsent { .. } => {
                 if !was_uncertain {
                     self.ledger.attempt_failed(at);
                 }
@@ -178,7 +189,6 @@ impl<F: FileSystem> Sender<F> {
             "the server has lost records of this agent that it had acknowledged: was it restored? The stream starts anew"
         );
         self.shared.status.update(|status| status.new_streams += 1);
-        // Should it go on like that, it does so ever more slowly.
         server.breaker.pause(now + super::server::PAUSE);
         let end = self.shared.spool.lock().end();
         self.ledger.abandon(at, end);

@@ -16,6 +16,9 @@ const LIVE_AGE: Duration = Duration::from_secs(5);
 /// Streams that work off one lane's backlog at once.
 const BACKLOG_STREAMS: usize = 3;
 
+/// What is uncertain at one server and keeps a full spool from being emptied waits for that server's word no longer than this.
+const IN_THE_WAY_WAIT: Duration = Duration::from_secs(60);
+
 impl<F: FileSystem> Sender<F> {
     /// Decides which server gets what; whether the books changed in a way that must be written down before anything is sent.
     pub(super) fn lease(&mut self, now: Instant, end: u64) -> bool {
@@ -87,14 +90,19 @@ impl<F: FileSystem> Sender<F> {
     /// Lets another server have what one has not settled for too long; whether it does.
     fn give_up_waiting(&mut self, at: usize, now: Instant, end: u64) -> bool {
         let stream = &self.ledger.streams[at];
-        let is_usable = self.servers.get(stream.server).is_some_and(|server| server.is_usable(now));
-        let (Some(lease), false) = (stream.lease, is_usable) else {
+        let Some(lease) = stream.lease else {
             self.lines[at].uncertain_since = None;
             return false;
         };
-        let since = *self.lines[at].uncertain_since.get_or_insert(now);
-        let is_gone = self.identities.gone(stream.server).is_some();
-        if !is_gone && now.saturating_duration_since(since) < self.shared.uncertain_wait {
+        let known =
+            self.lines[at].uncertain_since.filter(|(record, row, _)| (*record, *row) == (lease.next, lease.row));
+        let (.., since) = *self.lines[at].uncertain_since.insert(known.unwrap_or((lease.next, lease.row, now)));
+        let waited = now.saturating_duration_since(since);
+        let has_waited = waited >= self.shared.uncertain_wait;
+        // Late is worse than double once the spool can take nothing more because of it.
+        let is_first = waited >= IN_THE_WAY_WAIT && lease.next == self.ledger.first_undone();
+        let is_in_the_way = is_first && self.shared.spool.lock().is_nearly_full();
+        if !has_waited && !is_in_the_way && self.identities.gone(stream.server).is_none() {
             return false;
         }
         let records = lease.end - lease.next;
@@ -103,7 +111,7 @@ impl<F: FileSystem> Sender<F> {
             server,
             batches = records,
             "a server is no longer named by collector.to, or has not said for collector.uncertain_wait whether it has these; \
-             another gets them: they may be stored twice"
+             or the spool is full because of them: another gets them, and they may be stored twice"
         );
         self.shared.status.update(|status| status.possible_duplicates += records);
         self.ledger.abandon(at, end);

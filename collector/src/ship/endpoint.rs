@@ -66,8 +66,8 @@ pub(super) enum Answer {
     TooLarge { reason: String },
     /// It does not know us (any more).
     Unauthorized { reason: String },
-    /// It asks for a pause. Said in our own form, it means that nothing was stored.
-    Busy { reason: String, retry_after: Option<Duration>, is_ours: bool },
+    /// It asks for a pause. `is_refused`: and says that nothing was stored.
+    Busy { reason: String, retry_after: Option<Duration>, is_refused: bool },
     /// Certainly not stored: no connection came about.
     Unsent { reason: String },
     /// No answer in time: perhaps stored, perhaps not.
@@ -109,6 +109,13 @@ struct ErrorAnswer {
 #[derive(Deserialize)]
 struct ErrorMessage {
     message: String,
+    /// Said where nothing of the batch was stored for certain.
+    #[serde(default = "perhaps")]
+    stored: bool,
+}
+
+fn perhaps() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -264,7 +271,9 @@ impl Endpoint for HttpEndpoint {
 
 /// Only what our own server says in its own form is an acknowledgement or a verdict: proxies and captive portals answer too.
 fn read_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Answer {
-    let said = || serde_json::from_slice::<ErrorAnswer>(body).ok().map(|answer| answer.error.message);
+    let answer = || serde_json::from_slice::<ErrorAnswer>(body).ok().map(|answer| answer.error);
+    let said = || answer().map(|error| error.message);
+    let is_refused = || answer().is_some_and(|error| !error.stored);
     let reason = || match said() {
         Some(message) => format!("{status}: {message}"),
         None => status.to_string(),
@@ -288,7 +297,7 @@ fn read_answer(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -
             reason: "413, but not from a Taffrail server: raise the body limit of the proxy before it".to_owned(),
         },
         401 | 403 => Answer::Unauthorized { reason: reason() },
-        429 | 503 | 507 => Answer::Busy { reason: reason(), retry_after, is_ours: said().is_some() },
+        429 | 503 | 507 => Answer::Busy { reason: reason(), retry_after, is_refused: is_refused() },
         500 => Answer::Broken { reason: reason() },
         _ => Answer::Failed { reason: reason() },
     }
@@ -339,6 +348,9 @@ mod tests {
         check(400, r#"{"error":{"message":"bad"}}"#, |a| matches!(a, Answer::Poison { .. }));
         check(400, "nginx", |a| matches!(a, Answer::Failed { .. }));
         check(401, "", |a| matches!(a, Answer::Unauthorized { .. }));
+        let refused = r#"{"error":{"message":"later","stored":false}}"#;
+        check(429, refused, |a| matches!(a, Answer::Busy { is_refused: true, .. }));
+        check(503, r#"{"error":{"message":"stopping"}}"#, |a| matches!(a, Answer::Busy { is_refused: false, .. }));
         check(507, "", |a| matches!(a, Answer::Busy { .. }));
         check(500, "", |a| matches!(a, Answer::Broken { .. }));
         check(502, "<html>", |a| matches!(a, Answer::Failed { .. }));

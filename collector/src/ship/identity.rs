@@ -29,16 +29,20 @@ impl Identities {
         let configured = all.len();
         let mut taken = vec![false; configured];
         let mut places = Vec::new();
-        for server in known {
+        for (number, server) in known.iter().enumerate() {
             // A store that another has taken the place of bears the same address, further behind.
             let at =
                 urls.iter().position(|url| *url == server.url).filter(|&at| !std::mem::replace(&mut taken[at], true));
-            places.push(at.unwrap_or_else(|| {
-                all.push(server.clone());
-                all.len() - 1
+            let has_open = ledger.streams.iter().any(|stream| stream.server == number && stream.lease.is_some());
+            places.push(at.or_else(|| {
+                has_open.then(|| {
+                    all.push(server.clone());
+                    all.len() - 1
+                })
             }));
         }
-        ledger.renumber_servers(|from| places[from]);
+        ledger.streams.retain(|stream| places[stream.server].is_some());
+        ledger.renumber_servers(|from| places[from].unwrap_or(from));
         Identities { known: all, configured, heard: vec![false; configured] }
     }
 

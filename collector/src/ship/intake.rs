@@ -63,6 +63,7 @@ async fn quiet_after(stop: &CancellationToken) {
 }
 
 fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
+    let writing = shared.writing.lock();
     let mut appended = Vec::new();
     for Delivery { batch, lane, receipt } in group {
         match put(shared, batch, lane) {
@@ -74,6 +75,7 @@ fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
     let Commit { stored, refusal } = spool.commit();
     let bytes = spool.disk_bytes();
     drop(spool);
+    drop(writing);
     // Until the sender has counted itself.
     shared.status.update(|status| {
         status.spool_bytes = bytes;
@@ -114,6 +116,7 @@ fn put<F: FileSystem>(shared: &Shared<F>, batch: Batch, lane: Option<Lane>) -> R
 
 /// Spools how far all sources were read, in a batch of its own, durably.
 pub(super) fn put_checkpoints<F: FileSystem>(shared: &Shared<F>) -> Result<(), Refusal> {
+    let _writing = shared.writing.lock();
     let known = shared.spool.lock().checkpoints().clone();
     let checkpoints = known.into_iter().map(|(key, value)| Checkpoint { key, value }).collect();
     put(shared, Batch { checkpoints, ..Batch::local() }, Some(Lane::Normal))?;

@@ -15,8 +15,8 @@ pub(super) struct Line<F: FileSystem> {
     pub(super) piece_rows: Option<u32>,
     /// How often the frame at hand failed at a server that answered, or did not in time.
     pub(super) failures: u32,
-    /// Since when its server does not say what it has.
-    pub(super) uncertain_since: Option<Instant>,
+    /// Since when it is at this record and row of it without going on, while its server is not the one that gets everything.
+    pub(super) uncertain_since: Option<(u64, u32, Instant)>,
 }
 
 /// How far the next frame is.

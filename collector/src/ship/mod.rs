@@ -17,6 +17,8 @@
 //! lock            held while an agent runs
 //! state.json      who the agent is, how far its sources were read, the books of what goes where (replaced atomically)
 //! spool/          journal of batches: a frame a lane, one number a batch
+//! acquainted      there once servers have said how far an agent of this name had read its sources
+//! reserve         room for state.json on a full disk
 //! quarantine/     records that servers refused for good, one file each
 //! ```
 //!
@@ -60,10 +62,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::{self, Outlet};
-use crate::file_system::{FileSystem, RealFileSystem};
+use crate::file_system::{FileSystem, RealFileSystem, replace_file};
 use crate::model::AgentId;
 use crate::random::random_bits;
 use crate::source::StartError;
@@ -86,6 +89,9 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long one without a memory waits before it asks again.
 const GREETING_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a new agent that one server has answered waits for the others.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a stopping agent goes on sending what it spooled; the rest waits on disk for the next start.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -111,6 +117,8 @@ pub struct Shipping {
 struct Shared<F: FileSystem> {
     agent: AgentId,
     spool: Mutex<Spool<F>>,
+    /// Held from the first append to the commit, so that each commit answers for its own records.
+    writing: Mutex<()>,
     file_system: F,
     state_dir: PathBuf,
     uncertain_wait: Duration,
@@ -152,7 +160,9 @@ async fn start_with<F: FileSystem>(
         let (config, file_system) = (config.clone(), file_system.clone());
         blocking(move || Spool::open(file_system, &config)).await?
     };
-    let Opened { spool, mut ledger, servers: known, is_new } = opened;
+    let Opened { spool, mut ledger, servers: known } = opened;
+    let acquainted = file_system.read(&config.state_dir.join(ACQUAINTED));
+    let is_new = acquainted.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     let agent = spool.agent();
     let urls: Vec<String> = endpoints.iter().map(|endpoint| endpoint.url().to_owned()).collect();
     let identities = Identities::new(&urls, &known, &mut ledger);
@@ -160,6 +170,7 @@ async fn start_with<F: FileSystem>(
     let shared = Arc::new(Shared {
         agent,
         spool: Mutex::new(spool),
+        writing: Mutex::new(()),
         file_system,
         state_dir: config.state_dir.clone(),
         uncertain_wait: config.uncertain_wait,
@@ -190,33 +201,48 @@ async fn start_with<F: FileSystem>(
     Ok(Shipping { agent, outlet, checkpoints, status, task })
 }
 
-/// Asks the servers for checkpoints that are newer than this agent's own. One that has none of its own asks until a server
-/// answers: it may have lost them, and would send everything again. None when it is stopped before.
+/// Asks the servers for checkpoints that are newer than this agent's own, and makes them durable. One that has none of its own asks
+/// until servers answer, all of them if they do within [`OTHERS_PATIENCE`] of the first: it may have lost its own, and would send
+/// everything again. None when it is stopped before.
 async fn learn_checkpoints<F: FileSystem>(
     shared: Arc<Shared<F>>,
     endpoints: Vec<Arc<dyn Endpoint>>,
     is_new: bool,
     stop: CancellationToken,
 ) -> Option<HashMap<String, Vec<u8>>> {
+    let mut first_answer = None;
     loop {
         let views = greeting::ask_all(&endpoints, shared.agent, GREETING_PATIENCE).await;
-        let is_answered = !views.is_empty();
-        let known = {
-            let mut spool = shared.spool.lock();
-            spool.learn_checkpoints(views.into_iter().flat_map(|view| view.checkpoints).collect());
-            spool.checkpoints().clone()
-        };
-        if is_answered || !is_new {
-            if !is_answered {
+        let now = Instant::now();
+        let answered = views.len();
+        if answered > 0 {
+            first_answer.get_or_insert(now);
+        }
+        let learnt =
+            shared.spool.lock().learn_checkpoints(views.into_iter().flat_map(|view| view.checkpoints).collect());
+        let waited = first_answer.is_some_and(|first| now.saturating_duration_since(first) >= OTHERS_PATIENCE);
+        if answered == endpoints.len() || waited || !is_new {
+            if answered == 0 && !is_new {
                 tracing::warn!(
                     "no server of collector.to answers: sources go on from what this agent remembers, and batches wait in the spool"
                 );
             }
-            return Some(known.into_iter().collect());
+            let keeping = Arc::clone(&shared);
+            let kept = blocking(move || keep_learnt(&keeping, learnt, is_new)).await;
+            if let Err(error) = kept {
+                tracing::error!(
+                    error,
+                    "what servers know of this agent's sources cannot be written down; trying again"
+                );
+            } else {
+                shared.changed.notify_one();
+                return Some(shared.spool.lock().checkpoints().clone().into_iter().collect());
+            }
+        } else if answered == 0 {
+            tracing::warn!(
+                "no server of collector.to answers a new agent: files and the journal are read once one has said how far they were"
+            );
         }
-        tracing::warn!(
-            "no server of collector.to answers a new agent: files and the journal are read once one has said how far they were"
-        );
         tokio::select! {
             () = tokio::time::sleep(GREETING_AGAIN) => {}
             () = stop.cancelled() => return None,
@@ -224,9 +250,27 @@ async fn learn_checkpoints<F: FileSystem>(
     }
 }
 
+/// The mark of an agent that has been told what servers knew of it: an empty file.
+const ACQUAINTED: &str = "acquainted";
+
+fn keep_learnt<F: FileSystem>(shared: &Shared<F>, learnt: bool, is_new: bool) -> Result<(), String> {
+    if learnt {
+        intake::put_checkpoints(shared).map_err(|refusal| refusal.to_string())?;
+    }
+    if is_new {
+        let path = shared.state_dir.join(ACQUAINTED);
+        replace_file(&shared.file_system, &path, b"").map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
 async fn run<F: FileSystem>(shared: Arc<Shared<F>>, intake: Intake<F>, sender: Sender<F>) {
     let mut sending = tokio::spawn(sender.run());
-    intake.run().await;
+    tokio::select! {
+        () = intake.run() => {}
+        // It ends by itself only when it panics: whoever waits for this task must know.
+        ended = &mut sending => return ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())),
+    }
     shared.intake_ended.cancel();
     shared.changed.notify_one();
     if tokio::time::timeout(DRAIN_DEADLINE, &mut sending).await.is_err() {

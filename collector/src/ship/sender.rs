@@ -5,6 +5,7 @@
 //! spooled is leased, sent, acknowledged, and only then removed. What a failure leaves open is settled with the server it concerns.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::schedule::{Class, Schedule};
 use super::server::Server;
 use super::unit::{Found, Reader, Unit, find_on_disk, find_recent};
 use crate::crash_point::crash_point;
-use crate::file_system::FileSystem;
+use crate::file_system::{Append, FileSystem};
 use crate::journal::JournalError;
 use crate::model::{Lane, StreamPlace};
 
@@ -32,6 +33,10 @@ const BACKLOGGED: u64 = 32;
 
 /// The books are written at least so often while acknowledgements come.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// The file that gives its room to the books on a full disk: as much as the books of many thousand sources take.
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: usize = 2 << 20;
 
 /// How long to leave the spool alone after it could not be read.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(5);
@@ -156,7 +161,6 @@ impl<F: FileSystem> Sender<F> {
             self.send(now);
         }
         if self.last_ahead.is_some_and(|last| self.ledger.first_undone() > last) {
-            self.last_ahead = None;
             self.spool_checkpoints().await;
         }
         if self.changed_since.is_some_and(|since| now.saturating_duration_since(since) >= SAVE_EVERY) {
@@ -482,15 +486,19 @@ impl<F: FileSystem> Sender<F> {
                     tracing::warn!(%error, "room in the spool could not be given back");
                 }
             };
+            let reserve = shared.state_dir.join(RESERVE);
             let written = write().or_else(|error| match error.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                    make_room();
+                    shared.file_system.remove(&reserve)?;
                     write()
                 }
                 _ => Err(error),
             });
             match &written {
-                Ok(()) => make_room(),
+                Ok(()) => {
+                    make_room();
+                    keep_reserve(&shared.file_system, &reserve);
+                }
                 Err(error) if !was_unwritten => {
                     tracing::error!(%error, "collector.state_dir: state.json cannot be written, and nothing sent before it is");
                 }
@@ -506,13 +514,25 @@ impl<F: FileSystem> Sender<F> {
         !self.is_unwritten
     }
 
-    /// Spools all checkpoints once more: those of frames that went ahead of others were not believed.
-    async fn spool_checkpoints(&self) {
+    /// Spools all checkpoints once more: those of frames that went ahead of others were not believed. When there is no room for
+    /// them, they follow later.
+    async fn spool_checkpoints(&mut self) {
         let shared = Arc::clone(&self.shared);
-        if let Err(refusal) = blocking(move || super::intake::put_checkpoints(&shared)).await {
-            tracing::warn!(%refusal, "checkpoints could not be spooled");
+        if blocking(move || super::intake::put_checkpoints(&shared)).await.is_ok() {
+            self.last_ahead = None;
+            self.shared.changed.notify_one();
         }
-        self.shared.changed.notify_one();
+    }
+}
+
+/// Makes the file that gives its room to the books on a full disk, unless it is there.
+fn keep_reserve<F: FileSystem>(file_system: &F, path: &Path) {
+    if file_system.length(path).is_err()
+        && let Ok(mut file) = file_system.create(path)
+        && file.append(&vec![0; RESERVE_BYTES]).and_then(|()| file.sync()).is_err()
+    {
+        // Half of it would help nobody.
+        let _ = file_system.remove(path);
     }
 }
 

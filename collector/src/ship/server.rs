@@ -11,8 +11,9 @@ use super::pace::Pace;
 use super::status::EndpointSnapshot;
 use crate::random::random_bits;
 
-/// No server is believed that asks for a longer pause.
+/// No server is believed that asks for a longer pause, or for none.
 const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(300);
+const RETRY_AFTER_SHORTEST: Duration = Duration::from_millis(200);
 
 /// A pause that was asked for without saying how long.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -97,7 +98,9 @@ impl Server {
     pub(super) fn failed(&mut self, answer: &Answer, deadline: Duration, now: Instant) {
         let reason = match answer {
             Answer::Busy { reason, retry_after, .. } => {
-                self.breaker.pause(now + retry_after.unwrap_or(PAUSE).min(RETRY_AFTER_LONGEST));
+                let wait = retry_after.unwrap_or(PAUSE).clamp(RETRY_AFTER_SHORTEST, RETRY_AFTER_LONGEST);
+                // Not all at once, when many were told the same.
+                self.breaker.pause(now + wait.mul_f64(1.0 + chance() / 2.0));
                 self.pace.slow_down();
                 reason.clone()
             }
@@ -146,7 +149,7 @@ impl Server {
 
     fn broke(&mut self, now: Instant) {
         self.is_greeted = false;
-        self.breaker.failed(now, (random_bits() >> 11) as f64 / (1u64 << 53) as f64);
+        self.breaker.failed(now, chance());
         self.pace.ramp();
     }
 
@@ -159,4 +162,9 @@ impl Server {
         }
         reason.clone_into(&mut self.last_error);
     }
+}
+
+/// A random number from 0 to 1.
+fn chance() -> f64 {
+    (random_bits() >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -133,8 +133,8 @@ impl Door {
         let reason = "simulated".to_owned();
         match self.dice.below(8) {
             0 => Answer::Unsent { reason },
-            1 => Answer::Busy { reason, retry_after: Some(Duration::from_secs(self.dice.below(3))), is_ours: true },
-            2 => Answer::Busy { reason, retry_after: None, is_ours: false },
+            1 => Answer::Busy { reason, retry_after: Some(Duration::from_secs(self.dice.below(3))), is_refused: true },
+            2 => Answer::Busy { reason, retry_after: None, is_refused: false },
             3 => Answer::Failed { reason },
             4 => {
                 self.store.lock().take(batch, self.without);

@@ -76,12 +76,11 @@ struct Appended {
     checkpoints: Vec<Checkpoint>,
 }
 
-/// A spool, its books, the servers that those count, and whether there was a state at all.
+/// A spool, its books, and the servers that those count.
 pub(super) struct Opened<F: FileSystem> {
     pub(super) spool: Spool<F>,
     pub(super) ledger: Ledger,
     pub(super) servers: Vec<KnownServer>,
-    pub(super) is_new: bool,
 }
 
 impl<F: FileSystem> Spool<F> {
@@ -92,7 +91,6 @@ impl<F: FileSystem> Spool<F> {
         let refused = |message: String| StartError { setting: "collector.state_dir", message };
         let loaded = State::load(&file_system, directory)
             .map_err(|error| refused(format!("cannot read state.json in {}: {error}", directory.display())))?;
-        let is_new = loaded.is_none();
         let (state, mut ledger, servers) =
             loaded.unwrap_or_else(|| (State::fresh(directory), Ledger::default(), Vec::new()));
         let journal_config =
@@ -112,7 +110,7 @@ impl<F: FileSystem> Spool<F> {
         };
         spool.catch_up().map_err(|error| refused(error.to_string()))?;
         ledger.recover(spool.journal.first_seq(), spool.end());
-        Ok(Opened { spool, ledger, servers, is_new })
+        Ok(Opened { spool, ledger, servers })
     }
 
     /// Takes into account what was spooled after the state was last written.
@@ -123,9 +121,14 @@ impl<F: FileSystem> Spool<F> {
             if parts.len() > 1 {
                 self.state.parted_until = record.seq + 1;
             }
-            for (_, bytes) in parts {
+            for (lane, bytes) in parts {
                 match frame::decode(&bytes) {
-                    Ok((batch, _)) => self.note_checkpoints(batch.checkpoints),
+                    Ok((batch, _)) => {
+                        if lane != Lane::Normal && !batch.checkpoints.is_empty() {
+                            self.state.parted_until = record.seq + 1;
+                        }
+                        self.note_checkpoints(batch.checkpoints);
+                    }
                     Err(error) => tracing::error!(frame = record.seq, %error, "a frame of the spool cannot be read"),
                 }
             }
@@ -153,7 +156,8 @@ impl<F: FileSystem> Spool<F> {
     }
 
     /// Checkpoints as they stand on servers: those count that were made after all that this state knows of.
-    pub(super) fn learn_checkpoints(&mut self, from_servers: Vec<Checkpoint>) {
+    /// Whether there were any.
+    pub(super) fn learn_checkpoints(&mut self, from_servers: Vec<Checkpoint>) -> bool {
         let known_until = self.state.checkpoint_order;
         let mut newest: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
         for Checkpoint { key, value } in from_servers {
@@ -164,12 +168,14 @@ impl<F: FileSystem> Spool<F> {
                 *known = (order, value.to_vec());
             }
         }
+        let learnt = !newest.is_empty();
         for (key, (_, value)) in newest {
             self.state.checkpoints.insert(key, value);
         }
+        learnt
     }
 
-    /// Behind the last record whose frames went into several lanes.
+    /// Behind the last record whose frames went into several lanes, or that has checkpoints in another lane than the normal one.
     pub(super) fn parted_until(&self) -> u64 {
         self.state.parted_until
     }
@@ -193,6 +199,11 @@ impl<F: FileSystem> Spool<F> {
         let now = u64::try_from(Timestamp::now().unix_nanos()).unwrap_or(0);
         self.state.checkpoint_order = now.max(self.state.checkpoint_order + 1);
         self.state.checkpoint_order
+    }
+
+    /// Whether batches that can be read again are about to be refused.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.journal.disk_bytes() >= self.bytes_max / 100 * 70
     }
 
     /// Whether there is room for a batch of this lane.
@@ -241,7 +252,8 @@ impl<F: FileSystem> Spool<F> {
         let stored = self.pending.len();
         for Appended { record, checkpoints } in std::mem::take(&mut self.pending) {
             self.state.spooled = record.number + 1;
-            if record.frames.len() > 1 {
+            let is_usual = record.frames.iter().all(|(lane, _)| *lane == Lane::Normal) || checkpoints.is_empty();
+            if record.frames.len() > 1 || !is_usual {
                 self.state.parted_until = record.number + 1;
             }
             self.note_checkpoints(checkpoints);

@@ -119,6 +119,11 @@ impl Agent {
         Ok(Agent { shipping, stop_shipping, sources, late_sources, stop_sources, own_health, stop_own_health, socket })
     }
 
+    /// Waits until the sender ends by itself, which it does only when it panics. Cancel-safe.
+    pub async fn sender_ended(&mut self) {
+        let _ = (&mut self.shipping.task).await;
+    }
+
     /// Who it is, and what listens where.
     pub fn describe(&self) -> String {
         let sources = self.sources.iter().map(|source| match source.address {

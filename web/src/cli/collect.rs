@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 use toml::Value;
 
@@ -58,11 +59,15 @@ pub fn run(arguments: CollectArguments) -> Outcome {
     // Two threads, however many cores the machine has: an agent is a guest.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let agent = Agent::start(&settings.collector, own_log).await?;
+        let mut agent = Agent::start(&settings.collector, own_log).await?;
         tracing::info!("ready: {}, delivering to {}", agent.describe(), settings.collector.to.join(", "));
         service_manager::notify(service_manager::READY);
-        signals::wait_for_stop(|| tracing::info!("the agent's settings are read at its start only: restart it"))
-            .await?;
+        tokio::select! {
+            stop = signals::wait_for_stop(|| tracing::info!("the agent's settings are read at its start only: restart it")) => stop?,
+            () = agent.sender_ended() => {
+                return Err(anyhow!("the agent's sender has ended by a panic: start it again, nothing of its spool is lost").into());
+            }
+        }
         service_manager::notify(service_manager::STOPPING);
         signals::exit_at_next_interrupt();
         agent.stop().await;

@@ -10,6 +10,9 @@
 //! | 429, 503, 507, with `Retry-After` | too busy, stopping or damaged on the way, disk full: send it again |
 //! | 403 | another run of the agent with the same identity came after this one, and lives |
 //! | 501 | a version of the frame that this release does not know: update the server; the agent waits |
+//!
+//! An error says `"stored": false` where that is certain. Where it does not (stopping, a failed write), the batch may be found
+//! after a crash, and the agent settles that with this server before another gets it.
 
 mod live_runs;
 mod routes;

@@ -204,6 +204,14 @@ impl Receiver {
     }
 }
 
+/// A refusal after something was written leaves it open whether that is found after a crash: the agent has to ask again here.
+fn is_certain(reason: RefusalReason) -> bool {
+    match reason {
+        RefusalReason::BatchTooLarge | RefusalReason::Overloaded | RefusalReason::IdentityConflict => true,
+        RefusalReason::DiskFull | RefusalReason::WriteFailed | RefusalReason::ShuttingDown => false,
+    }
+}
+
 fn answer_refusal(refusal: &Refusal) -> Response {
     let status = match refusal.reason {
         RefusalReason::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -212,15 +220,23 @@ fn answer_refusal(refusal: &Refusal) -> Response {
         RefusalReason::WriteFailed | RefusalReason::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         RefusalReason::IdentityConflict => StatusCode::FORBIDDEN,
     };
-    answer_error(status, &refusal.message, refusal.retry_after)
+    if is_certain(refusal.reason) {
+        return answer_error(status, &refusal.message, refusal.retry_after);
+    }
+    answer(status, json!({"error": {"message": refusal.message}}), refusal.retry_after)
 }
 
+/// An error after which nothing is stored, for certain: the agent may turn to another server.
 fn answer_error(status: StatusCode, message: &str, retry_after: Option<Duration>) -> Response {
+    answer(status, json!({"error": {"message": message, "stored": false}}), retry_after)
+}
+
+fn answer(status: StatusCode, body: serde_json::Value, retry_after: Option<Duration>) -> Response {
     let mut headers = HeaderMap::new();
     if let Some(wait) = retry_after {
         // Whole seconds are all that the header knows: none below a second, else rounded up.
         let seconds = wait.as_millis().div_ceil(1000);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
     }
-    (status, headers, Json(json!({"error": {"message": message}}))).into_response()
+    (status, headers, Json(body)).into_response()
 }

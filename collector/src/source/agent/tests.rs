@@ -85,17 +85,18 @@ async fn every_outcome_has_its_answer() {
         let retry_after = millis.map(Duration::from_millis);
         Outcome::Refused(Refusal { reason, message: "why".to_owned(), retry_after })
     };
-    let said = json!({"error": {"message": "why"}});
+    // Whether anything was stored is open where something was written.
+    let (said, sure) = (json!({"error": {"message": "why"}}), json!({"error": {"message": "why", "stored": false}}));
     check(Outcome::Stored { acked_through: Some(9) }, 200, None, json!({"acked_through": 9, "duplicate": false})).await;
     check(Outcome::Stored { acked_through: None }, 200, None, json!({"acked_through": null, "duplicate": false})).await;
     check(Outcome::Duplicate { acked_through: 9 }, 200, None, json!({"acked_through": 9, "duplicate": true})).await;
     check(Outcome::Gap { expected: 4 }, 409, None, json!({"expected": 4})).await;
-    check(refused(RefusalReason::BatchTooLarge, None), 413, None, said.clone()).await;
-    check(refused(RefusalReason::Overloaded, Some(300)), 429, Some("1"), said.clone()).await;
+    check(refused(RefusalReason::BatchTooLarge, None), 413, None, sure.clone()).await;
+    check(refused(RefusalReason::Overloaded, Some(300)), 429, Some("1"), sure.clone()).await;
     check(refused(RefusalReason::DiskFull, Some(5_000)), 507, Some("5"), said.clone()).await;
     check(refused(RefusalReason::WriteFailed, Some(1_000)), 503, Some("1"), said.clone()).await;
-    check(refused(RefusalReason::ShuttingDown, Some(1_001)), 503, Some("2"), said.clone()).await;
-    check(refused(RefusalReason::IdentityConflict, None), 403, None, said).await;
+    check(refused(RefusalReason::ShuttingDown, Some(1_001)), 503, Some("2"), said).await;
+    check(refused(RefusalReason::IdentityConflict, None), 403, None, sure).await;
 }
 
 #[tokio::test]
