@@ -10,6 +10,10 @@ use super::{Found, MARKER};
 
 /// Longer names are none.
 const NAME_BYTES_MAX: usize = 64;
+/// Of an `Authorization` header with several parameters so much is taken.
+const PARAMETERS_BYTES_MAX: usize = 4096;
+/// Names of secrets in one value (`token=token=…`) whose values are judged one by one; behind them the rest goes unseen.
+const NESTED_MAX: u32 = 16;
 /// Bytes of a key that is no word or number.
 const RANDOM_BYTES_MIN: usize = 8;
 
@@ -61,6 +65,13 @@ pub(super) fn kind_of(name: &str) -> Option<Kind> {
     }
 }
 
+/// Whether a number under a name of a password is one: `password` and `db.pwd` may be, `failed_password` counts.
+pub(super) fn may_be_password(name: &str, number: i64) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let is_whole = ["password", "passwd", "pwd", "passphrase"].iter().any(|whole| whole.eq_ignore_ascii_case(last));
+    is_whole && !(-999..=999).contains(&number)
+}
+
 /// The part of an attribute's text that its name makes a secret.
 pub(super) fn find_in_attribute(kind: Kind, text: &str) -> Option<Found> {
     secret_in(kind, text, 0, text.len(), Certainty::Marked)
@@ -86,8 +97,15 @@ fn name_around(text: &str, start: usize, end: usize) -> (usize, Option<Kind>) {
     (name_end, kind_of(&text[name_start..name_end]))
 }
 
+/// The last value without quotes, and the names that stood in it: each would look at the same bytes up to its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BareValue {
+    end: usize,
+    names: u32,
+}
+
 /// The value of the name that holds `start..end`.
-pub(super) fn find(text: &str, start: usize, end: usize) -> Option<Found> {
+pub(super) fn find(text: &str, start: usize, end: usize, bare: &mut BareValue) -> Option<Found> {
     let (name_end, kind) = name_around(text, start, end);
     let kind = kind?;
     let mut cursor = Cursor { text, at: name_end };
@@ -97,11 +115,21 @@ pub(super) fn find(text: &str, start: usize, end: usize) -> Option<Found> {
     let spaces_behind = cursor.spaces();
     let opened = cursor.quote();
     let value_start = cursor.at;
+    if opened.is_none() && value_start < bare.end {
+        bare.names += 1;
+        if bare.names > NESTED_MAX {
+            let is_done = text[value_start..].starts_with(MARKER);
+            return (!is_done).then_some(Found { start: value_start, end: bare.end, rule: kind.rule() });
+        }
+    }
     let value_end = match opened {
         Some(quote) => closing_quote(text, value_start, quote),
-        None if kind == Kind::Authorization => end_of_line(text, value_start),
+        None if kind == Kind::Authorization => end_of_credentials(text, value_start),
         None => end_of_bare(text, value_start),
     };
+    if opened.is_none() && value_start >= bare.end {
+        *bare = BareValue { end: value_end, names: 0 };
+    }
     // The shell's own: `sudo: … PWD=/root ; …`.
     if text[..name_end].ends_with("PWD") && text[value_start..value_end].starts_with(['/', '~']) {
         return None;
@@ -141,23 +169,25 @@ fn secret_in(kind: Kind, text: &str, start: usize, end: usize, certainty: Certai
     is_secret.then_some(Found { start, end, rule: kind.rule() })
 }
 
-/// The credentials of an `Authorization` header's value, without its scheme.
-fn credentials(value: &str) -> Option<(usize, usize)> {
+/// A scheme of `Authorization`: its length with the space behind it, and whether several parameters follow.
+fn scheme_of(value: &str) -> Option<(usize, bool)> {
     const SCHEMES: [&str; 8] =
         ["bearer", "basic", "token", "apikey", "negotiate", "ntlm", "digest", "aws4-hmac-sha256"];
-    let length = value.find(' ').unwrap_or(value.len());
-    let start = match SCHEMES.iter().find(|scheme| scheme.eq_ignore_ascii_case(&value[..length])) {
-        Some(_) if length == value.len() => return None,
-        Some(scheme) => {
-            let start = length + 1;
-            // Several parameters, with commas and spaces between.
-            if matches!(*scheme, "digest" | "aws4-hmac-sha256") {
-                return (!value[start..].contains(MARKER)).then_some((start, value.len()));
-            }
-            start
-        }
-        None => 0,
-    };
+    let bytes = value.as_bytes();
+    let scheme = SCHEMES.iter().find(|scheme| {
+        let length = scheme.len();
+        bytes.get(length) == Some(&b' ') && bytes[..length].eq_ignore_ascii_case(scheme.as_bytes())
+    })?;
+    Some((scheme.len() + 1, matches!(*scheme, "digest" | "aws4-hmac-sha256")))
+}
+
+/// The credentials of an `Authorization` header's value, without its scheme.
+fn credentials(value: &str) -> Option<(usize, usize)> {
+    let (start, has_parameters) = scheme_of(value).unwrap_or((0, false));
+    // With commas and spaces between.
+    if has_parameters {
+        return (!value[start..].contains(MARKER)).then_some((start, value.len()));
+    }
     let length = value[start..].bytes().take_while(|byte| is_token68(*byte)).count();
     let credentials = &value[start..start + length];
     let is_one =
@@ -279,6 +309,7 @@ fn end_of_bare(text: &str, start: usize) -> usize {
 
 /// Whether nothing, white space, or a name and a sign follow.
 fn starts_name(bytes: &[u8]) -> bool {
+    let bytes = &bytes[..bytes.len().min(NAME_BYTES_MAX)];
     let behind = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'-' | b'.'));
     match behind {
         Some(0) => bytes[0].is_ascii_whitespace(),
@@ -287,7 +318,16 @@ fn starts_name(bytes: &[u8]) -> bool {
     }
 }
 
-fn end_of_line(text: &str, start: usize) -> usize {
-    let rest = &text.as_bytes()[start..];
-    start + rest.iter().position(|byte| matches!(byte, b'\n' | b'\r' | b'"' | b'\'')).unwrap_or(rest.len())
+/// Where an `Authorization` header's value without quotes ends: with its one token, or with the line when it has parameters.
+fn end_of_credentials(text: &str, start: usize) -> usize {
+    let value = &text[start..];
+    let (scheme, has_parameters) = scheme_of(value).unwrap_or((0, false));
+    let bytes = &value.as_bytes()[scheme..];
+    let length = if has_parameters {
+        let line = &bytes[..bytes.len().min(PARAMETERS_BYTES_MAX)];
+        line.iter().position(|byte| matches!(byte, b'\n' | b'\r' | b'"' | b'\'')).unwrap_or(line.len())
+    } else {
+        bytes.iter().take_while(|byte| is_token68(**byte)).count()
+    };
+    text.floor_char_boundary(start + scheme + length)
 }

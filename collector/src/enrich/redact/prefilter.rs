@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{Match, Span};
 
-use super::rule::Rule;
+use super::rule::{NAMES, Rule};
 use super::token::Alphabet;
 use super::{Found, authorization, named_value, private_key, token, url};
 
@@ -114,13 +114,13 @@ pub(super) fn suspects(text: &str) -> bool {
 /// Whether this hit or one behind it leads to something: most texts that were found are parts of common words and addresses.
 #[cold]
 fn leads_anywhere(text: &str, first: Match) -> bool {
-    let mut hit = Some(first);
+    let (mut hit, mut judged) = (Some(first), Judged::default());
     while let Some(found) = hit {
         let (start, end) = (found.start(), found.end());
         let lead = LEADS[found.pattern().as_usize()].1;
         let leads = match lead {
             Lead::Name => named_value::names_secret(text, start, end),
-            lead => lead.find(text, start, end).is_some(),
+            lead => lead.find(text, start, end, &mut judged).is_some(),
         };
         if leads {
             return true;
@@ -132,24 +132,36 @@ fn leads_anywhere(text: &str, first: Match) -> bool {
 
 /// Gives everything that the rules behind the texts find, in no order.
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
+    let mut judged = Judged::default();
     for hit in SEARCHER.find_iter(text.as_bytes()) {
-        found.extend(LEADS[hit.pattern().as_usize()].1.find(text, hit.start(), hit.end()));
+        found.extend(LEADS[hit.pattern().as_usize()].1.find(text, hit.start(), hit.end(), &mut judged));
     }
+}
+
+/// How far a text was looked at: leads inside what was judged already (`.eyJ.eyJ…`) must not look at all of it again, or a long
+/// line takes minutes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Judged {
+    bare: named_value::BareValue,
+    jwt: usize,
+    private_key: usize,
+    keys: [usize; NAMES.len()],
 }
 
 impl Lead {
     /// What it leads to from its text at `start..end`.
-    fn find(self, text: &str, start: usize, end: usize) -> Option<Found> {
+    fn find(self, text: &str, start: usize, end: usize, judged: &mut Judged) -> Option<Found> {
         match self {
-            Lead::Name => named_value::find(text, start, end),
+            Lead::Name => named_value::find(text, start, end, &mut judged.bare),
             Lead::Bearer => authorization::find_bearer(text, start, end),
             Lead::Basic => authorization::find_basic(text, start, end),
             Lead::Token { rule, least, exactly, alphabet } => {
-                let place = token::find_prefixed(text, start, end, alphabet, least, exactly);
+                let place =
+                    token::find_prefixed(text, start, end, alphabet, least, exactly, &mut judged.keys[rule.index()]);
                 place.map(|(start, end)| Found { start, end, rule })
             }
-            Lead::Jwt => token::find_jwt(text, start),
-            Lead::PrivateKey => private_key::find(text, start),
+            Lead::Jwt => token::find_jwt(text, start, &mut judged.jwt),
+            Lead::PrivateKey => private_key::find(text, start, &mut judged.private_key),
             Lead::Url => url::find(text, end),
         }
     }

@@ -135,7 +135,7 @@ impl Rules {
                 let text = number.to_string();
                 let is_card = !card::names_no_card(name.as_bytes()) && card::find(&text, 0).is_some();
                 let rule = match kind {
-                    Some(named_value::Kind::Password) => Rule::Password,
+                    Some(named_value::Kind::Password) if named_value::may_be_password(name, *number) => Rule::Password,
                     _ if is_card => Rule::Card,
                     _ => return,
                 };

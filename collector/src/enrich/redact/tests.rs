@@ -150,6 +150,59 @@ fn bodies_and_attributes_are_redacted_and_counted_by_rule() {
 }
 
 #[test]
+fn a_number_that_counts_passwords_stays() {
+    let record = record_of(
+        &mut enricher(),
+        r#"{"failed_password":3,"login":{"wrong_passwd":123456},"password":123456,"pwd":4}"#,
+    );
+    let shown: Vec<_> = record.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(shown.join(" "), "failed_password=3 login.wrong_passwd=123456 password=[redacted:password] pwd=4");
+}
+
+/// A rule that looked at the rest of the line from each of its leads would read many gigabytes here, and this test not end.
+#[test]
+fn a_line_full_of_leads_is_read_a_few_times_only() {
+    for lead in [
+        ".eyJ",
+        "eyJh",
+        "token=",
+        "password=",
+        "authorization=",
+        "authorization=digest ",
+        "authorization: digest [redacted:card] ",
+        "authorization=!token=",
+        "token=,",
+        "token='\\'",
+        "password=\"",
+        "-----BEGIN",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "xoxb-",
+        "glpat-xoxb-",
+        "Bearer ",
+        "basic ",
+        "p://",
+        "p://a:b@",
+        "4111111111111111 ",
+        "4111-",
+    ] {
+        let line = lead.repeat((1 << 18) / lead.len());
+        assert!(!redacted(&line).is_empty(), "{lead}");
+    }
+}
+
+#[test]
+fn of_many_names_in_one_value_all_values_go() {
+    let check = |name: &str, secret: &str| {
+        let line = format!("{}{secret} next", name.repeat(100));
+        let shown = redacted(&line);
+        assert!(!shown.contains(secret) && shown.ends_with(" next"), "{shown}");
+    };
+    check("token=", "a1b2c3d4e5f6");
+    check("password=", "hunter2");
+    check("authorization=", "a1b2c3d4e5f6");
+}
+
+#[test]
 fn rules_can_be_left_out_added_and_all_switched_off() {
     let body = |config: Config, line: &str| record_of(&mut config.enricher().unwrap(), line).body;
     let line = "password=hunter2 paid 4111111111111111 by EMP-123456 of EMP-9";

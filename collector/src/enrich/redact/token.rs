@@ -24,7 +24,7 @@ impl Alphabet {
     }
 }
 
-/// The key whose prefix stands at `start..end`.
+/// The key whose prefix stands at `start..end`, unless it is inside the last one of its kind, which went until `judged`.
 pub(super) fn find_prefixed(
     text: &str,
     start: usize,
@@ -32,12 +32,17 @@ pub(super) fn find_prefixed(
     alphabet: Alphabet,
     least: usize,
     exactly: bool,
+    judged: &mut usize,
 ) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
+    if start < *judged {
+        return None;
+    }
     if start > 0 && is_word_byte(bytes[start - 1]) {
         return None;
     }
     let length = bytes[end..].iter().take_while(|byte| alphabet.has(**byte)).count();
+    *judged = end + length;
     let behind = bytes.get(end + length);
     let is_whole = !exactly || (length == least && !behind.is_some_and(|byte| is_word_byte(*byte)));
     (length >= least && is_whole).then_some((start, end + length))
@@ -46,12 +51,17 @@ pub(super) fn find_prefixed(
 /// Bytes of a part of a token that is no accident.
 const JWT_PART_BYTES_MIN: usize = 10;
 
-/// The JSON web token around `at`: parts of base64url with points between, the first of them an object (`eyJ` is `{"`).
-pub(super) fn find_jwt(text: &str, at: usize) -> Option<Found> {
+/// The JSON web token in the run around `at`: parts of base64url with points between, the first of them an object (`eyJ` is `{"`).
+/// A run is looked at once: `judged` is where the last one ended.
+pub(super) fn find_jwt(text: &str, at: usize, judged: &mut usize) -> Option<Found> {
+    if at < *judged {
+        return None;
+    }
     let bytes = text.as_bytes();
     let is_part = |byte: &u8| is_word_byte(*byte) || matches!(byte, b'-' | b'.');
-    let run_start = at - bytes[..at].iter().rev().take_while(|byte| is_part(byte)).count();
+    let run_start = at - bytes[*judged..at].iter().rev().take_while(|byte| is_part(byte)).count();
     let run_end = at + bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+    *judged = run_end;
     let run = text[run_start..run_end].trim_end_matches('.');
     // Something with points may stand before it.
     let start = if run.starts_with("eyJ") { 0 } else { run.find(".eyJ")? + 1 };
