@@ -1,8 +1,9 @@
 //! The few things that the journal asks of a file system, behind a trait, so that a simulated disk that loses power
 //! can stand in for the real one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::crash_point::{crash_point, is_wanted};
@@ -42,7 +43,12 @@ pub trait Append: Send + 'static {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// The operating system's file system.
+/// Who may read what is created here: its owner. It is copied from logs that others often must not read.
+pub(crate) const FILE_MODE: u32 = 0o600;
+/// The same for directories.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// The operating system's file system. Files and directories that it creates are their owner's alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFileSystem;
 
@@ -54,7 +60,7 @@ impl FileSystem for RealFileSystem {
     type Appender = RealAppender;
 
     fn create(&self, path: &Path) -> io::Result<RealAppender> {
-        OpenOptions::new().append(true).create_new(true).open(path).map(RealAppender)
+        OpenOptions::new().append(true).create_new(true).mode(FILE_MODE).open(path).map(RealAppender)
     }
 
     fn open_at(&self, path: &Path, length: u64) -> io::Result<RealAppender> {
@@ -100,7 +106,7 @@ impl FileSystem for RealFileSystem {
         }
         let parent = path.parent().unwrap_or(Path::new(""));
         self.create_directories(parent)?;
-        match fs::create_dir(path) {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             other => other?,
         }
@@ -179,5 +185,19 @@ mod tests {
         assert_eq!(disk.list(&directory).unwrap(), [state.clone(), path]);
         disk.remove(&state).unwrap();
         assert_eq!(disk.remove(&state).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+    #[test]
+    fn what_is_created_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let disk = RealFileSystem;
+        let directory = root.path().join("a/b");
+        disk.create_directories(&directory).unwrap();
+        disk.create(&directory.join("1.log")).unwrap();
+        replace_file(&disk, &directory.join("state"), b"new").unwrap();
+        assert_eq!([&directory, &root.path().join("a")].map(|path| mode(path)), [0o700; 2]);
+        assert_eq!(["1.log", "state"].map(|name| mode(&directory.join(name))), [0o600; 2]);
     }
 }

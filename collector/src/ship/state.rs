@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use rapidhash::v3::rapidhash_v3;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{LaneBook, Lease, Ledger, Stream};
-use crate::file_system::{FileSystem, replace_file};
+use crate::file_system::{FILE_MODE, FileSystem, replace_file};
 use crate::model::{AgentId, Lane};
 use crate::random::random_bits;
 use crate::source::StartError;
@@ -206,6 +207,7 @@ pub(super) fn lock(directory: &Path) -> Result<File, StartError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(FILE_MODE)
         .open(&path)
         .map_err(|error| refused(format!("cannot open {}: {error}", path.display())))?;
     match file.try_lock() {
@@ -245,5 +247,14 @@ mod tests {
         assert_eq!(fresh.agent, state.agent);
         assert_ne!(fresh.epoch, state.epoch);
         assert_ne!(State::fresh(Path::new("/other")).agent, state.agent);
+    }
+
+    #[test]
+    fn the_lock_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let lock = lock(directory.path()).unwrap();
+        assert_eq!(lock.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

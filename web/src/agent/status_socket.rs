@@ -9,8 +9,9 @@
 //! `curl --unix-socket status.sock http://agent/status`. A Unix socket because the file's mode says who may ask (the agent's user,
 //! and root), where a port on loopback would be open to every user of the host.
 
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,16 +89,21 @@ impl StatusSocket {
     }
 }
 
-/// Listens under another name until the mode is set, so that nobody can connect before.
+/// A socket listens from the moment it is bound, with the mode that the umask leaves it: it is bound in a directory that only its
+/// owner may enter, and moved out of it when its mode is set.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    let unready = path.with_extension("new");
-    match std::fs::remove_file(&unready) {
+    // A short name: that of a socket may have 107 bytes with its directories.
+    let closed = path.with_file_name("binding");
+    let unready = closed.join("s");
+    match std::fs::remove_dir_all(&closed) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    DirBuilder::new().mode(0o700).create(&closed)?;
     let listener = UnixListener::bind(&unready)?;
     std::fs::set_permissions(&unready, PermissionsExt::from_mode(0o600))?;
     std::fs::rename(&unready, path)?;
+    std::fs::remove_dir(&closed)?;
     Ok(listener)
 }
 
