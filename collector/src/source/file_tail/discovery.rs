@@ -10,9 +10,9 @@ use std::time::{Instant, SystemTime};
 
 use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::resources::Resources;
-use super::rotation::{self, Whereabouts};
+use super::rotation::{self, Listings, Whereabouts};
 use super::tailer::Tailer;
-use super::tracked_file::{Emptied, TrackedFile};
+use super::tracked_file::{Emptied, RENAMED_WAIT, TrackedFile};
 use crate::model::Checkpoint;
 use crate::source::feeder::{Ended, Portion};
 
@@ -29,23 +29,24 @@ impl Tailer {
         let look_started = SystemTime::now();
         let mut found: HashMap<FileId, Vec<(PathBuf, usize)>> = HashMap::new();
         let mut still_binary = HashSet::new();
+        let mut unreadable = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             let mut visit = |directory: &Path| {
                 if let Some(watcher) = &mut self.watcher {
                     watcher.watch_directory(directory);
                 }
             };
-            group.patterns.walk(&mut visit, &mut |path, metadata| {
+            unreadable.extend(group.patterns.walk(&mut visit, &mut |path, metadata| {
                 let id = FileId::of(&metadata);
                 if self.binary.get(&id) == Some(&ChangeMark::of(&metadata)) {
                     still_binary.insert(id);
                 } else {
                     found.entry(id).or_default().push((path, index));
                 }
-            });
+            }));
         }
         self.binary.retain(|id, _| still_binary.contains(id));
-        let mut departures = self.notice_departures(&found);
+        let mut departures = self.notice_departures(&found, &unreadable);
         if self.last_look.is_some() && found.keys().any(|id| !self.files.contains_key(id)) {
             // A copy can only be told by its original while we know what that was.
             let emptied: Vec<_> = self.files.iter_mut().filter_map(|(id, file)| Some((*id, file.emptied()?))).collect();
@@ -65,7 +66,7 @@ impl Tailer {
                 // Its original is read. When that is emptied, this one is gone on with.
                 continue;
             }
-            self.track(path, path, *group)?;
+            self.track(path, path, *group, id)?;
             if let Some(since) = self.last_look {
                 departures.push(Departure { path: path.clone(), group: *group, since });
             }
@@ -73,15 +74,21 @@ impl Tailer {
         for departure in departures {
             self.track_successors(&departure)?;
         }
-        if self.last_look.is_none() {
+        if self.known_looked_for.is_none_or(|at| at.elapsed() >= RENAMED_WAIT) {
+            self.known_looked_for = Some(Instant::now());
             self.find_known_files()?;
         }
         self.last_look = Some(look_started);
         Ok(())
     }
 
-    /// Compares where files are with where they were; gives the places that others may have come to since the last look.
-    fn notice_departures(&mut self, found: &HashMap<FileId, Vec<(PathBuf, usize)>>) -> Vec<Departure> {
+    /// Compares where files are with where they were; gives the places that others may have come to since the last look. Of what lies
+    /// below `unreadable` nothing is known.
+    fn notice_departures(
+        &mut self,
+        found: &HashMap<FileId, Vec<(PathBuf, usize)>>,
+        unreadable: &[PathBuf],
+    ) -> Vec<Departure> {
         let last_look = self.last_look.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut left: HashMap<PathBuf, Departure> = HashMap::new();
         for file in self.files.values_mut() {
@@ -99,6 +106,7 @@ impl Tailer {
                     file.path.clone_from(&places[0].0);
                     file.gone_since = None;
                 }
+                None if unreadable.iter().any(|path| file.path.starts_with(path)) => {}
                 None => file.gone_since = file.gone_since.or(Some(Instant::now())),
             }
         }
@@ -116,7 +124,7 @@ impl Tailer {
             if !self.known.contains_key(&id) && self.is_copy(&path) {
                 continue;
             }
-            if let Some(file) = self.track(&path, &departure.path, departure.group)? {
+            if let Some(file) = self.track(&path, &departure.path, departure.group, id)? {
                 file.gone_since = Some(Instant::now());
             }
         }
@@ -127,7 +135,7 @@ impl Tailer {
     fn is_copy(&self, path: &Path) -> bool {
         let is_copy_of =
             |file: &TrackedFile, copy: &File| file.is_copied_to(copy, rotation::is_rotated_of(&file.path, path));
-        File::open(path).is_ok_and(|copy| self.files.values().any(|file| is_copy_of(file, &copy)))
+        matches!(open_regular(path), Ok(Some((copy, _))) if self.files.values().any(|file| is_copy_of(file, &copy)))
     }
 
     /// Goes on in the copy of a file that was emptied, where the file was read to. `emptied` is what the file is now, and
@@ -138,15 +146,18 @@ impl Tailer {
             return Ok(false);
         };
         self.known.insert(id, former.clone());
-        if let Some(copy) = self.track(&path, &former.path, group)? {
+        if let Some(copy) = self.track(&path, &former.path, group, id)? {
             copy.gone_since = Some(Instant::now());
         }
         self.send(group, Portion { checkpoints: vec![former.checkpoint(id), emptied], ..Portion::default() })?;
         Ok(true)
     }
 
-    /// At the start: files of earlier runs that no pattern finds were renamed meanwhile, or are gone.
+    /// Files whose places are known and that no pattern finds were renamed meanwhile, or are gone: those of earlier runs at the start,
+    /// and since then those that were closed.
     fn find_known_files(&mut self) -> Result<(), Ended> {
+        let is_start = self.last_look.is_none();
+        let mut listings = Listings::default();
         let mut departures = Vec::new();
         let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.clone())).collect();
         for (id, place) in unmet {
@@ -154,8 +165,9 @@ impl Tailer {
                 // Its group is no longer configured; it may come back.
                 continue;
             };
-            let path = match rotation::find_renamed(&place, id) {
-                Whereabouts::Renamed(path) => path,
+            let (path, found) = match listings.find_renamed(&place, id) {
+                Whereabouts::Renamed(_, found) if self.files.contains_key(&found) => continue,
+                Whereabouts::Renamed(path, found) => (path, found),
                 // It may come back with its directory.
                 Whereabouts::Unknown => continue,
                 Whereabouts::Gone => {
@@ -164,11 +176,18 @@ impl Tailer {
                     continue;
                 }
             };
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let written = metadata.modified().unwrap_or_else(|_| SystemTime::now());
+            let is_quiet = written.elapsed().is_ok_and(|age| age >= RENAMED_WAIT);
+            let is_read = found == id && place.offsets == [metadata.len(); 2];
             let shown = place.path;
-            if let Some(file) = self.track(&path, &shown, group)? {
-                file.gone_since = Some(Instant::now());
-                let since = file.metadata().and_then(|metadata| metadata.modified());
-                departures.push(Departure { path: shown, group, since: since.unwrap_or_else(|_| SystemTime::now()) });
+            // What was read to its end and rests needs no descriptor.
+            let is_tracked = !(is_quiet && is_read) && {
+                let file = self.track(&path, &shown, group, found)?;
+                file.map(|file| file.gone_since = Some(Instant::now())).is_some()
+            };
+            if is_tracked || is_start {
+                departures.push(Departure { path: shown, group, since: written });
             }
         }
         // Only now: a successor of one may be another that we know.
@@ -178,10 +197,17 @@ impl Tailer {
         Ok(())
     }
 
-    /// Opens a file and starts to read it where it was left, or where its group says. `shown` is the path its lines bear.
-    fn track(&mut self, path: &Path, shown: &Path, group_index: usize) -> Result<Option<&mut TrackedFile>, Ended> {
+    /// Opens a file and starts to read it where it was left, or where its group says. `shown` is the path its lines bear. Only the
+    /// file that was `seen` there is opened: a link put in its place since was not checked.
+    fn track(
+        &mut self,
+        path: &Path,
+        shown: &Path,
+        group_index: usize,
+        seen: FileId,
+    ) -> Result<Option<&mut TrackedFile>, Ended> {
         let group = &mut self.groups[group_index];
-        let (file, metadata) = match open_regular(path) {
+        let (file, metadata) = match open_seen(path, seen) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(None),
             // It went between being seen and being opened.
@@ -258,4 +284,9 @@ pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> 
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
     let metadata = file.metadata()?;
     Ok(metadata.is_file().then_some((file, metadata)))
+}
+
+/// The same of the file that was seen under this name. None when there is another by now: what leads to that was not checked.
+pub(super) fn open_seen(path: &Path, seen: FileId) -> io::Result<Option<(File, Metadata)>> {
+    Ok(open_regular(path)?.filter(|(_, metadata)| FileId::of(metadata) == seen))
 }

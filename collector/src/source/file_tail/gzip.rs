@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,7 +22,7 @@ use super::discovery::open_regular;
 use super::encoding::TextEncoding;
 use super::group::Group;
 use super::resources::Resources;
-use super::rotation::{self, Whereabouts};
+use super::rotation::{Listings, Whereabouts};
 use crate::model::Checkpoint;
 use crate::source::feeder::{Ended, Portion};
 use crate::source::line_splitter::LineSplitter;
@@ -120,7 +120,8 @@ impl Backfill {
 
     fn read_group(&mut self, index: usize) -> Result<(), Ended> {
         let mut found: Vec<(PathBuf, Metadata)> = Vec::new();
-        self.groups[index].patterns.walk(&mut |_| {}, &mut |path, metadata| found.push((path, metadata)));
+        // What cannot be looked at now is asked for again when its files are to be forgotten.
+        let _ = self.groups[index].patterns.walk(&mut |_| {}, &mut |path, metadata| found.push((path, metadata)));
         // Older ones hold what happened earlier.
         found.sort_by_key(|(_, metadata)| metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
         for (path, metadata) in &found {
@@ -150,7 +151,7 @@ impl Backfill {
             Some(place) if place.prefix.is_of(&file)? => place.offsets,
             _ => {
                 // What cannot be unpacked is found out below.
-                let head = head_of(path)?;
+                let head = head_of(&file)?;
                 self.start_of(&head)
             }
         };
@@ -194,7 +195,7 @@ impl Backfill {
                         .is_some_and(|(file, metadata)| FileId::of(&metadata) == *id && place.fits(&file, &metadata))
                 };
                 let is_there = is_it(&place.path)
-                    || matches!(rotation::find_renamed(place, *id), Whereabouts::Renamed(path) if is_it(&path));
+                    || matches!(Listings::default().find_renamed(place, *id), Whereabouts::Renamed(path, _) if is_it(&path));
                 if is_there { ALL } else { place.offsets }
             }
             None => [0; 2],
@@ -294,10 +295,11 @@ fn key_of(id: FileId) -> String {
     format!("{KEY_PREFIX}{}:{}", id.device, id.inode)
 }
 
-/// The first block of what a compressed file holds, as far as it can be unpacked.
-fn head_of(path: &Path) -> io::Result<Vec<u8>> {
+/// The first block of what a compressed file holds, as far as it can be unpacked. The file is left at its start.
+fn head_of(mut file: &File) -> io::Result<Vec<u8>> {
     let mut head = vec![0; PREFIX_BYTES_MAX];
-    let (filled, _) = fill(&mut MultiGzDecoder::new(File::open(path)?), &mut head);
+    let (filled, _) = fill(&mut MultiGzDecoder::new(file), &mut head);
+    file.rewind()?;
     head.truncate(filled);
     Ok(head)
 }

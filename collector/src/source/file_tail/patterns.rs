@@ -1,6 +1,7 @@
 //! Which files a group's patterns match.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -74,11 +75,13 @@ impl Patterns {
     }
 
     /// Gives every regular file that matches now, links followed. A file may be given twice. `visit` is told of the
-    /// directories, each before its files.
-    pub(super) fn walk(&self, visit: &mut impl FnMut(&Path), give: &mut impl FnMut(PathBuf, Metadata)) {
+    /// directories, each before its files. Returns what is there and could not be looked at: of what lies below it nothing is known.
+    pub(super) fn walk(&self, visit: &mut impl FnMut(&Path), give: &mut impl FnMut(PathBuf, Metadata)) -> Vec<PathBuf> {
+        let mut unreadable = Vec::new();
         for root in &self.roots {
-            self.walk_directory(&root.directory, root.depth.min(DEPTH_MAX), visit, give);
+            self.walk_directory(&root.directory, root.depth.min(DEPTH_MAX), visit, give, &mut unreadable);
         }
+        unreadable
     }
 
     fn walk_directory(
@@ -87,26 +90,46 @@ impl Patterns {
         depth: usize,
         visit: &mut impl FnMut(&Path),
         give: &mut impl FnMut(PathBuf, Metadata),
+        unreadable: &mut Vec<PathBuf>,
     ) {
         // Asked to be told of changes first, so that none is missed between the two.
         visit(directory);
-        // A directory that is not there yet, or not ours to read, holds nothing for now.
-        let Ok(entries) = fs::read_dir(directory) else { return };
-        for entry in entries.flatten() {
+        let mut note = |path: &Path, error: &io::Error| {
+            // What is not there (yet, or any more) holds nothing for now.
+            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                unreadable.push(path.to_owned());
+            }
+        };
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => return note(directory, &error),
+        };
+        let mut below = Vec::new();
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    note(directory, &error);
+                    continue;
+                }
+            };
             let path = entry.path();
-            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(kind) = entry.file_type().inspect_err(|error| note(&path, error)) else { continue };
             if kind.is_dir() {
                 // Links to directories are not followed: they may lead in circles.
                 if depth > 1 && !self.excludes(&path.join("_")) {
-                    self.walk_directory(&path, depth - 1, visit, give);
+                    below.push(path);
                 }
             } else if self.matches(&path)
-                && let Ok(metadata) = fs::metadata(&path)
+                && let Ok(metadata) = fs::metadata(&path).inspect_err(|error| note(&path, error))
                 && metadata.is_file()
                 && (!kind.is_symlink() || may_follow(&path, &metadata))
             {
                 give(path, metadata);
             }
+        }
+        for directory in below {
+            self.walk_directory(&directory, depth - 1, visit, give, unreadable);
         }
     }
 }
@@ -231,6 +254,11 @@ mod tests {
         check(&["*/*.log"], &["sub/d.log"]);
         check(&["{a,b}.*", "wtmp"], &["a.log", "b.txt"]);
         check(&["missing/*.log"], &[]);
+        std::os::unix::fs::symlink(top.join("loop"), top.join("loop")).unwrap();
+        let include = ["missing/*.log", "a.log/*.log", "loop/*.log", "sub/*.log"];
+        let include: Vec<_> = include.iter().map(|pattern| format!("{}/{pattern}", top.display())).collect();
+        let unreadable = Patterns::new(&include, &[]).unwrap().walk(&mut |_| {}, &mut |_, _| {});
+        assert_eq!(unreadable, [top.join("loop")], "what is missing is not unreadable");
         assert!(Patterns::new(&["relative/*.log".to_owned()], &[]).is_err());
         assert!(Patterns::new(&["/a/[".to_owned()], &[]).is_err());
     }

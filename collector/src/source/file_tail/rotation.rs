@@ -4,12 +4,15 @@
 //! file finds those that are not open: after a restart the one that a checkpoint speaks of, and files that came and were
 //! rotated away between two polls.
 
-use std::fs::{self, File, Metadata};
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::checkpoint::{FileId, Place};
+use super::discovery::open_seen;
 
 /// Kernels stamp files by a clock that ticks every few milliseconds.
 const CLOCK_TICK: Duration = Duration::from_millis(50);
@@ -18,42 +21,66 @@ const CLOCK_TICK: Duration = Duration::from_millis(50);
 const LINKS_MAX: usize = 8;
 
 /// Where a file is that is not where it was.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whereabouts {
     /// In the same directory, under this name.
-    Renamed(PathBuf),
+    Renamed(PathBuf, FileId),
     /// No longer in its directory.
     Gone,
     /// Its directory cannot be read, or lies on another device: its own may not be mounted just now.
     Unknown,
 }
 
-/// Looks for the file that was known as `id` in the directory of its `place`, under whatever name.
-pub(super) fn find_renamed(place: &Place, id: FileId) -> Whereabouts {
-    let path = resolved(&place.path);
-    let Some(directory) = path.parent() else { return Whereabouts::Unknown };
-    let (Ok(entries), Ok(metadata)) = (fs::read_dir(directory), fs::metadata(directory)) else {
-        return Whereabouts::Unknown;
-    };
-    let is_it = |path: &PathBuf| {
-        let Ok(metadata) = fs::symlink_metadata(path) else { return false };
-        let found = FileId::of(&metadata);
-        if !metadata.is_file() || found.inode != id.inode {
-            return false;
+/// What directories hold, each listed once.
+#[derive(Default)]
+pub(super) struct Listings(HashMap<PathBuf, Option<Listing>>);
+
+/// What one directory holds.
+struct Listing {
+    device: u64,
+    /// Regular files by inode.
+    files: HashMap<u64, Vec<(PathBuf, Metadata)>>,
+}
+
+impl Listings {
+    /// Looks for the file that was known as `id` in the directory of its `place`, under whatever name.
+    pub(super) fn find_renamed(&mut self, place: &Place, id: FileId) -> Whereabouts {
+        let path = resolved(&place.path);
+        let Some(directory) = path.parent() else { return Whereabouts::Unknown };
+        let listing = self.0.entry(directory.to_owned()).or_insert_with(|| Listing::of(directory).ok());
+        let Some(listing) = listing else { return Whereabouts::Unknown };
+        let is_it = |(candidate, metadata): &&(PathBuf, Metadata)| {
+            let found = FileId::of(metadata);
+            // It may have been emptied before it was renamed; but inodes are used again, and then by any file.
+            if found == id && is_rotated_of(&path, candidate) {
+                return true;
+            }
+            matches!(open_seen(candidate, found), Ok(Some((file, _))) if match found == id {
+                true => place.fits(&file, metadata),
+                false => place.fits_renumbered(id, &file, metadata),
+            })
+        };
+        match listing.files.get(&id.inode).and_then(|files| files.iter().find(is_it)) {
+            Some((path, metadata)) => Whereabouts::Renamed(path.clone(), FileId::of(metadata)),
+            None if listing.device == id.device => Whereabouts::Gone,
+            None => Whereabouts::Unknown,
         }
-        // It may have been emptied before it was renamed; but inodes are used again, and then by any file.
-        if found == id && is_rotated_of(&resolved(&place.path), path) {
-            return true;
+    }
+}
+
+impl Listing {
+    fn of(directory: &Path) -> io::Result<Listing> {
+        let device = fs::metadata(directory)?.dev();
+        let mut files: HashMap<u64, Vec<_>> = HashMap::new();
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_file() => files.entry(metadata.ino()).or_default().push((path, metadata)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
-        File::open(path).is_ok_and(|file| match found == id {
-            true => place.fits(&file, &metadata),
-            false => place.fits_renumbered(id, &file, &metadata),
-        })
-    };
-    match entries.flatten().map(|entry| entry.path()).find(is_it) {
-        Some(path) => Whereabouts::Renamed(path),
-        None if metadata.dev() == id.device => Whereabouts::Gone,
-        None => Whereabouts::Unknown,
+        Ok(Listing { device, files })
     }
 }
 
@@ -98,8 +125,11 @@ pub(super) fn copies_of(place: &Place) -> Vec<(PathBuf, FileId)> {
     }
     rotated_since(&place.path, SystemTime::UNIX_EPOCH)
         .into_iter()
-        .filter(|(path, metadata)| File::open(path).is_ok_and(|copy| place.fits(&copy, metadata)))
-        .map(|(path, metadata)| (path, FileId::of(&metadata)))
+        .filter_map(|(path, metadata)| {
+            let id = FileId::of(&metadata);
+            let (copy, metadata) = open_seen(&path, id).ok().flatten()?;
+            place.fits(&copy, &metadata).then_some((path, id))
+        })
         .collect()
 }
 

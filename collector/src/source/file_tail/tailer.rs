@@ -21,10 +21,6 @@ use crate::source::{Backlog, Running, SourceContext, StartError};
 pub(super) const KIND: &str = "files";
 /// A file is read by so much before the next one has its turn.
 const TURN_BYTES: usize = 256 << 10;
-/// A deleted file is held for so long after its last line, for the writer that still has it open.
-const DELETED_WAIT: Duration = Duration::from_secs(5);
-/// A renamed file is held for so long after its last line.
-const RENAMED_WAIT: Duration = Duration::from_secs(600);
 /// Files that are written all the time are read this often: many lines cost little more than one.
 const PACE: Duration = Duration::from_millis(40);
 /// The longest until a stop is noticed.
@@ -73,6 +69,7 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         known,
         binary: HashMap::new(),
         last_look: None,
+        known_looked_for: None,
         buffer: vec![0; TURN_BYTES],
         tailed: tailed.clone(),
         stop: context.stop.clone(),
@@ -112,11 +109,13 @@ fn run_on_thread(
 pub(super) struct Tailer {
     pub(super) groups: Vec<Group>,
     pub(super) files: HashMap<FileId, TrackedFile>,
-    /// Places of earlier runs whose files have not been met yet.
+    /// Places of files that are not open: of earlier runs and not met yet, or closed since.
     pub(super) known: HashMap<FileId, Place>,
     /// Files found to be no text, as they were then: once changed they are looked at again, for inodes are used again.
     pub(super) binary: HashMap<FileId, ChangeMark>,
     pub(super) last_look: Option<SystemTime>,
+    /// When it was last found out what became of the files that are known and not open.
+    pub(super) known_looked_for: Option<Instant>,
     /// When, at the earliest, a sign that files came or went makes us look.
     earliest_look: Instant,
     /// Files that may have something to read.
@@ -296,17 +295,19 @@ impl Tailer {
         Ok(())
     }
 
-    /// Closes files that are gone and silent, and forgets their places.
+    /// Closes files that are gone and silent. The place is forgotten only of those that nobody can find again.
     fn let_go(&mut self) -> Result<(), Ended> {
-        let is_done = |file: &TrackedFile| {
-            file.gone_since.is_some()
-                && file.is_read_to_end()
-                && (file.silent_for() >= RENAMED_WAIT || (file.is_deleted() && file.silent_for() >= DELETED_WAIT))
-        };
-        let done: Vec<_> = self.files.values().filter(|file| is_done(file)).map(|file| (file.id, file.group)).collect();
-        for (id, group) in done {
-            self.remove(id);
-            self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
+        let now = Instant::now();
+        let is_done = |file: &TrackedFile| file.was_held_long_enough(now) && file.is_read_to_end();
+        let done: Vec<_> = self.files.values().filter(|file| is_done(file)).map(|file| file.id).collect();
+        for id in done {
+            let Some(file) = self.remove(id) else { continue };
+            if file.is_deleted() {
+                let checkpoints = vec![forgotten(id)];
+                self.send(file.group, Portion { checkpoints, ..Portion::default() })?;
+            } else {
+                self.known.insert(id, file.place());
+            }
         }
         Ok(())
     }

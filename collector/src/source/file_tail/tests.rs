@@ -122,7 +122,7 @@ impl Rig {
         panic!("{count} records expected, stored are {}: {:?}", self.bodies().len(), self.tallies.snapshot());
     }
 
-    fn problems(&self) -> Vec<(&'static str, u64)> {
+    pub(super) fn problems(&self) -> Vec<(&'static str, u64)> {
         let tallies = self.tallies.snapshot();
         tallies.iter().flat_map(|tally| &tally.problems).map(|problem| (problem.reason, problem.count)).collect()
     }

@@ -1,6 +1,6 @@
 //! One open file: reads on from where it stood, notices when it was emptied, gives its lines.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
@@ -15,6 +15,11 @@ use crate::source::line_splitter::LineSplitter;
 
 /// Files are stamped by a clock that ticks every few milliseconds: a stamp younger than this may stand for two contents.
 const STAMP_TICK: Duration = Duration::from_millis(50);
+
+/// A deleted file is held for so long after its last line and its disappearance, for the writer that still has it open.
+const DELETED_WAIT: Duration = Duration::from_secs(5);
+/// A renamed file is held for so long after its last line and its renaming.
+pub(super) const RENAMED_WAIT: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 600 });
 
 /// A file that is being read.
 pub(super) struct TrackedFile {
@@ -225,9 +230,11 @@ impl TrackedFile {
         self.assembly.finish(now, &mut take);
     }
 
-    /// How long nothing came.
-    pub(super) fn silent_for(&self) -> Duration {
-        self.last_read.elapsed()
+    /// Whether it is gone, and that and its last line lie so far back that its writer has surely opened another.
+    pub(super) fn was_held_long_enough(&self, now: Instant) -> bool {
+        let Some(gone_since) = self.gone_since else { return false };
+        let waited = now.saturating_duration_since(gone_since.max(self.last_read));
+        waited >= RENAMED_WAIT || (waited >= DELETED_WAIT && self.is_deleted())
     }
 
     /// Whether everything there is was read and given.
@@ -238,11 +245,6 @@ impl TrackedFile {
     /// Whether no name leads to it any more.
     pub(super) fn is_deleted(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
-    }
-
-    /// The file's own times and length.
-    pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        self.file.metadata()
     }
 
     /// Whether `other` is a copy of this file as it is or was when it was shorter, as `copytruncate` makes them: it begins with the
