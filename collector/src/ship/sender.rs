@@ -188,6 +188,8 @@ impl<F: FileSystem> Sender<F> {
 
     /// Finds the next frame of every stream that has none at hand.
     fn fetch(&mut self, now: Instant, end: u64) {
+        // One at a time reads from disk: it is quick beside the network, and each thread that does keeps memory.
+        let mut is_reading = self.lines.iter().any(|line| matches!(line.step, Step::Fetching));
         for at in 0..self.lines.len() {
             let (stream, line) = (&self.ledger.streams[at], &mut self.lines[at]);
             line.drop_what_was_given_back(stream.lease);
@@ -199,7 +201,9 @@ impl<F: FileSystem> Sender<F> {
             match find_recent(&self.shared, lane, from, to) {
                 Some(Found::Unit(unit)) => self.found(at, unit),
                 Some(Found::Nothing(next)) => self.ledger.go_on(at, next),
+                None if is_reading => {}
                 None => {
+                    is_reading = true;
                     line.step = Step::Fetching;
                     let (shared, reader, id) = (Arc::clone(&self.shared), line.reader.take(), stream.id);
                     self.tasks.spawn_blocking(move || {
