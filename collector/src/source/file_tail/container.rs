@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::enrich::{Zone, leading_time};
@@ -102,8 +103,7 @@ impl Reader {
 
     /// Unwraps a line of Docker's; none when it is none.
     pub(super) fn docker<'a>(&self, line: &'a [u8]) -> Option<Inner<'a>> {
-        let inner = self.docker_as_written(line).or_else(|| self.docker_any(line))?;
-        Some(inner)
+        self.docker_as_written(line).or_else(|| self.docker_any(line))
     }
 
     /// In the order and spelling that Docker's own encoder has.
@@ -147,20 +147,29 @@ impl Reader {
         Some(Inner { stream, time: Some(time), text: Cow::Borrowed(log), is_partial })
     }
 
+    /// In any order. A program's own records may have fields of these names too: a stream of its own, or fields beyond Docker's, say
+    /// that it is one of those.
     fn docker_any(&self, line: &[u8]) -> Option<Inner<'static>> {
         #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Written {
             log: String,
-            #[serde(default)]
             stream: String,
             time: String,
+            /// Labels of the container that its daemon was told to write.
+            #[serde(default, rename = "attrs")]
+            _attributes: IgnoredAny,
         }
-        let Written { mut log, stream, time } = serde_json::from_slice(line).ok()?;
+        let Written { mut log, stream, time, .. } = serde_json::from_slice(line).ok()?;
         let is_partial = !log.ends_with('\n');
         if !is_partial {
             log.pop();
         }
-        let stream = if stream == "stderr" { Stream::Stderr } else { Stream::Stdout };
+        let stream = match stream.as_str() {
+            "stdout" => Stream::Stdout,
+            "stderr" => Stream::Stderr,
+            _ => return None,
+        };
         let (time, _) = leading_time(time.as_bytes(), &self.zone, Timestamp::EPOCH)?;
         Some(Inner { stream, time: Some(time), text: Cow::Owned(log.into_bytes()), is_partial })
     }
@@ -214,7 +223,10 @@ mod tests {
             &format!(r#"{{"log":"\n","stream":"stdout","attrs":{{"x":"y"}},{time}}}"#),
             "Stdout 2026-11-21T07:33:00.500Z \"\"",
         );
-        check(&format!(r#"{{{time},"log":"x\n"}}"#), "Stdout 2026-11-21T07:33:00.500Z \"x\"");
+        check(&format!(r#"{{{time},"stream":"stderr","log":"x\n"}}"#), "Stderr 2026-11-21T07:33:00.500Z \"x\"");
+        check(&format!(r#"{{"log":"x\n",{time}}}"#), "");
+        check(&format!(r#"{{"log":"x\n","stream":"orders",{time}}}"#), "");
+        check(&format!(r#"{{"log":"x\n","stream":"stdout",{time},"user":"ann"}}"#), "");
         check(r#"{"log":"x","stream":"stdout"}"#, "");
         check(r#"{"log":"x\"#, "");
         check("hello", "");
@@ -226,6 +238,8 @@ mod tests {
         check("2026-11-21T07:33:00.1Z stdout F x", Some(Format::Cri));
         check(r#"{"log":"x\n","stream":"stdout","time":"2026-11-21T07:33:00.5Z"}"#, Some(Format::Docker));
         check(r#"{"log":"x","level":"info"}"#, None);
+        check(r#"{"log":"started","time":"2026-11-21T07:33:00.5Z","user":"ann"}"#, None);
+        check(r#"{"log":"started","time":"2026-11-21T07:33:00.5Z"}"#, None);
         check(r#"{"msg":"x"}"#, None);
         check("2026-11-21T07:33:00.1Z INFO x", None);
     }
