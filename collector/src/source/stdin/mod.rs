@@ -149,6 +149,13 @@ impl Reader {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return self.give(None, true),
             };
             self.give(chunk, false)?;
+            if self.stop.is_cancelled() {
+                // What was read before the stop; a program that never pauses would keep us for ever.
+                for chunk in chunks.try_iter().take(READS_MAX + 1) {
+                    self.give(Some(chunk), false)?;
+                }
+                return self.give(None, true);
+            }
         }
     }
 
@@ -221,6 +228,40 @@ mod tests {
         }
         running.task.await.unwrap();
         assert_eq!(bodies, ["one", "Error: no\n    at x (y.js:1:1)", "two", "Error: no\n    at z (y.js:2:2)"]);
+    }
+
+    /// Never pauses.
+    struct Endless;
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let text = b"yes\n";
+            buffer[..text.len()].copy_from_slice(text);
+            Ok(text.len())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_program_that_never_pauses_does_not_hold_up_the_stop() {
+        let (outlet, mut deliveries) = delivery::channel(1);
+        let context = SourceContext {
+            outlet,
+            tallies: Arc::default(),
+            enricher: Enricher::default(),
+            resource: Arc::default(),
+            checkpoints: Arc::default(),
+            stop: CancellationToken::new(),
+        };
+        let running = start_reading(Config::default(), context.clone(), Endless).unwrap();
+        let stop = context.stop.clone();
+        drop(context);
+        tokio::spawn(async move {
+            while let Some(delivery) = deliveries.recv().await {
+                delivery.receipt.answer(Outcome::Stored { acked_through: None });
+                stop.cancel();
+            }
+        });
+        tokio::time::timeout(Duration::from_secs(60), running.task).await.expect("it ends").unwrap();
     }
 
     #[tokio::test]
