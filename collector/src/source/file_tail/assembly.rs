@@ -178,6 +178,11 @@ impl Assembly {
         *self = Assembly::new(self.reading.clone(), self.encoding, [0; 2]);
     }
 
+    /// Nothing behind this place was given before: the file ends there now. Only when nothing is held.
+    pub(super) fn go_back_to(&mut self, end: u64) {
+        self.given_before = self.given_before.map(|given| given.min(end));
+    }
+
     /// Takes another encoding, that of a file which took the place of the first.
     pub(super) fn set_encoding(&mut self, encoding: TextEncoding) {
         self.encoding = encoding;

@@ -131,10 +131,18 @@ impl Place {
         self.offset() <= metadata.len() && self.prefix.is_of(file).unwrap_or(false)
     }
 
+    /// Whether the file still begins as it did and has lost its end: what was read of it may not have been on disk yet when the power
+    /// went. A file that was emptied and filled anew has fewer bytes or begins otherwise.
+    pub(super) fn was_cut(&self, file: &File, metadata: &Metadata) -> bool {
+        let was_read_to = self.offsets[0].max(self.offsets[1]);
+        metadata.len() < was_read_to && self.prefix.length > 0 && self.prefix.is_of(file).unwrap_or(false)
+    }
+
     /// Whether the file is the one that was known as `known`, though its device bears another number now: the kernel may
     /// number devices anew at every boot. A rotated log often begins like its successor, so the inode must be the same.
     pub(super) fn fits_renumbered(&self, known: FileId, file: &File, metadata: &Metadata) -> bool {
-        known.inode == metadata.ino() && self.prefix.length > 0 && self.fits(file, metadata)
+        let may_be = known.inode == metadata.ino() && self.prefix.length > 0;
+        may_be && (self.fits(file, metadata) || self.was_cut(file, metadata))
     }
 
     pub(super) fn checkpoint(&self, id: FileId) -> Checkpoint {

@@ -207,6 +207,11 @@ impl Tailer {
         seen: FileId,
     ) -> Result<Option<&mut TrackedFile>, Ended> {
         let group = &mut self.groups[group_index];
+        if self.files.len() >= self.files_max {
+            let message = "raise the limit of open files (LimitNOFILE), or exclude files in collector.files.exclude";
+            group.complain(path, "too_many_files", message);
+            return Ok(None);
+        }
         let (file, metadata) = match open_seen(path, seen) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(None),
@@ -231,7 +236,12 @@ impl Tailer {
             self.known.iter().find(fits).map(|(known, _)| *known)
         };
         let known = known_id.and_then(|known| self.known.remove(&known));
+        let was_cut = known.as_ref().is_some_and(|place| place.was_cut(&file, &metadata));
         let (offsets, prefix) = match known {
+            Some(place) if was_cut => {
+                group.tally.problem("file_shrank", 1, path.as_os_str().as_encoded_bytes());
+                (place.offsets.map(|offset| offset.min(metadata.len())), place.prefix)
+            }
             Some(place) if place.fits(&file, &metadata) => (place.offsets, place.prefix),
             Some(former) => {
                 let now = Place { prefix: Prefix::EMPTY, offsets: [0; 2], path: shown.to_owned() };
@@ -270,7 +280,7 @@ impl Tailer {
         self.unread.insert(id);
         let file = TrackedFile::new(file, id, place, group_index, resources, group.reading.clone(), group.encoding);
         let former = known_id.filter(|known| *known != id);
-        if offset > 0 && (known_id.is_none() || former.is_some()) {
+        if was_cut || (offset > 0 && (known_id.is_none() || former.is_some())) {
             let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).collect();
             self.send(group_index, Portion { checkpoints, ..Portion::default() })?;
         }

@@ -41,6 +41,57 @@ fn a_file_is_held_from_its_disappearance_on_however_long_it_was_quiet_before() {
     assert!(!file.was_held_long_enough(Instant::now()), "it was just read");
 }
 
+#[test]
+fn the_first_byte_of_a_file_is_not_lost_however_late_the_second_comes() {
+    let check = |bytes: &[u8], expected: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        append(&path, &bytes[..1]);
+        let mut file = opened(&path);
+        let mut lines = Vec::new();
+        for more in [&bytes[..0], &bytes[..0], &bytes[1..]] {
+            append(&path, more);
+            let turn = file.read(&mut [0; 100], |whole| lines.push(String::from_utf8_lossy(whole.bytes).into_owned()));
+            assert_eq!(turn.unwrap().emptied, None);
+        }
+        assert_eq!(lines, [expected], "{bytes:?}");
+    };
+    check(b"ab\n", "ab");
+    check(b"\xff\xfea\0\n\0", "a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_end_was_cut_off_is_gone_on_with_and_not_read_again() {
+    let lines = |numbers: std::ops::Range<usize>| -> String {
+        numbers.map(|number| format!("line {number:06} of a file that is long enough to be known\n")).collect()
+    };
+    for away in [true, false] {
+        let mut rig = Rig::new(Config::default());
+        rig.append("a.log", lines(0..100));
+        rig.start();
+        rig.wait_for(100).await;
+        if away {
+            rig.stop().await;
+        }
+        let length = lines(0..60).len() as u64;
+        File::options().write(true).open(rig.path("a.log")).unwrap().set_len(length).unwrap();
+        if away {
+            rig.start();
+        }
+        until(|| rig.problems() == [("file_shrank", 1)]).await;
+        rig.append("a.log", lines(100..110));
+        rig.wait_for(110).await;
+        // The place behind the cut is remembered.
+        rig.stop().await;
+        rig.append("a.log", lines(110..200));
+        rig.start();
+        rig.wait_for(200).await;
+        rig.stop().await;
+        assert_eq!(rig.bodies(), lines(0..200).lines().collect::<Vec<_>>(), "away: {away}");
+        assert_eq!(rig.problems(), [("file_shrank", 1)]);
+    }
+}
+
 /// Waits for what another thread will bring about.
 async fn until(mut is_so: impl FnMut() -> bool) {
     for _ in 0..8000 {

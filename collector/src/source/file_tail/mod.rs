@@ -6,7 +6,8 @@
 //! What cannot be had: lines written between the copying and the truncation of `copytruncate` (what was written before the copy was
 //! made is read from the copy, where that lies beside the file under a rotated name); of several such rotations while the agent was
 //! away all but the copy that continues what was read; and a file both created and deleted between two looks. A renamed file is held
-//! open for ten minutes after its last line and its renaming; what is written to it later waits until it is looked for again. A truncation is counted as `truncated_file`, bytes that were seen and are nowhere any more as `truncated_bytes_lost`.
+//! open for ten minutes after its last line and its renaming; what is written to it later waits until it is looked for again. A file that lost its end
+//! and not its beginning is gone on with at its new end (`file_shrank`). A truncation is counted as `truncated_file`, bytes that were seen and are nowhere any more as `truncated_bytes_lost`.
 //!
 //! Reading order: [`config`], [`patterns`] (which files), [`checkpoint`] (who a file is and how far it was read),
 //! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`tracked_file`] (one open file), [`group`] (files

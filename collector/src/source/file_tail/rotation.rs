@@ -55,7 +55,7 @@ impl Listings {
                 return true;
             }
             matches!(open_seen(candidate, found), Ok(Some((file, _))) if match found == id {
-                true => place.fits(&file, metadata),
+                true => place.fits(&file, metadata) || place.was_cut(&file, metadata),
                 false => place.fits_renumbered(id, &file, metadata),
             })
         };

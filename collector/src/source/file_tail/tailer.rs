@@ -25,6 +25,8 @@ const TURN_BYTES: usize = 256 << 10;
 const PACE: Duration = Duration::from_millis(40);
 /// The longest until a stop is noticed.
 const STOP_WAIT: Duration = Duration::from_millis(100);
+/// Descriptors that are left for sockets and the spool.
+const OTHER_DESCRIPTORS: u64 = 256;
 /// Looking for files takes at most this part of the time, unless it would then be done too seldom.
 const LOOK_SHARE: u32 = 20;
 const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -69,6 +71,7 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         known,
         binary: HashMap::new(),
         last_look: None,
+        files_max: usize::MAX,
         known_looked_for: None,
         buffer: vec![0; TURN_BYTES],
         tailed: tailed.clone(),
@@ -121,6 +124,8 @@ pub(super) struct Tailer {
     /// Files that may have something to read.
     pub(super) unread: HashSet<FileId>,
     pub(super) watcher: Option<Watcher>,
+    /// So many may be open.
+    pub(super) files_max: usize,
     interval: Duration,
     buffer: Vec<u8>,
     /// For whoever reads what these files become when they are compressed.
@@ -130,7 +135,7 @@ pub(super) struct Tailer {
 
 impl Tailer {
     fn run(mut self) -> Result<(), Ended> {
-        raise_file_limit();
+        self.files_max = files_max(raised_file_limit());
         let mut next_look = Instant::now();
         while !self.stop.is_cancelled() {
             let started = Instant::now();
@@ -211,11 +216,14 @@ impl Tailer {
                     if turn.first_block {
                         self.tailed.add(file.place().prefix);
                     }
-                    if turn.bytes > 0 {
+                    if turn.shrank {
+                        group.tally.problem("file_shrank", 1, file.path.as_os_str().as_encoded_bytes());
+                    }
+                    if turn.bytes > 0 || turn.shrank {
                         self.unread.insert(id);
                     }
                     emptied.extend(turn.emptied.map(|emptied| (id, emptied)));
-                    if !logs.is_empty() || !group.enricher.notes().is_empty() {
+                    if !logs.is_empty() || !group.enricher.notes().is_empty() || turn.shrank {
                         let checkpoints = vec![file.place().checkpoint(file.id)];
                         group.send(Portion { logs, bytes: turn.bytes, checkpoints })?;
                     }
@@ -324,13 +332,36 @@ impl Tailer {
     }
 }
 
-/// Every followed file is open, so that it can be read on whatever becomes of its name: the usual limit of 1024 is too low.
-fn raise_file_limit() {
+/// Every followed file is open, so that it can be read on whatever becomes of its name: the usual limit of 1024 is too low. Returns
+/// what it is now; none when there is none.
+fn raised_file_limit() -> Option<u64> {
     let limit = getrlimit(Limit::Nofile);
     if limit.current < limit.maximum || limit.current.is_some() && limit.maximum.is_none() {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        if let Err(error) = setrlimit(Limit::Nofile, raised) {
-            tracing::debug!(%error, "the limit of open files stays as it is");
+        match setrlimit(Limit::Nofile, raised) {
+            Ok(()) => return limit.maximum,
+            Err(error) => tracing::debug!(%error, "the limit of open files stays as it is"),
         }
+    }
+    limit.current
+}
+
+/// How many files may be held open under this limit, so that sockets and the spool's segments can still be opened.
+fn files_max(limit: Option<u64>) -> usize {
+    let left = |limit: u64| limit.saturating_sub(OTHER_DESCRIPTORS).max(limit / 2);
+    limit.map_or(usize::MAX, |limit| usize::try_from(left(limit)).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_left_for_what_is_no_log_file() {
+        let check = |limit, expected| assert_eq!(files_max(limit), expected, "{limit:?}");
+        check(Some(1024), 768);
+        check(Some(300), 150);
+        check(Some(0), 0);
+        check(None, usize::MAX);
     }
 }

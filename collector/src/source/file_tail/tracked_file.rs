@@ -61,6 +61,8 @@ pub(super) struct Turn {
     pub(super) first_block: bool,
     /// The file was emptied or replaced in place: nothing was read, and [`TrackedFile::begin_anew`] is to be called.
     pub(super) emptied: Option<Emptied>,
+    /// The file lost its end, of which something had been read: reading goes on at the new one.
+    pub(super) shrank: bool,
 }
 
 /// A file's content is not what it was.
@@ -137,7 +139,18 @@ impl TrackedFile {
             self.modified = None;
             turn.emptied = Some(Emptied { unread: self.length.saturating_sub(self.read_offset) });
             return Ok(turn);
-        } else if self.encoding.is_none() {
+        }
+        if length < self.read_offset {
+            self.finish(&mut take);
+            (self.read_offset, self.length) = (length, length);
+            self.assembly.go_back_to(length);
+            self.split_anew();
+            turn.shrank = true;
+            return Ok(turn);
+        }
+        if self.encoding.is_none() && length > self.read_offset {
+            // The one byte that was read may be the first half of a letter: what is held of it is read again.
+            self.read_offset = self.splitter.position();
             self.split_anew();
         }
         self.length = length;
@@ -181,7 +194,8 @@ impl TrackedFile {
     }
 
     fn has_other_content(&self, length: u64) -> bool {
-        length < self.read_offset || !self.prefix.is_of(&self.file).unwrap_or(true)
+        let is_known = self.prefix.length > 0;
+        (length < self.read_offset && !is_known) || !self.prefix.is_of(&self.file).unwrap_or(true)
     }
 
     /// Forgets the content that was, and what is held of it: whoever wants that asks for it before.
