@@ -228,7 +228,7 @@ impl Known {
             self.host = host.to_string();
         }
         if !heard.own_samples.is_empty() {
-            self.report.take(&heard.own_samples);
+            self.report.take(&heard.own_samples, Timestamp::from_unix_nanos(now));
             self.reported = now;
         }
     }

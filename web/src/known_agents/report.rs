@@ -11,6 +11,8 @@ use crate::agent::figures::{INFO, NAME_PREFIX, OF_SOURCES, PARTS, Part, SOURCE_L
 
 /// Figures that one agent may have: an agent of ours has a dozen for each source and each server.
 const FIGURES_MAX: usize = 5_000;
+/// An agent's clock may be ahead of ours by so many intervals.
+const FUTURE_INTERVALS: u32 = 3;
 
 /// The newest figures of an agent, and its counts since this server first heard of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,12 +40,15 @@ struct Count {
 }
 
 impl Report {
-    /// Takes in the samples of one batch. Counts are added up whatever their order; levels are those of the newest window.
-    pub fn take(&mut self, samples: &[Sample]) {
+    /// Takes in the samples of one batch that came at `now`. Counts are added up whatever their order; levels are those of the newest
+    /// window. A window that lies in the future, as of a clock that was ahead, is not the newest once others come.
+    pub fn take(&mut self, samples: &[Sample], now: Timestamp) {
         let own = samples.iter().filter_map(|sample| Some((key(sample)?, sample)));
         let own: Vec<_> = own.collect();
         let Some(newest) = own.iter().map(|(_, sample)| sample.timestamp.unix_nanos()).max() else { return };
-        if newest > self.time {
+        let ahead = FUTURE_INTERVALS * self.interval().max(Duration::from_secs(1));
+        let future = now.unix_nanos().saturating_add(i64::try_from(ahead.as_nanos()).unwrap_or(i64::MAX));
+        if newest > self.time || (self.time > future && newest <= future) {
             self.time = newest;
             self.levels.clear();
             self.counts.iter_mut().for_each(|(_, count)| count.added = 0.0);
@@ -216,7 +221,7 @@ mod tests {
         let mut report = Report::default();
         let mut take = |status: &Value, seconds: i64| {
             let at = Timestamp::from_unix_seconds(seconds);
-            report.take(&samples.samples(figures(status), at, 10_000));
+            report.take(&samples.samples(figures(status), at, 10_000), at);
         };
         take(&status(10, 0, 70, "closed"), 100);
         take(&status(30, 2, 40, "open"), 110);
@@ -250,18 +255,38 @@ mod tests {
         let early = samples.samples(figures(&status(10, 0, 70, "closed")), Timestamp::from_unix_seconds(100), 10_000);
         let late = samples.samples(figures(&status(30, 0, 40, "open")), Timestamp::from_unix_seconds(110), 10_000);
         let mut report = Report::default();
-        report.take(&late);
-        report.take(&early);
+        report.take(&late, Timestamp::from_unix_seconds(110));
+        report.take(&early, Timestamp::from_unix_seconds(110));
         let document = report.document();
         assert_eq!((&document["ship"]["spool_bytes"], &document["sources"][0]["records"]), (&json!(40), &json!(30)));
         assert_eq!(document["sources"][0]["records_per_second"], 2);
     }
 
     #[test]
+    fn an_agent_whose_clock_was_ahead_is_seen_again_once_it_is_right() {
+        let check = |ahead_seconds: i64, expected: u64| {
+            let mut samples = OwnSamples::new("ab".to_owned(), "h".into());
+            let mut report = Report::default();
+            let (then, now) = (Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(1010));
+            let ahead = Timestamp::from_unix_seconds(1000 + ahead_seconds);
+            report.take(&samples.samples(figures(&status(10, 0, 70, "closed")), ahead, 10_000), then);
+            report.take(&samples.samples(figures(&status(30, 0, 40, "open")), now, 10_000), now);
+            let document = report.document();
+            assert_eq!(document["ship"]["spool_bytes"], expected, "{ahead_seconds}");
+            assert_eq!(document["sources"][0]["records"], 30, "{ahead_seconds}");
+        };
+        check(0, 40);
+        check(86_400, 40);
+        // Within what clocks may differ, the newer one by the agent's clock counts.
+        check(20, 70);
+    }
+
+    #[test]
     fn it_is_saved_and_read_back_and_what_is_no_agents_is_left_alone() {
         let mut samples = OwnSamples::new("ab".to_owned(), "h".into());
         let mut report = Report::default();
-        report.take(&samples.samples(figures(&status(10, 1, 70, "closed")), Timestamp::EPOCH, 10_000));
+        report
+            .take(&samples.samples(figures(&status(10, 1, 70, "closed")), Timestamp::EPOCH, 10_000), Timestamp::EPOCH);
         let saved = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&saved).unwrap(), report);
         let mut foreign = samples.samples(figures(&status(10, 1, 70, "closed")), Timestamp::EPOCH, 10_000);
@@ -269,7 +294,7 @@ mod tests {
             sample.labels = std::sync::Arc::new(taffrail_collector::model::LabelSet::new([("__name__", "web.hits")]));
         }
         let mut empty = Report::default();
-        empty.take(&foreign);
+        empty.take(&foreign, Timestamp::EPOCH);
         assert!(empty.is_empty());
     }
 }
