@@ -48,6 +48,11 @@ pub async fn start_listening(config: &Config, context: &SourceContext) -> Result
     }
 }
 
+/// The kinds of the sources that [`start_reading`] starts.
+pub fn reading_kinds(config: &Config) -> &'static [&'static str] {
+    if config.no_host { &["files"] } else { &["files", "journald"] }
+}
+
 /// Starts the sources that go on where the context's checkpoints say.
 pub fn start_reading(config: &Config, context: &SourceContext) -> Result<Vec<Running>, StartError> {
     let mut running = vec![file_tail::start(files(config), context.of_source("files"))?];

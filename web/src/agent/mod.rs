@@ -98,7 +98,8 @@ impl Agent {
             ship: shipping.status.clone(),
             own_log: own_log.counts(),
         };
-        let kinds = sources.iter().map(|source| source.kind).chain([own_health::KIND]).collect();
+        let late_kinds = late_sources.iter().flat_map(|_| local_sources::reading_kinds(config)).copied();
+        let kinds = sources.iter().map(|source| source.kind).chain(late_kinds).chain([own_health::KIND]).collect();
         let asked = Asked { status: status.clone(), tap_point, kinds };
         let socket = match StatusSocket::start(&state_dir, asked) {
             Ok(socket) => Some(socket),
