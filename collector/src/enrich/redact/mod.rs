@@ -11,6 +11,9 @@
 //! | `url_password` | the password of `scheme://user:password@host` |
 //! | `card` | payment card numbers: a brand's prefix and length, Luhn's sum, standing by themselves |
 //!
+//! A private key goes where it stands in one record; one that a program prints over lines of its own loses only its first line,
+//! unless `multiline` joins them.
+//!
 //! What is found becomes `[redacted:<rule>]` and is counted by rule. Nearly every line holds nothing: one pass over its bytes
 //! ([`prefilter`]) says so. Ids are left alone: of digits only whole card numbers go, of hexadecimal digits only what a name of a
 //! secret stands before.
