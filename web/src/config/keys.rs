@@ -197,7 +197,7 @@ const KEYS: &[Key] = &[
     key(
         "collector.lines.redact_except",
         "Rules that are left out: password, secret, authorization, aws_key, github_token, gitlab_token, slack_token, stripe_key, \
-         google_key, jwt, private_key, url_password, card.",
+         google_key, service_key, jwt, private_key, url_password, card.",
     ),
     key(
         "collector.lines.redact_patterns",

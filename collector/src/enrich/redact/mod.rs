@@ -2,17 +2,18 @@
 //!
 //! | rule | what is replaced |
 //! |---|---|
-//! | `password` | values behind `password`, `passwd`, `pwd` and names that end so: `k=v`, `k: v`, JSON, URL parameters, attributes |
-//! | `secret` | the same behind `secret`, `token`, `api_key`, `secret_key`, `account_key`, when they look like a key rather than a word |
+//! | `password` | values behind `password`, `passwd`, `pwd`, `pass` and names that end so: `k=v`, `k: v`, JSON, URL parameters, attributes |
+//! | `secret` | the same behind `secret`, `token`, `api_key`, `secret_key`, `access_key`, `account_key`, when they look like a key rather than a word |
 //! | `authorization` | credentials of `Authorization` headers, `Bearer` and `Basic` tokens |
 //! | `aws_key`, `github_token`, `gitlab_token`, `slack_token`, `stripe_key`, `google_key` | keys by their prefix and length |
+//! | `service_key` | keys of OpenAI (and others in its form), npm, Hugging Face, SendGrid, by the same |
 //! | `jwt` | JSON web tokens |
 //! | `private_key` | PEM private keys |
 //! | `url_password` | the password of `scheme://user:password@host` |
 //! | `card` | payment card numbers: a brand's prefix and length, Luhn's sum, standing by themselves |
 //!
-//! A private key goes where it stands in one record; one that a program prints over lines of its own loses only its first line,
-//! unless `multiline` joins them.
+//! Names count in any letter case. A private key goes where it stands in one record; one that a program prints over lines of its
+//! own loses only its first line, unless `multiline` joins them.
 //!
 //! What is found becomes `[redacted:<rule>]` and is counted by rule. Nearly every line holds nothing: one pass over its bytes
 //! ([`prefilter`]) says so. Ids are left alone: of digits only whole card numbers go, of hexadecimal digits only what a name of a

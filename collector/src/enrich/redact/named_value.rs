@@ -21,6 +21,8 @@ const RANDOM_BYTES_MIN: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Password,
+    /// `pass`, by which tests are counted too.
+    Pass,
     Secret,
     Token,
     Authorization,
@@ -29,7 +31,7 @@ pub(super) enum Kind {
 impl Kind {
     fn rule(self) -> Rule {
         match self {
-            Kind::Password => Rule::Password,
+            Kind::Password | Kind::Pass => Rule::Password,
             Kind::Secret | Kind::Token => Rule::Secret,
             Kind::Authorization => Rule::Authorization,
         }
@@ -39,7 +41,7 @@ impl Kind {
 /// What the end of a name promises, whatever its case and separators.
 pub(super) fn kind_of(name: &str) -> Option<Kind> {
     // All ends that count end with one of these letters: most names are passed over by their last.
-    if !matches!(name.as_bytes().last()?.to_ascii_lowercase(), b'd' | b'e' | b't' | b'y' | b'n') {
+    if !matches!(name.as_bytes().last()?.to_ascii_lowercase(), b'd' | b'e' | b't' | b'y' | b'n' | b's') {
         return None;
     }
     let mut letters = [0u8; NAME_BYTES_MAX];
@@ -52,7 +54,7 @@ pub(super) fn kind_of(name: &str) -> Option<Kind> {
     let ends_with_any = |ends: &[&str]| ends.iter().any(|end| letters.ends_with(end.as_bytes()));
     if ends_with_any(&["password", "passwd", "pwd", "passphrase"]) {
         Some(Kind::Password)
-    } else if ends_with_any(&["secret", "apikey", "secretkey", "secretaccesskey", "accountkey"]) {
+    } else if ends_with_any(&["secret", "apikey", "secretkey", "accesskey", "accountkey"]) {
         Some(Kind::Secret)
     } else if ends_with_any(&["token"]) {
         // Places in a list, and Android's windows.
@@ -60,9 +62,21 @@ pub(super) fn kind_of(name: &str) -> Option<Kind> {
         (!is_place).then_some(Kind::Token)
     } else if ends_with_any(&["authorization"]) {
         Some(Kind::Authorization)
+    } else if ends_with_any(&["pass"]) {
+        ends_with_word_pass(name).then_some(Kind::Pass)
     } else {
         None
     }
+}
+
+/// Whether `pass` is a word of its own at the name's end: `db_pass`, `dbPass`; not `bypass`.
+fn ends_with_word_pass(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let Some(start) = bytes.len().checked_sub("pass".len()) else { return false };
+    let before = start.checked_sub(1).map(|at| bytes[at]);
+    before.is_none_or(|before| {
+        !before.is_ascii_alphanumeric() || (before.is_ascii_lowercase() && bytes[start].is_ascii_uppercase())
+    })
 }
 
 /// Whether a number under a name of a password is one: `password` and `db.pwd` may be, `failed_password` counts.
@@ -130,11 +144,15 @@ pub(super) fn find(text: &str, start: usize, end: usize, bare: &mut BareValue) -
     if opened.is_none() && value_start >= bare.end {
         *bare = BareValue { end: value_end, names: 0 };
     }
-    // The shell's own: `sudo: … PWD=/root ; …`.
-    if text[..name_end].ends_with("PWD") && text[value_start..value_end].starts_with(['/', '~']) {
+    let is_prose = opened.is_none() && (spaces_before > 0 || (sign == b':' && spaces_behind > 0 && !name_is_quoted));
+    // The shell's own: `sudo: … PWD=/root ; …`, and where a program says it is.
+    let is_place = text[value_start..value_end].starts_with(['/', '~']);
+    let name = &text.as_bytes()[..name_end];
+    if is_place
+        && (name.ends_with(b"PWD") || is_prose && name[name_end.saturating_sub(3)..].eq_ignore_ascii_case(b"pwd"))
+    {
         return None;
     }
-    let is_prose = opened.is_none() && (spaces_before > 0 || (sign == b':' && spaces_behind > 0 && !name_is_quoted));
     let certainty = if is_prose { Certainty::Prose } else { Certainty::Marked };
     secret_in(kind, text, value_start, value_end, certainty)
 }
@@ -159,12 +177,14 @@ fn secret_in(kind: Kind, text: &str, start: usize, end: usize, certainty: Certai
     let is_secret = match (kind, certainty) {
         (Kind::Password, Certainty::Marked) => true,
         (Kind::Password, Certainty::Prose) => value.len() >= 6 && value.bytes().any(|byte| !byte.is_ascii_alphabetic()),
+        // No count, share or duration of tests.
+        (Kind::Pass, Certainty::Marked) => value.trim_start_matches(|c: char| !c.is_alphabetic()).len() > 2,
         (Kind::Secret, Certainty::Marked) => {
             value.len() >= 6
                 && !has_structure(value)
                 && value.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
         }
-        (Kind::Secret | Kind::Token | Kind::Authorization, _) => looks_random(value),
+        (Kind::Pass | Kind::Secret | Kind::Token | Kind::Authorization, _) => looks_random(value),
     };
     is_secret.then_some(Found { start, end, rule: kind.rule() })
 }

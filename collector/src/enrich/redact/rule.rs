@@ -12,6 +12,7 @@ pub(super) enum Rule {
     SlackToken,
     StripeKey,
     GoogleKey,
+    ServiceKey,
     Jwt,
     PrivateKey,
     UrlPassword,
@@ -20,7 +21,7 @@ pub(super) enum Rule {
 }
 
 /// The names of the built-in rules, in their order.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 14] = [
     "password",
     "secret",
     "authorization",
@@ -30,6 +31,7 @@ pub(super) const NAMES: [&str; 13] = [
     "slack_token",
     "stripe_key",
     "google_key",
+    "service_key",
     "jwt",
     "private_key",
     "url_password",
@@ -49,10 +51,11 @@ impl Rule {
             Rule::SlackToken => 6,
             Rule::StripeKey => 7,
             Rule::GoogleKey => 8,
-            Rule::Jwt => 9,
-            Rule::PrivateKey => 10,
-            Rule::UrlPassword => 11,
-            Rule::Card => 12,
+            Rule::ServiceKey => 9,
+            Rule::Jwt => 10,
+            Rule::PrivateKey => 11,
+            Rule::UrlPassword => 12,
+            Rule::Card => 13,
             Rule::Own(number) => NAMES.len() + number,
         }
     }

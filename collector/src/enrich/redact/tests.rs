@@ -66,6 +66,12 @@ fn secrets_are_replaced_by_the_name_of_their_rule() {
     check(&example(&["gl", "pat-", &"a1B-".repeat(5)]), "{gitlab_token}");
     check(&example(&["xo", "xb-123456789012-abcDEF"]), "{slack_token}");
     check(&example(&["sk_", "live_", &"a1B2".repeat(6)]), "{stripe_key}");
+    check(&example(&["sk_", "test_", &"a1B2".repeat(6)]), "{stripe_key}");
+    check(&example(&["key s", "k-", &"a1B2".repeat(12), " used"]), "key {service_key} used");
+    check(&example(&["s", "k-proj-", &"a1_B-".repeat(12)]), "{service_key}");
+    check(&example(&["=np", "m_", &"a1B2".repeat(9), " used"]), "={service_key} used");
+    check(&example(&["\"h", "f_", &"aB1c".repeat(8), "xy\""]), "\"{service_key}\"");
+    check(&example(&["by S", "G.", &"a1B2c-".repeat(4), ".", &"a1B2_".repeat(9), " ok"]), "by {service_key} ok");
     check(&example(&["?key=AI", "za", &"a1B2c-_".repeat(5), "&x"]), "?key={google_key}&x");
     check("id eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVPmB92K27uhbUJU1p1r_w1 end", "id {jwt} end");
     check("a.b.eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVPmB92K27", "a.b.{jwt}");
@@ -85,6 +91,71 @@ fn secrets_are_replaced_by_the_name_of_their_rule() {
     check("30569309025904 diners", "{card} diners");
     check("6011111111111117,3530111333300000", "{card},{card}");
     check("2223003122003222", "{card}");
+}
+
+#[test]
+fn names_of_secrets_count_in_any_case_and_form() {
+    const VALUE: &str = "Zx9Secret1q7";
+    let capitals = |name: &str| {
+        let words = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+        words.collect::<Vec<_>>().join("_")
+    };
+    for name in [
+        "password",
+        "passwd",
+        "pwd",
+        "pass",
+        "db_pass",
+        "passphrase",
+        "ssh_passphrase",
+        "secret",
+        "client_secret",
+        "secret_key",
+        "token",
+        "auth_token",
+        "api_key",
+        "apikey",
+        "x_api_key",
+        "account_key",
+        "accountkey",
+        "access_key",
+        "shared_access_key",
+        "sharedaccesskey",
+        "authorization",
+        "http_authorization",
+    ] {
+        let camel = capitals(name);
+        for name in [name.to_owned(), name.to_uppercase(), camel.replace('_', ""), camel.replace('_', "-"), camel] {
+            for (before, behind) in [
+                ("=", ""),
+                (": ", ""),
+                ("=", ";"),
+                ("': '", "'"),
+                ("\":\"", "\""),
+                ("\": \"", "\""),
+                ("\\\":\\\"", "\\\""),
+            ] {
+                let opened = before.split([':', '=']).next().unwrap();
+                let line = format!("x {opened}{name}{before}{VALUE}{behind} y");
+                assert!(!redacted(&line).contains(VALUE) && redacted(&line).contains(MARKER), "{line}");
+            }
+        }
+    }
+    for line in ["PassWord=Ab1", "passWord=Ab1", "HTTP_AUTHORIZATION: Token abc123", "a BEARER abc123def456ghi789 b"] {
+        assert!(redacted(line).contains(MARKER), "{line}");
+    }
+}
+
+#[test]
+fn passwords_of_addresses_go_whatever_the_scheme() {
+    for scheme in
+        ["sqlserver", "oracle", "clickhouse", "socks5", "bolt", "HTTP", "amqp+ssl", "x", "mongodb+srv", "jdbc:mysql"]
+    {
+        assert_eq!(
+            redacted(&format!("to {scheme}://ann:pw@db:1/x, ok")),
+            format!("to {scheme}://ann:[redacted:url_password]@db:1/x, ok")
+        );
+    }
 }
 
 #[test]
@@ -115,6 +186,9 @@ fn what_is_no_secret_stays_as_it_is() {
         "password_hash=ab12 passwords: 5 secretary=ann tokenize=true Authorization: Bearer",
         "Basic authentication and basic training, Bearer tokens are used, a bearer of 1234567890123456 news",
         "WWW-Authenticate: Bearer realm=shop; authorization failed: denied; authorization=granted",
+        "tests: pass=12 fail=3; pass: 12/15; pass=0.5s bypass=abc123def compass: north7western encompass=a1b2c3",
+        "pwd: /home/ann/src, ran npm_config_cache=/x npm_package_dependencies_some_long_name_of_it and hf_short sk-short",
+        "wants sk-a-long-name-of-words-with-dashes-between-them and SharedAccessKeyName=RootManage1Shared",
         "-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----",
         "https://example.org:8080/a@b?c=d:e@f http://user@host/ p://x:y",
         "AKIA is a prefix, AKIAIOSFODNN7EXAMPLEX is too long, ghp_short xoxb-1 AIzaShort eyJh.eyJx.y",

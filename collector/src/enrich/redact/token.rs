@@ -8,18 +8,24 @@ use super::{Found, is_word_byte};
 pub(super) enum Alphabet {
     /// Capitals and digits.
     Upper,
+    /// Letters and digits.
+    Alphanumeric,
     /// Letters, digits and `_`.
     Word,
     /// The same and `-`.
     Dashed,
+    /// The same and `.`.
+    Pointed,
 }
 
 impl Alphabet {
     fn has(self, byte: u8) -> bool {
         match self {
             Alphabet::Upper => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            Alphabet::Alphanumeric => byte.is_ascii_alphanumeric(),
             Alphabet::Word => is_word_byte(byte),
             Alphabet::Dashed => is_word_byte(byte) || byte == b'-',
+            Alphabet::Pointed => is_word_byte(byte) || matches!(byte, b'-' | b'.'),
         }
     }
 }
