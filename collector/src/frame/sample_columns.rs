@@ -19,6 +19,7 @@
 //!                        bins: count, then each: index (signed, less that of the bin before), weight (float)
 //!        4 set           exact: count, then each hash (8 bytes), rising
 //!        5 set           estimated: 4,096 registers (1 byte each, at most 53)
+//!        6 cumulative    total (float)
 //! ```
 
 use std::sync::Arc;
@@ -177,6 +178,11 @@ fn put_value(out: &mut Vec<u8>, value: &SampleValue) -> usize {
                 0
             }
         },
+        SampleValue::Cumulative { total } => {
+            out.push(6);
+            put_float(out, *total);
+            0
+        }
     }
 }
 
@@ -267,6 +273,7 @@ fn read_value(reader: &mut Reader<'_>, allowance: &mut Allowance) -> Result<Samp
             }
             SampleValue::Set(Box::new(DistinctSet::Estimated(Box::new(registers))))
         }
+        6 => SampleValue::Cumulative { total: reader.float()? },
         _ => return Err(FrameError::Malformed("an unknown kind of sample")),
     })
 }

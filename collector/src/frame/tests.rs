@@ -91,6 +91,7 @@ fn logs() -> impl Strategy<Value = Vec<LogRecord>> {
 fn sample_value() -> impl Strategy<Value = SampleValue> {
     prop_oneof![
         float().prop_map(|sum| SampleValue::Counter { sum }),
+        float().prop_map(|total| SampleValue::Cumulative { total }),
         (float(), float(), float()).prop_map(|(last, min, max)| SampleValue::Gauge { last, min, max }),
         prop::collection::vec((-1e6f64..1e6, 0.5f64..20.0), 0..20).prop_map(|observations| {
             let mut distribution = Distribution::new();

@@ -19,7 +19,7 @@ pub use batch::{AgentId, Batch, Checkpoint, Lane, StreamPlace};
 pub use distinct_set::DistinctSet;
 pub use label_set::LabelSet;
 pub use log_record::{LogRecord, Resource};
-pub use sample::{Distribution, Exemplar, Sample, SampleKind, SampleValue};
+pub use sample::{Distribution, Exemplar, STALE, Sample, SampleKind, SampleValue, is_stale};
 pub use severity::Severity;
 pub use severity_text::SeverityText;
 pub use sketch::Sketch;

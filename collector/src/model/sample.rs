@@ -19,6 +19,17 @@ pub enum SampleKind {
     Distribution = 3,
     /// How many different values were seen.
     Set = 4,
+    /// A sum of increments since a start that its sender knows: it falls when the sender starts anew.
+    Cumulative = 5,
+}
+
+/// What a [`SampleValue::Gauge`] or [`SampleValue::Cumulative`] says when its series ended: not a number, and never data
+/// (Prometheus, `model/value`, `StaleNaN`). Compared by its bits.
+pub const STALE: f64 = f64::from_bits(0x7FF0_0000_0000_0002);
+
+/// Whether a value is the staleness marker [`STALE`].
+pub const fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE.to_bits()
 }
 
 /// What was seen of one series in the window that starts at `timestamp` and lasts `interval_ms`.
@@ -59,6 +70,12 @@ pub enum SampleValue {
     Distribution(Box<Distribution>),
     /// The different values.
     Set(Box<DistinctSet>),
+    /// The running total as its sender keeps it, read at one moment (`interval_ms` 0): Prometheus' counters, cumulative sums
+    /// of OpenTelemetry.
+    Cumulative {
+        /// The total.
+        total: f64,
+    },
 }
 
 /// A mergeable summary of observations.
@@ -97,6 +114,7 @@ impl SampleValue {
             SampleValue::Gauge { .. } => SampleKind::Gauge,
             SampleValue::Distribution(_) => SampleKind::Distribution,
             SampleValue::Set(_) => SampleKind::Set,
+            SampleValue::Cumulative { .. } => SampleKind::Cumulative,
         }
     }
 }
@@ -145,6 +163,7 @@ impl SampleKind {
             2 => Some(SampleKind::Gauge),
             3 => Some(SampleKind::Distribution),
             4 => Some(SampleKind::Set),
+            5 => Some(SampleKind::Cumulative),
             _ => None,
         }
     }
@@ -152,7 +171,7 @@ impl SampleKind {
     /// The word that Prometheus' metadata uses for it.
     pub const fn prometheus_type(self) -> &'static str {
         match self {
-            SampleKind::Counter => "counter",
+            SampleKind::Counter | SampleKind::Cumulative => "counter",
             SampleKind::Gauge | SampleKind::Set => "gauge",
             SampleKind::Distribution => "summary",
         }

@@ -11,6 +11,7 @@
 //!               | gauge: last:floats same:u8 [min:floats max:floats]   ; same 1: min = max = last throughout
 //!               | distribution: count:floats sum:floats min:floats max:floats
 //!                 zero:floats positive negative
+//!               | cumulative: floats                 ; one run a series
 //!               | set: zstd( { tag:u8 [hash:u64 × tag] [register:u8 × 4096] }… )  ; tag 0–64: hashes, 255: registers
 //! positive, negative := bins:integers(windows) index:integers weight:floats
 //!                      ; of each bin its index less the one before (the first: less the first of the window before)
@@ -25,7 +26,7 @@ use taffrail_collector::model::{DistinctSet, Distribution, SampleKind, Sketch};
 
 use super::GaugeWindow;
 use super::column::{counts, floats, integers, put_counts, put_floats, put_integers, put_zstd, unzstd};
-use super::points::{End, Points};
+use super::points::{End, Points, Total};
 use crate::byte_cursor::{ByteCursor, Malformed, put_varint};
 
 /// pco's ratio flattens out above this (measured: 8,640 windows beat 720 by 10 %), and a reader that wants one
@@ -58,6 +59,7 @@ pub(super) fn encode(series: &[Points]) -> Vec<u8> {
         SampleKind::Gauge => put_gauges(&mut out, series),
         SampleKind::Distribution => put_distributions(&mut out, series),
         SampleKind::Set => put_sets(&mut out, series),
+        SampleKind::Cumulative => put_floats(&mut out, &runs(series, total_of)),
     }
     out
 }
@@ -83,6 +85,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Points>, Malformed> {
             zip_each(ends, distributions(&mut cursor, &lengths)?).map(Points::Distribution).collect()
         }
         SampleKind::Set => zip_each(ends, sets(&mut cursor, &lengths)?).map(Points::Set).collect(),
+        SampleKind::Cumulative => {
+            let totals = floats(&mut cursor, &lengths)?;
+            let totals = totals.into_iter().map(|run| run.into_iter().map(Total).collect()).collect();
+            zip_each(ends, totals).map(Points::Cumulative).collect()
+        }
     };
     cursor.finish()?;
     Ok(points)
@@ -174,6 +181,11 @@ fn runs(series: &[Points], of: impl Fn(&Points) -> Vec<f64>) -> Vec<Vec<f64>> {
 fn counter_of(points: &Points) -> Vec<f64> {
     let Points::Counter(list) = points else { unreachable!("a chunk is of one kind") };
     list.iter().map(|point| point.1).collect()
+}
+
+fn total_of(points: &Points) -> Vec<f64> {
+    let Points::Cumulative(list) = points else { unreachable!("a chunk is of one kind") };
+    list.iter().map(|point| point.1.0).collect()
 }
 
 fn gauge_of(field: fn(&GaugeWindow) -> f64) -> impl Fn(&Points) -> Vec<f64> {
@@ -368,7 +380,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(60))]
 
         #[test]
-        fn chunks_come_back(series in (1u8..5).prop_flat_map(|kind| prop::collection::vec(points_of_kind(kind), 1..6))) {
+        fn chunks_come_back(series in (1u8..6).prop_flat_map(|kind| prop::collection::vec(points_of_kind(kind), 1..6))) {
             prop_assert_eq!(decode(&encode(&series)).unwrap(), series);
         }
 

@@ -133,7 +133,7 @@ fn label_bytes(labels: &LabelSet) -> usize {
 
 fn value_bytes(value: &SampleValue) -> usize {
     match value {
-        SampleValue::Counter { .. } => 16,
+        SampleValue::Counter { .. } | SampleValue::Cumulative { .. } => 16,
         SampleValue::Gauge { .. } => 32,
         SampleValue::Distribution(window) => {
             104 + 16 * (window.sketch.positive().len() + window.sketch.negative().len())

@@ -140,6 +140,8 @@ pub enum Windows {
     },
     /// Counts of different values.
     Set(Vec<(Timestamp, f64)>),
+    /// Running totals as their sender keeps them; staleness markers are among them.
+    Cumulative(Vec<(Timestamp, f64)>),
 }
 
 /// A gauge's window.

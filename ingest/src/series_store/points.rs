@@ -2,7 +2,7 @@
 //!
 //! Two windows with the same end are one window seen in two parts (a resend of late data, two flushes of one interval)
 //! and are joined: counters add up, of gauges the later one is the last and the extremes are kept, distributions and
-//! sets merge.
+//! sets merge. Of two running totals the later stands.
 
 use taffrail_collector::model::{DistinctSet, Distribution, SampleKind, SampleValue};
 
@@ -18,9 +18,14 @@ pub(super) enum Points {
     Gauge(Vec<(End, GaugeWindow)>),
     Distribution(Vec<(End, Distribution)>),
     Set(Vec<(End, DistinctSet)>),
+    Cumulative(Vec<(End, Total)>),
 }
 
-/// What all windows so far add up to. A counter uses `sum` only, gauges and sets neither.
+/// A running total as its sender keeps it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Total(pub(super) f64);
+
+/// What all windows so far add up to. A counter uses `sum` only; gauges, sets and running totals neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RunningTotal {
     /// Observations of a distribution.
@@ -37,6 +42,7 @@ macro_rules! each_kind {
             Points::Gauge($list) => $body,
             Points::Distribution($list) => $body,
             Points::Set($list) => $body,
+            Points::Cumulative($list) => $body,
         }
     };
 }
@@ -48,6 +54,7 @@ impl Points {
             SampleKind::Gauge => Points::Gauge(Vec::new()),
             SampleKind::Distribution => Points::Distribution(Vec::new()),
             SampleKind::Set => Points::Set(Vec::new()),
+            SampleKind::Cumulative => Points::Cumulative(Vec::new()),
         }
     }
 
@@ -57,6 +64,7 @@ impl Points {
             Points::Gauge(_) => SampleKind::Gauge,
             Points::Distribution(_) => SampleKind::Distribution,
             Points::Set(_) => SampleKind::Set,
+            Points::Cumulative(_) => SampleKind::Cumulative,
         }
     }
 
@@ -92,6 +100,7 @@ impl Points {
             }
             (Points::Distribution(list), SampleValue::Distribution(value)) => put(list, end, *value),
             (Points::Set(list), SampleValue::Set(value)) => put(list, end, *value),
+            (Points::Cumulative(list), SampleValue::Cumulative { total }) => put(list, end, Total(total)),
             _ => unreachable!("a series' windows are of its kind"),
         }
     }
@@ -106,6 +115,7 @@ impl Points {
             (Points::Gauge(list), Points::Gauge(newer)) => merge_lists(list, newer),
             (Points::Distribution(list), Points::Distribution(newer)) => merge_lists(list, newer),
             (Points::Set(list), Points::Set(newer)) => merge_lists(list, newer),
+            (Points::Cumulative(list), Points::Cumulative(newer)) => merge_lists(list, newer),
             _ => unreachable!("a series' windows are of its kind"),
         }
     }
@@ -122,6 +132,7 @@ impl Points {
             Points::Gauge(list) => Points::Gauge(cut(list, start, end)),
             Points::Distribution(list) => Points::Distribution(cut(list, start, end)),
             Points::Set(list) => Points::Set(cut(list, start, end)),
+            Points::Cumulative(list) => Points::Cumulative(cut(list, start, end)),
         }
     }
 
@@ -146,7 +157,7 @@ impl Points {
                 total.count += window.count;
                 total.sum += window.sum;
             }),
-            Points::Gauge(_) | Points::Set(_) => {}
+            Points::Gauge(_) | Points::Set(_) | Points::Cumulative(_) => {}
         }
         total
     }
@@ -173,6 +184,12 @@ trait Window {
 impl Window for f64 {
     fn join(&mut self, newer: f64) {
         *self += newer;
+    }
+}
+
+impl Window for Total {
+    fn join(&mut self, newer: Total) {
+        *self = newer;
     }
 }
 

@@ -13,6 +13,7 @@ fn quarter() -> impl Strategy<Value = f64> + Clone {
 /// Random content of a window of this kind.
 pub(super) fn value_of_kind(kind: u8) -> BoxedStrategy<SampleValue> {
     match SampleKind::from_number(kind).unwrap() {
+        SampleKind::Cumulative => quarter().prop_map(|total| SampleValue::Cumulative { total }).boxed(),
         SampleKind::Counter => quarter().prop_map(|sum| SampleValue::Counter { sum }).boxed(),
         SampleKind::Gauge => (quarter(), 0..40u8, 0..40u8)
             .prop_map(|(last, below, above)| SampleValue::Gauge {
@@ -56,5 +57,5 @@ pub(super) fn points_of_kind(kind: u8) -> BoxedStrategy<Points> {
 
 /// Random windows of one series of any kind.
 pub(super) fn points() -> impl Strategy<Value = Points> {
-    (1u8..5).prop_flat_map(points_of_kind)
+    (1u8..6).prop_flat_map(points_of_kind)
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, SampleValue, Timestamp, TraceId};
 use tempfile::TempDir;
 
-use super::points::Points;
+use super::points::{Points, Total};
 use super::test_samples::value_of_kind;
 use super::*;
 
@@ -71,7 +71,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // (series, kind, slot of ten minutes within five hours, which value)
-    let insert = prop::collection::vec((0u8..3, 1u8..5, 0i64..30, any::<u8>()), 1..20).prop_map(Step::Insert);
+    let insert = prop::collection::vec((0u8..3, 1u8..6, 0i64..30, any::<u8>()), 1..20).prop_map(Step::Insert);
     let step = prop_oneof![
         5 => insert,
         3 => Just(Step::Seal),
@@ -83,7 +83,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn values() -> impl Strategy<Value = Vec<Vec<SampleValue>>> {
-    (1u8..5).map(|kind| prop::collection::vec(value_of_kind(kind), 8)).collect::<Vec<_>>()
+    (1u8..6).map(|kind| prop::collection::vec(value_of_kind(kind), 8)).collect::<Vec<_>>()
 }
 
 proptest! {
@@ -137,6 +137,8 @@ proptest! {
                     Windows::Gauge(list) => Points::Gauge(list.iter().map(|&(t, v)| (t.unix_nanos(), v)).collect()),
                     Windows::Distribution { points, .. } =>
                         Points::Distribution(points.iter().map(|(t, v)| (t.unix_nanos(), v.clone())).collect()),
+                    Windows::Cumulative(list) =>
+                        Points::Cumulative(list.iter().map(|&(t, v)| (t.unix_nanos(), Total(v))).collect()),
                     Windows::Set(list) => {
                         let Points::Set(sets) = points else { panic!("a set") };
                         let counts: Vec<_> = sets.iter().map(|(end, set)| (*end, set.count())).collect();

@@ -226,6 +226,7 @@ fn answer(part: SeriesPart) -> SeriesData {
             Windows::Distribution { before: part.before, points: timed(list, |window| window) }
         }
         Points::Set(list) => Windows::Set(timed(list, |set| set.count())),
+        Points::Cumulative(list) => Windows::Cumulative(timed(list, |total| total.0)),
     };
     SeriesData { labels: part.labels, unit: part.unit, interval_ms: part.interval_ms, windows }
 }

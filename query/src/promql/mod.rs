@@ -36,7 +36,7 @@ pub const POINTS_MAX: i64 = 11_000;
 pub const LOOKBACK_MS: i64 = 5 * 60 * 1_000;
 
 /// The value that says "the series ended here" (Prometheus' staleness marker: a NaN with these bits).
-pub const STALE: f64 = f64::from_bits(0x7FF0_0000_0000_0002);
+pub use taffrail_collector::model::STALE;
 
 /// Where series come from: the store, or a test's `load`.
 pub trait SeriesSource: Sync {

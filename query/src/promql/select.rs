@@ -5,6 +5,7 @@
 //! | counter | `x`, cumulative |
 //! | gauge | `x`, the last level |
 //! | set | `x`, how many different values |
+//! | running total of the sender | `x`, as it came |
 //! | distribution | `x{quantile="0.5 0.9 0.95 0.99"}` of each window; `x_count`, `x_sum`, cumulative; `x_min`, `x_max` |
 //!
 //! A point's time is the end of its window. StatsD sends nothing for a counter that nothing was counted on, where a scrape
@@ -100,7 +101,7 @@ impl StoreSource {
         let stored = self.store.series(&stored_matchers(matchers), range, scan).map_err(failed)?;
         let all = stored.into_iter().flat_map(|(labels, kind)| match kind {
             SampleKind::Distribution => derived_labels(&labels),
-            SampleKind::Counter | SampleKind::Gauge | SampleKind::Set => vec![labels],
+            SampleKind::Counter | SampleKind::Gauge | SampleKind::Set | SampleKind::Cumulative => vec![labels],
         });
         let passing = all.filter(|labels| matchers.iter().all(|matcher| matcher.passes(labels)));
         Ok(passing.collect::<std::collections::BTreeSet<_>>().into_iter().collect())
@@ -173,6 +174,7 @@ fn read(data: SeriesData, end_ms: i64) -> Vec<Series> {
     match data.windows {
         Windows::Counter { before, points } => vec![Series { points: cumulative(before, points), labels }],
         Windows::Gauge(windows) => vec![Series { points: levels(&windows, |window| window.last), labels }],
+        Windows::Cumulative(totals) => vec![Series { points: levels(&totals, |total| *total), labels }],
         Windows::Set(windows) => vec![Series { points: levels(&windows, |count| *count), labels }],
         Windows::Distribution { before, points } => {
             let of = |field: fn(&Distribution) -> f64| points.iter().map(|(t, window)| (*t, field(window))).collect();

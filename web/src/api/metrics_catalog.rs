@@ -38,7 +38,7 @@ async fn metrics(State(app): State<Arc<App>>, parameters: Parameters) -> Result<
 
 fn kind_word(kind: SampleKind) -> &'static str {
     match kind {
-        SampleKind::Counter => "counter",
+        SampleKind::Counter | SampleKind::Cumulative => "counter",
         SampleKind::Gauge => "gauge",
         SampleKind::Distribution => "distribution",
         SampleKind::Set => "set",

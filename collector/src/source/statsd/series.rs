@@ -164,6 +164,7 @@ impl State {
             SampleKind::Gauge => State::Gauge { level: 0.0, min: 0.0, max: 0.0 },
             SampleKind::Distribution => State::Distribution(Box::default()),
             SampleKind::Set => State::Set(Box::default()),
+            SampleKind::Cumulative => unreachable!("no type of StatsD is a running total"),
         }
     }
 }

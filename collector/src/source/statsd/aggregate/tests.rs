@@ -66,6 +66,7 @@ fn shown(sample: &Sample) -> String {
         SampleValue::Gauge { last, min, max } => format!("{last} {min}..{max}"),
         SampleValue::Distribution(d) => format!("{} {} {}..{}", d.count, d.sum, d.min, d.max),
         SampleValue::Set(set) => format!("{}", set.count()),
+        SampleValue::Cumulative { total } => format!("{total}"),
     };
     let seconds = sample.timestamp.unix_nanos() / 1_000_000_000 - START;
     format!("{} @{seconds}+{} {value}{}", sample.labels, sample.interval_ms / 1000, sample.unit)
