@@ -18,7 +18,7 @@ use taffrail_collector::simulated_file_system::SimulatedFileSystem;
 use crate::admission::Limits;
 use crate::log_store::test_records::record_at;
 use crate::log_store::{Filter, Order, Search, StoredRecord};
-use crate::series_store::Windows;
+use crate::series_store::Values;
 use crate::{CompactionBudget, Ingest, IngestConfig, Scan, TimeRange};
 
 pub(crate) fn config(data_dir: &Path) -> IngestConfig {
@@ -68,8 +68,8 @@ pub(crate) fn counter_sums(ingest: &Ingest) -> BTreeMap<String, f64> {
     series
         .into_iter()
         .map(|series| {
-            let Windows::Counter { points, .. } = &series.windows else { panic!("only counters were sent") };
-            (series.labels.to_string(), points.iter().map(|(_, increment)| increment).sum())
+            let Values::Counter(sums) = series.points.values() else { panic!("only counters were sent") };
+            (series.labels.to_string(), sums.iter().sum())
         })
         .collect()
 }

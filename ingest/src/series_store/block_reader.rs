@@ -83,18 +83,20 @@ impl Block {
                 chunk = Some((row.chunk, points));
             }
             let points = chunk
-                .as_ref()
-                .and_then(|(_, chunk)| chunk.get(row.place as usize))
+                .as_mut()
+                .and_then(|(_, chunk)| chunk.get_mut(row.place as usize))
+                .map(|points| std::mem::replace(points, Points::new(row.kind)))
                 .filter(|points| points.kind() == row.kind && points.len() == row.windows as usize)
                 .ok_or_else(|| self.error(Malformed("a series is not where the table says")))?;
-            let inside = points.between(start, end);
-            if !inside.is_empty() {
+            let before = row.before + points.total_before(start);
+            let points = points.into_between(start, end);
+            if !points.is_empty() {
                 parts.push(SeriesPart {
                     labels: Arc::new(table.labels(number)),
                     unit: table.string(row.unit).to_owned(),
                     interval_ms: row.interval_ms,
-                    before: row.before + points.total_before(start),
-                    points: inside,
+                    before,
+                    points,
                     exemplars: Vec::new(),
                 });
             }

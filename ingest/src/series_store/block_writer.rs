@@ -91,8 +91,7 @@ impl BlockWriter {
     /// Takes the next series; one with very many windows takes several rows.
     fn push(&mut self, mut part: SeriesPart) -> Result<(), SeriesStoreError> {
         while part.points.len() > ROW_WINDOWS_MAX {
-            let ends = part.points.ends();
-            let cut = ends[ROW_WINDOWS_MAX];
+            let cut = part.points.ends().at(ROW_WINDOWS_MAX);
             let first = SeriesPart { points: part.points.between(End::MIN, cut), ..part.clone() };
             let total = first.points.total();
             self.push_row(first)?;

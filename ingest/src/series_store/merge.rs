@@ -30,7 +30,7 @@ impl SeriesPart {
     }
 
     /// Takes in a part that became durable later. The anchor is that of the part with the oldest window: the documented
-    /// rule of [`super::Windows::Counter`].
+    /// rule of [`super::SeriesData::before`].
     pub(super) fn absorb(&mut self, newer: SeriesPart) {
         let older_starts =
             self.points.first_end().is_some_and(|first| newer.points.first_end().is_none_or(|n| first <= n));

@@ -13,7 +13,7 @@
 //! Compaction is such a change too: more than [`BLOCKS_OF_A_PARTITION_MAX`] blocks of one partition become one.
 //! Changes, and [`SeriesStore::remove_blocks`], are made one at a time; inserts and questions go on meanwhile.
 //!
-//! Reading order: [`matcher`], `points` (the windows of one series), `label_index`, `head`; `column`, `chunk`,
+//! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series), `label_index`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
 //! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `view` (questions), `change`
 //! (seals and compaction), `damage` (blocks that cannot be read), `verify` (a whole block).
 
@@ -31,7 +31,9 @@ mod label_index;
 pub mod matcher;
 mod merge;
 mod points;
+mod predictor;
 mod series_table;
+mod sketch_column;
 mod table_cache;
 #[cfg(test)]
 mod test_samples;
@@ -39,6 +41,7 @@ mod test_samples;
 mod tests;
 pub mod verify;
 mod view;
+mod window_ends;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,13 +50,14 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
-use taffrail_collector::model::{Distribution, Exemplar, LabelSet, Sample, SampleKind, Timestamp, TraceId};
+use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, Timestamp, TraceId};
 use thiserror::Error;
 
 pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
-pub use points::RunningTotal;
+pub use points::{Levels, Points, RunningTotal, Values};
+pub use window_ends::{End, WindowEnds};
 
 use crate::scan::{Scan, StopReason, TimeRange};
 use change::Totals;
@@ -110,38 +114,15 @@ pub struct SeriesData {
     pub unit: String,
     /// The windows' length in milliseconds (0: readings of a moment).
     pub interval_ms: u32,
-    /// The windows. A window's time is its END (start + length): what a reader at that moment could know.
-    pub windows: Windows,
-}
-
-/// Windows by kind: (end of the window, content).
-#[derive(Clone, Debug, PartialEq)]
-pub enum Windows {
-    /// Increments, and the running sum before the first of them.
+    /// What a counter or distribution had added up to before the first of the windows.
     ///
-    /// The running sum is kept per series and block as an anchor. An answer uses the anchor that goes with its oldest window
+    /// It is kept per series and block as an anchor. An answer uses the anchor that goes with its oldest window
     /// and adds the increments it reads, so that it never falls unless an increment is negative. Windows that came late are
     /// in the answer, but not in the anchors of blocks sealed before them: two answers that start at different times may
     /// differ by a constant, never in what lies between two of their points.
-    Counter {
-        /// Sum of all increments before.
-        before: f64,
-        /// (end, increment).
-        points: Vec<(Timestamp, f64)>,
-    },
-    /// Levels.
-    Gauge(Vec<(Timestamp, GaugeWindow)>),
-    /// Summaries, and what count and sum added up to before the first of them (anchored as counters are).
-    Distribution {
-        /// Count and sum of all observations before.
-        before: RunningTotal,
-        /// (end, summary).
-        points: Vec<(Timestamp, Distribution)>,
-    },
-    /// Counts of different values.
-    Set(Vec<(Timestamp, f64)>),
-    /// Running totals as their sender keeps them; staleness markers are among them.
-    Cumulative(Vec<(Timestamp, f64)>),
+    pub before: RunningTotal,
+    /// The windows. A window's time is its END (start + length): what a reader at that moment could know.
+    pub points: Points,
 }
 
 /// A gauge's window.

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, SampleValue, Timestamp, TraceId};
 use tempfile::TempDir;
 
-use super::points::{Points, Total};
 use super::test_samples::value_of_kind;
 use super::*;
 
@@ -46,11 +45,10 @@ fn reopened(store: SeriesStore, directory: &TempDir) -> SeriesStore {
 
 fn counters(store: &SeriesStore, range: TimeRange) -> Vec<(f64, Vec<(i64, f64)>)> {
     let series = store.select(&name_is("hits"), range, &Scan::unlimited()).unwrap();
-    let of = |series: SeriesData| match series.windows {
-        Windows::Counter { before, points } => {
-            (before, points.into_iter().map(|(end, sum)| (end.unix_nanos() / 1_000_000_000, sum)).collect())
-        }
-        other => panic!("{other:?} is no counter"),
+    let of = |series: SeriesData| {
+        let Values::Counter(sums) = series.points.values() else { panic!("{:?} is no counter", series.points) };
+        let ends = series.points.ends().iter().map(|end| end / 1_000_000_000);
+        (series.before.sum, ends.zip(sums.iter().copied()).collect())
     };
     series.into_iter().map(of).collect()
 }
@@ -131,22 +129,7 @@ proptest! {
             prop_assert_eq!(found.len(), expected.len());
             for (found, ((labels, _), points)) in found.iter().zip(&expected) {
                 prop_assert_eq!(&found.labels, labels);
-                let plain = |list: &[(Timestamp, f64)]| list.iter().map(|&(t, v)| (t.unix_nanos(), v)).collect();
-                let back = match &found.windows {
-                    Windows::Counter { points, .. } => Points::Counter(plain(points)),
-                    Windows::Gauge(list) => Points::Gauge(list.iter().map(|&(t, v)| (t.unix_nanos(), v)).collect()),
-                    Windows::Distribution { points, .. } =>
-                        Points::Distribution(points.iter().map(|(t, v)| (t.unix_nanos(), v.clone())).collect()),
-                    Windows::Cumulative(list) =>
-                        Points::Cumulative(list.iter().map(|&(t, v)| (t.unix_nanos(), Total(v))).collect()),
-                    Windows::Set(list) => {
-                        let Points::Set(sets) = points else { panic!("a set") };
-                        let counts: Vec<_> = sets.iter().map(|(end, set)| (*end, set.count())).collect();
-                        prop_assert_eq!(plain(list), counts);
-                        continue;
-                    }
-                };
-                prop_assert_eq!(&back, points);
+                prop_assert_eq!(&found.points, points);
             }
         }
         // Nothing is left on disk but what is listed.

@@ -6,15 +6,14 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp, TraceId};
+use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, TraceId};
 
 use super::block_reader::Block;
 use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
-use super::points::Points;
-use super::{MetricInfo, SeriesData, SeriesExemplars, SeriesStoreError, SeriesStoreSizes, Windows};
+use super::{MetricInfo, SeriesData, SeriesExemplars, SeriesStoreError, SeriesStoreSizes};
 use crate::scan::{Scan, TimeRange};
 
 /// See the module's documentation. Clones share everything, so a reader's clone stays as it was.
@@ -216,17 +215,6 @@ fn part_of(series: &HeadSeries, range: TimeRange) -> Option<SeriesPart> {
 }
 
 fn answer(part: SeriesPart) -> SeriesData {
-    fn timed<T, U>(list: Vec<(i64, T)>, of: impl Fn(T) -> U) -> Vec<(Timestamp, U)> {
-        list.into_iter().map(|(end, value)| (Timestamp::from_unix_nanos(end), of(value))).collect()
-    }
-    let windows = match part.points {
-        Points::Counter(list) => Windows::Counter { before: part.before.sum, points: timed(list, |sum| sum) },
-        Points::Gauge(list) => Windows::Gauge(timed(list, |window| window)),
-        Points::Distribution(list) => {
-            Windows::Distribution { before: part.before, points: timed(list, |window| window) }
-        }
-        Points::Set(list) => Windows::Set(timed(list, |set| set.count())),
-        Points::Cumulative(list) => Windows::Cumulative(timed(list, |total| total.0)),
-    };
-    SeriesData { labels: part.labels, unit: part.unit, interval_ms: part.interval_ms, windows }
+    let SeriesPart { labels, unit, interval_ms, before, points, exemplars: _ } = part;
+    SeriesData { labels, unit, interval_ms, before, points }
 }

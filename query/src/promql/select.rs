@@ -21,7 +21,8 @@ use std::sync::Arc;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{Distribution, LabelSet, SampleKind, Timestamp};
 use taffrail_ingest::series_store::{
-    LabelMatcher, LabelRegex, LabelTest, SeriesData, SeriesExemplars, SeriesStore, SeriesStoreError, Windows,
+    End, LabelMatcher, LabelRegex, LabelTest, SeriesData, SeriesExemplars, SeriesStore, SeriesStoreError, Values,
+    WindowEnds,
 };
 use taffrail_ingest::{Scan, TimeRange};
 
@@ -170,20 +171,22 @@ fn derived_labels(labels: &LabelSet) -> Vec<Arc<LabelSet>> {
 fn read(data: SeriesData, end_ms: i64) -> Vec<Series> {
     let interval = i64::from(data.interval_ms);
     let labels = data.labels;
-    let cumulative = |before: f64, increments: Vec<(Timestamp, f64)>| cumulative(before, increments, interval, end_ms);
-    match data.windows {
-        Windows::Counter { before, points } => vec![Series { points: cumulative(before, points), labels }],
-        Windows::Gauge(windows) => vec![Series { points: levels(&windows, |window| window.last), labels }],
-        Windows::Cumulative(totals) => vec![Series { points: levels(&totals, |total| *total), labels }],
-        Windows::Set(windows) => vec![Series { points: levels(&windows, |count| *count), labels }],
-        Windows::Distribution { before, points } => {
-            let of = |field: fn(&Distribution) -> f64| points.iter().map(|(t, window)| (*t, field(window))).collect();
-            let quantiles = QUANTILES.map(|(_, q)| levels(&points, |w| w.quantile(q).unwrap_or(f64::NAN)));
+    let (ends, values) = data.points.into_columns();
+    let cumulative = |before: f64, increments: Vec<f64>| cumulative(before, &ends, increments, interval, end_ms);
+    match values {
+        Values::Counter(increments) => vec![Series { points: cumulative(data.before.sum, increments), labels }],
+        Values::Gauge(windows) => vec![Series { points: levels(&ends, windows.last().iter().copied()), labels }],
+        Values::Cumulative(totals) => vec![Series { points: levels(&ends, totals.into_iter()), labels }],
+        Values::Set(sets) => vec![Series { points: levels(&ends, sets.iter().map(|set| set.count())), labels }],
+        Values::Distribution(windows) => {
+            let of = |field: fn(&Distribution) -> f64| windows.iter().map(field).collect();
+            let quantiles =
+                QUANTILES.map(|(_, q)| levels(&ends, windows.iter().map(|w| w.quantile(q).unwrap_or(f64::NAN))));
             let others = [
-                cumulative(before.count, of(|window| window.count)),
-                cumulative(before.sum, of(|window| window.sum)),
-                levels(&points, |window| window.min),
-                levels(&points, |window| window.max),
+                cumulative(data.before.count, of(|window| window.count)),
+                cumulative(data.before.sum, of(|window| window.sum)),
+                levels(&ends, windows.iter().map(|window| window.min)),
+                levels(&ends, windows.iter().map(|window| window.max)),
             ];
             let values = quantiles.into_iter().chain(others);
             derived_labels(&labels).into_iter().zip(values).map(|(labels, points)| Series { labels, points }).collect()
@@ -191,12 +194,16 @@ fn read(data: SeriesData, end_ms: i64) -> Vec<Series> {
     }
 }
 
-fn levels<T>(windows: &[(Timestamp, T)], of: impl Fn(&T) -> f64) -> Vec<(i64, f64)> {
-    let mut points: Vec<(i64, f64)> = Vec::with_capacity(windows.len());
-    for (end, window) in windows {
-        push(&mut points, end.unix_millis(), of(window));
+fn levels(ends: &WindowEnds, values: impl Iterator<Item = f64>) -> Vec<(i64, f64)> {
+    let mut points: Vec<(i64, f64)> = Vec::with_capacity(ends.len());
+    for (end, value) in ends.iter().zip(values) {
+        push(&mut points, millis(end), value);
     }
     points
+}
+
+fn millis(end: End) -> i64 {
+    Timestamp::from_unix_nanos(end).unix_millis()
 }
 
 /// Adds a point; of two in one millisecond the later stands.
@@ -208,11 +215,11 @@ fn push(points: &mut Vec<(i64, f64)>, time: i64, value: f64) {
 }
 
 /// The running sum at the end of each window, and where it stood still: see the module's documentation.
-fn cumulative(before: f64, increments: Vec<(Timestamp, f64)>, interval: i64, end_ms: i64) -> Vec<(i64, f64)> {
+fn cumulative(before: f64, ends: &WindowEnds, increments: Vec<f64>, interval: i64, end_ms: i64) -> Vec<(i64, f64)> {
     let mut points: Vec<(i64, f64)> = Vec::with_capacity(increments.len());
     let mut sum = before;
-    for (end, increment) in increments {
-        let end = end.unix_millis();
+    for (end, increment) in ends.iter().zip(increments) {
+        let end = millis(end);
         if interval > 0 {
             let start = end.saturating_sub(interval);
             stand_still(&mut points, sum, interval, start);
