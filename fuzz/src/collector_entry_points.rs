@@ -105,6 +105,7 @@ fn statsd_settings() -> statsd::aggregate::Settings {
     statsd::aggregate::Settings {
         interval: Duration::from_secs(10),
         signed_is_delta: true,
+        dialects: statsd::line::Dialects { implied_value: true, ..Default::default() },
         series_max: 50,
         gauge_ttl: Duration::from_secs(60),
         host: "web-1".into(),

@@ -135,6 +135,15 @@ const KEYS: &[Key] = &[
         "collector.statsd.gauge_sign",
         "What `+1` and `-1` mean for a gauge: \"delta\" changes it (etsy's StatsD), \"set\" sets it (DogStatsD).",
     ),
+    key(
+        "collector.statsd.tag_dialects",
+        "In which forms tags are read: \"dogstatsd\" (|#k:v), \"graphite\" (name;k=v), \"influx\" (name,k=v), \"librato\" (name#k=v), \
+         \"signalfx\" (name[k=v]). What is not listed stays part of the name; |# is then skipped and counted.",
+    ),
+    key(
+        "collector.statsd.implied_value",
+        "Whether `name|c` without a value counts 1 of its type, as in Netdata; else it is refused.",
+    ),
     key("collector.statsd.series_max", "Series held at once; more are counted in taffrail.statsd.overflow."),
     key("collector.statsd.gauge_ttl", "How long a silent gauge's level is remembered for later deltas."),
     key(

@@ -93,12 +93,14 @@ mod tests {
         let mut shop = Shop::new(story, 1, 30.0);
         for at in (0..300).map(|_| shop.request(start)) {
             for line in of(&at, true).lines().chain(of(&at, false).lines()).chain(in_flight("+1").lines()) {
-                let metric = line::parse(line).unwrap_or_else(|malformed| panic!("{malformed}: {line}"));
+                let metric = line::parse(line, line::Dialects::default())
+                    .unwrap_or_else(|malformed| panic!("{malformed}: {line}"));
                 assert_eq!(metric.unknown_fields, 0);
             }
         }
         for at in story.deployments() {
-            let record = event::parse(deployment(&story, at).trim(), start, &Arc::new(Resource::default())).unwrap();
+            let record =
+                event::parse(deployment(&story, at).trim(), start, &Arc::new(Resource::default())).unwrap().record;
             assert_eq!(record.timestamp, at);
         }
     }

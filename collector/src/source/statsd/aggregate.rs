@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::line::{Malformed, Metric};
+use super::line::{Dialects, Malformed, Metric};
 use super::series::{Reading, Series, Taken};
 use super::series_table::SeriesTable;
 use super::trace_tags::TraceTags;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub interval: Duration,
     /// Whether a signed gauge value changes the level.
     pub signed_is_delta: bool,
+    /// How lines are read.
+    pub dialects: Dialects,
     /// How many series are held at once.
     pub series_max: usize,
     /// How long a silent gauge's level is remembered.
@@ -137,7 +139,8 @@ impl Aggregator {
             let (slot, taken) = if let Some((slot, series)) = self.table.by_key(&self.key) {
                 (Some(slot), series.take(segment, &reading))
             } else if !self.table.is_full() {
-                let labels = tags.iter().copied().chain([(NAME_LABEL, metric.name)]);
+                let name = metric.name()?;
+                let labels = tags.iter().copied().chain([(NAME_LABEL, &*name)]);
                 let mut series = Series::new(LabelSet::new(labels), segment.kind, window);
                 let taken = series.take(segment, &reading);
                 (if taken.values > 0 { Some(self.table.insert(&self.key, series)) } else { None }, taken)
@@ -227,6 +230,7 @@ impl Aggregator {
         tags: &mut Vec<(&'a str, &'a str)>,
     ) -> Result<TraceTags, Malformed> {
         let mut traces = TraceTags::default();
+        let name = metric.name()?;
         tags.clear();
         tags.push(("host", host));
         for (key, value) in metric.tags() {
@@ -247,7 +251,7 @@ impl Aggregator {
         self.key.clear();
         self.key.extend_from_slice(&window.to_le_bytes());
         self.key.push(0);
-        self.key.extend_from_slice(metric.name.as_bytes());
+        self.key.extend_from_slice(name.as_bytes());
         for &(key, value) in tags.iter() {
             self.key.push(0x1F);
             self.key.extend_from_slice(key.as_bytes());

@@ -6,12 +6,14 @@
 //!                  / "t:" error|warning|info|success / "#" tags
 //! check    = "_sc|" name "|" 0..3 *( "|" "d:" unix-s / "h:" host / "#" tags ) [ "|m:" message to the end ]
 //! ```
-//! Lengths count UTF-8 bytes; a line end inside a text is written as `\n`. Fields that are not known are skipped.
+//! Lengths count UTF-8 bytes; a line end inside a text is written as `\n`. `c:`, `e:` and `card:` are read over, as in a
+//! metric's line; fields that are not known are skipped and counted.
 //! Source: `DataDog/documentation:content/en/extend/dogstatsd/datagram_shell.md`.
 
 use std::sync::Arc;
 
-use super::line::{Malformed, tag_list};
+use super::line::Malformed;
+use super::tags::tag_list;
 use super::trace_tags::TraceTags;
 use crate::model::{Attributes, LogRecord, Resource, Severity, SeverityText, Timestamp, Value};
 
@@ -20,15 +22,24 @@ pub fn is_event(line: &str) -> bool {
     line.starts_with("_e{") || line.starts_with("_sc|")
 }
 
-/// The record that an event or a service check becomes; `resource` stands for a sender that names no host.
-pub fn parse(line: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Result<LogRecord, Malformed> {
+/// An event or a service check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The record that it becomes.
+    pub record: LogRecord,
+    /// Fields that no dialect known to us has.
+    pub unknown_fields: u32,
+}
+
+/// Reads an event or a service check; `resource` stands for a sender that names no host.
+pub fn parse(line: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Result<Event, Malformed> {
     match line.strip_prefix("_sc|") {
         Some(rest) => service_check(rest, arrival, resource).ok_or(Malformed::BadServiceCheck),
         None => event(line, arrival, resource).ok_or(Malformed::BadEvent),
     }
 }
 
-fn event(line: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Option<LogRecord> {
+fn event(line: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Option<Event> {
     let (lengths, rest) = line.strip_prefix("_e{")?.split_once("}:")?;
     let (title_bytes, text_bytes) = lengths.split_once(',')?;
     let title_bytes: usize = title_bytes.parse().ok()?;
@@ -56,10 +67,10 @@ fn event(line: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Option<Log
         }
     }
     let body = if text.is_empty() { unescaped(title) } else { format!("{}: {}", unescaped(title), unescaped(text)) };
-    Some(about.into_record(body, resource))
+    Some(about.into_event(body, resource))
 }
 
-fn service_check(rest: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Option<LogRecord> {
+fn service_check(rest: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Option<Event> {
     let (name, rest) = rest.split_once('|')?;
     let (status, mut fields) = rest.split_once('|').unwrap_or((rest, ""));
     let mut about = About::new(arrival);
@@ -92,7 +103,7 @@ fn service_check(rest: &str, arrival: Timestamp, resource: &Arc<Resource>) -> Op
         about.shared_field(field, key, value)?;
         fields = after;
     }
-    Some(about.into_record(body, resource))
+    Some(about.into_event(body, resource))
 }
 
 /// What the fields say about a record.
@@ -105,6 +116,7 @@ struct About<'a> {
     service: &'a str,
     traces: TraceTags,
     attributes: Attributes,
+    unknown_fields: u32,
 }
 
 impl<'a> About<'a> {
@@ -118,6 +130,7 @@ impl<'a> About<'a> {
             service: "",
             traces: TraceTags::default(),
             attributes: Attributes::new(),
+            unknown_fields: 0,
         }
     }
 
@@ -133,21 +146,27 @@ impl<'a> About<'a> {
         match key {
             "d" => self.timestamp = Timestamp::from_unix_seconds(value.parse::<u32>().ok()?.into()),
             "h" => self.host = value,
-            _ => {
-                for (key, value) in tag_list(field.strip_prefix('#').unwrap_or("")) {
-                    match key {
-                        "service" => self.service = value,
-                        "host" => self.host = value,
-                        _ if self.traces.take(key, value) => {}
-                        _ => self.attribute(key, value),
-                    }
-                }
-            }
+            "c" | "e" | "card" => {}
+            _ => match field.strip_prefix('#') {
+                Some(tags) => self.tags(tags),
+                None => self.unknown_fields += u32::from(!field.is_empty()),
+            },
         }
         Some(())
     }
 
-    fn into_record(self, body: String, resource: &Arc<Resource>) -> LogRecord {
+    fn tags(&mut self, tags: &'a str) {
+        for (key, value) in tag_list(tags) {
+            match key {
+                "service" => self.service = value,
+                "host" => self.host = value,
+                _ if self.traces.take(key, value) => {}
+                _ => self.attribute(key, value),
+            }
+        }
+    }
+
+    fn into_event(self, body: String, resource: &Arc<Resource>) -> Event {
         let or = |said: &str, known: &Arc<str>| if said.is_empty() { Arc::clone(known) } else { said.into() };
         let resource = if self.host.is_empty() && self.service.is_empty() {
             Arc::clone(resource)
@@ -158,7 +177,7 @@ impl<'a> About<'a> {
                 attributes: resource.attributes.clone(),
             })
         };
-        LogRecord {
+        let record = LogRecord {
             timestamp: self.timestamp,
             observed_timestamp: self.arrival,
             severity: self.severity,
@@ -168,7 +187,8 @@ impl<'a> About<'a> {
             span_id: self.traces.span_id,
             resource,
             attributes: self.attributes,
-        }
+        };
+        Event { record, unknown_fields: self.unknown_fields }
     }
 }
 
@@ -181,8 +201,19 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Result<LogRecord, Malformed> {
+        read_event(line).map(|event| event.record)
+    }
+
+    fn read_event(line: &str) -> Result<Event, Malformed> {
         let resource = Resource { host: "here".into(), ..Resource::default() };
         parse(line, Timestamp::from_unix_seconds(7), &Arc::new(resource))
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped_and_counted() {
+        let check = |line, expected| assert_eq!(read_event(line).unwrap().unknown_fields, expected, "{line}");
+        check("_e{1,1}:a|x|z:future|c:id|e:it-false|card:low|?||#k:v", 2);
+        check("_sc|db|0|z:future|#k:v|m:z|y", 1);
     }
 
     #[test]

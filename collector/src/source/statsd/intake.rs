@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::aggregate::{Aggregator, Settings};
 use super::event;
-use super::line::{self, Malformed};
+use super::line::{self, Dialects, Malformed};
 use crate::model::{LogRecord, Resource, Sample, Timestamp};
 use crate::source::Tally;
 
@@ -21,6 +21,7 @@ const EVENTS_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Intake {
     held: Mutex<Held>,
+    dialects: Dialects,
     resource: Arc<Resource>,
     /// Told when an event came in, which need not wait for the end of a window.
     pub event_came: Notify,
@@ -44,8 +45,9 @@ pub struct Ready {
 impl Intake {
     /// An empty one; `resource` is this host.
     pub fn new(settings: Settings, resource: Arc<Resource>) -> Intake {
-        let aggregator = Aggregator::new(settings, Timestamp::now());
-        Intake { held: Mutex::new(Held { aggregator, events: Vec::new() }), resource, event_came: Notify::new() }
+        let dialects = settings.dialects;
+        let held = Held { aggregator: Aggregator::new(settings, Timestamp::now()), events: Vec::new() };
+        Intake { held: Mutex::new(held), dialects, resource, event_came: Notify::new() }
     }
 
     /// Takes in the lines of a packet or of a piece of a stream that ends with a line. Empty lines are skipped, as every
@@ -53,6 +55,7 @@ impl Intake {
     pub fn take(&self, packet: &[u8], tally: &Tally) {
         let mut taking = Taking {
             now: Timestamp::now(),
+            dialects: self.dialects,
             resource: &self.resource,
             lines: 0,
             event_came: false,
@@ -94,6 +97,7 @@ impl Intake {
 /// One packet being taken in.
 struct Taking<'a> {
     now: Timestamp,
+    dialects: Dialects,
     resource: &'a Arc<Resource>,
     /// Lines of which anything was taken.
     lines: u64,
@@ -116,7 +120,7 @@ impl<'a> Taking<'a> {
     }
 
     fn metric(&mut self, held: &mut Held, line: &'a str) -> Result<bool, Malformed> {
-        let metric = line::parse(line)?;
+        let metric = line::parse(line, self.dialects)?;
         let added = held.aggregator.add(&metric, self.now, &self.resource.host, &mut self.tags)?;
         self.problem("unknown_field", metric.unknown_fields, line.as_bytes());
         self.problem(Malformed::BadValue.reason(), added.taken.bad_values, line.as_bytes());
@@ -126,12 +130,13 @@ impl<'a> Taking<'a> {
     }
 
     fn event(&mut self, held: &mut Held, line: &'a str) -> Result<bool, Malformed> {
-        let record = event::parse(line, self.now, self.resource)?;
+        let event = event::parse(line, self.now, self.resource)?;
+        self.problem("unknown_field", event.unknown_fields, line.as_bytes());
         if held.events.len() >= EVENTS_MAX {
             self.problem("event_limit", 1, line.as_bytes());
             return Ok(false);
         }
-        held.events.push(record);
+        held.events.push(event.record);
         self.event_came = true;
         Ok(true)
     }
@@ -160,6 +165,7 @@ mod tests {
         let settings = Settings {
             interval: Duration::from_secs(10),
             signed_is_delta: true,
+            dialects: Dialects::default(),
             series_max: 3,
             gauge_ttl: Duration::from_secs(60),
             host: "h".into(),

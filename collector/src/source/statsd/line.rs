@@ -1,20 +1,29 @@
 //! One StatsD line, read in one pass without copying: the union of the dialects that live clients speak.
 //!
 //! ```text
-//! line     = name *( ":" value ) "|" type *( "|" field ) *( ":" value "|" type … )
-//! name     = text, or text ";k=v;k2=v2" (Graphite) / text ",k=v,k2=v2" (Influx) / text "#k=v,k2=v2" (Librato)
+//! line     = name 1*( ":" value ) "|" type *( "|" field ) *( ":" value "|" type … )
+//! name     = text, with the tags inside it that super::tags draws
 //! value    = number; a gauge's may start with a sign; a set's is any text; several separated by ":" share one type (DogStatsD 1.1)
 //! type     = "c" / "C" / "m" (counter), "g" (gauge), "ms" / "h" / "d" (distribution), "s" (set)
 //! field    = "@" rate / "#" tags / "T" unix seconds / "c:" … / "e:" … / "card:" … in any order; others are skipped and counted
 //! tags     = tag *( "," tag ); tag = key ":" value / bare
 //! ```
 //! A type may be followed by `:` and another value with its own type and rate (etsy: `a:1|c:2|c|@0.1:320|ms`).
+//! Where [`Dialects::implied_value`] says so, `name|c` is `name:1|c` (Netdata).
+//!
+//! Types that mean something else elsewhere: statsite's `kv` (a pair passed on unread) is refused as unknown; `d` is
+//! DogStatsD's distribution, so the words of Netdata's dictionaries are refused as values that are no numbers.
+//!
 //! Sources: `DataDog/documentation:content/en/extend/dogstatsd/datagram_shell.md`, `statsd/statsd:stats.js` and
-//! `docs/metric_types.md`. Events and service checks are read by [`super::event`].
+//! `docs/metric_types.md`, learn.netdata.cloud/docs/data-collection/apm/statsd. Events and service checks are read by
+//! [`super::event`].
 
-use memchr::{memchr, memchr2, memchr3};
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
 use thiserror::Error;
 
+use super::tags::{TagDialect, TagDialects, tag_list};
 use crate::model::SampleKind;
 
 /// The least sample rate: below it one line would stand for more than a billion.
@@ -26,18 +35,31 @@ pub const VALUE_MAX: f64 = 1e280;
 /// The longest name with its tags, in bytes. Every series is kept by them while it lives; real ones are a tenth of it.
 pub const KEY_BYTES_MAX: usize = 4 << 10;
 
-/// A metric's line, as it claims to be.
+/// In which dialects a listener reads its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialects {
+    /// The forms of tags that are tags.
+    pub tags: TagDialects,
+    /// Whether a line without a value counts 1 of its type, as in Netdata.
+    pub implied_value: bool,
+}
+
+/// Every form of tags, and no implied values.
+impl Default for Dialects {
+    fn default() -> Dialects {
+        Dialects { tags: TagDialect::ALL.into_iter().collect(), implied_value: false }
+    }
+}
+
+/// A metric's line, as it claims to be. Its name is taken apart only when somebody asks ([`Metric::name`],
+/// [`Metric::tags`]): a line whose series is known is recognised by its spelling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric<'a> {
-    /// The name, verbatim; not empty.
-    pub name: &'a str,
-    /// The name with the tags inside it, as it stands in the line.
+    /// The name with the tags inside it, as it stands in the line; not empty.
     pub spelled_name: &'a str,
-    /// Tags inside the name, `k=v` pairs, and what separates them.
-    name_tags: &'a str,
-    name_tag_separator: u8,
     /// The text after `|#`.
     pub spelled_tags: &'a str,
+    tag_dialects: TagDialects,
     /// Unix seconds after `|T`: the sender has aggregated the value itself.
     pub timestamp: Option<i64>,
     /// Values of the first type.
@@ -80,7 +102,7 @@ pub enum MetricKind {
 pub enum Malformed {
     /// No `:` after the name.
     MissingValue,
-    /// Nothing before the `:`.
+    /// Nothing before the `:`, or nothing but tags.
     EmptyName,
     /// No `|` after the value.
     MissingType,
@@ -165,19 +187,26 @@ impl MetricKind {
 }
 
 /// Reads a metric's line, without its line end.
-pub fn parse(line: &str) -> Result<Metric<'_>, Malformed> {
+pub fn parse(line: &str, dialects: Dialects) -> Result<Metric<'_>, Malformed> {
     let bytes = line.as_bytes();
     // Without an early end, so that the compiler looks at many bytes at a time.
     if bytes.iter().fold(false, |found, byte| found | byte.is_ascii_control()) {
         return Err(Malformed::ControlCharacter);
     }
-    let colon = memchr(b':', bytes).ok_or(Malformed::MissingValue)?;
-    let (name, name_tag_separator, name_tags) = split_name(&line[..colon]);
-    if name.is_empty() {
+    // A `:` behind the first `|` belongs to a field: the line has no value.
+    let name_end = memchr2(b':', b'|', bytes).ok_or(Malformed::MissingValue)?;
+    if name_end == 0 {
         return Err(Malformed::EmptyName);
     }
-    let mut fields = Fields { tags: None, timestamp: None, unknown: 0 };
-    let (first, mut rest) = segment(&line[colon + 1..], &mut fields)?;
+    let mut fields =
+        Fields { reads_tags: dialects.tags.reads(TagDialect::DogStatsD), tags: None, timestamp: None, unknown: 0 };
+    let (first, mut rest) = if bytes[name_end] == b':' {
+        segment(&line[name_end + 1..], &mut fields)?
+    } else if dialects.implied_value {
+        typed("1", &line[name_end + 1..], &mut fields)?
+    } else {
+        return Err(Malformed::MissingValue);
+    };
     let mut more = Vec::new();
     while let Some(text) = rest {
         let (segment, after) = segment(text, &mut fields)?;
@@ -185,15 +214,13 @@ pub fn parse(line: &str) -> Result<Metric<'_>, Malformed> {
         rest = after;
     }
     let spelled_tags = fields.tags.unwrap_or("");
-    if colon + spelled_tags.len() > KEY_BYTES_MAX {
+    if name_end + spelled_tags.len() > KEY_BYTES_MAX {
         return Err(Malformed::KeyTooLong);
     }
     Ok(Metric {
-        name,
-        spelled_name: &line[..colon],
-        name_tags,
-        name_tag_separator,
+        spelled_name: &line[..name_end],
         spelled_tags,
+        tag_dialects: dialects.tags,
         timestamp: fields.timestamp,
         first,
         more,
@@ -202,9 +229,18 @@ pub fn parse(line: &str) -> Result<Metric<'_>, Malformed> {
 }
 
 impl<'a> Metric<'a> {
+    /// The name without its tags, verbatim.
+    ///
+    /// # Errors
+    /// [`Malformed::EmptyName`] when there is nothing but tags.
+    pub fn name(&self) -> Result<Cow<'a, str>, Malformed> {
+        let name = self.tag_dialects.split(self.spelled_name).name();
+        if name.is_empty() { Err(Malformed::EmptyName) } else { Ok(name) }
+    }
+
     /// Key and value of every tag in the order they stand; a bare tag has the value `true`.
     pub fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        tag_pairs(self.name_tags, self.name_tag_separator, b'=').chain(tag_list(self.spelled_tags))
+        self.tag_dialects.split(self.spelled_name).tags().chain(tag_list(self.spelled_tags))
     }
 
     /// The values of each type.
@@ -221,11 +257,6 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// Key and value of each tag of a DogStatsD list; a bare tag has the value `true`.
-pub fn tag_list(text: &str) -> impl Iterator<Item = (&str, &str)> + use<'_> {
-    tag_pairs(text, b',', b':')
-}
-
 /// The finite number of a sane size that a text is, if it is one.
 pub fn number(text: &str) -> Result<f64, Malformed> {
     match text.parse::<f64>() {
@@ -236,6 +267,8 @@ pub fn number(text: &str) -> Result<f64, Malformed> {
 
 /// What stands between the types, for the whole line.
 struct Fields<'a> {
+    /// Whether `|#` holds tags; else it is a field like any other that is not known.
+    reads_tags: bool,
     tags: Option<&'a str>,
     timestamp: Option<i64>,
     unknown: u32,
@@ -244,7 +277,15 @@ struct Fields<'a> {
 /// Reads values, their type and the fields behind it; returns what follows a `:` behind them, if one does.
 fn segment<'a>(text: &'a str, fields: &mut Fields<'a>) -> Result<(Segment<'a>, Option<&'a str>), Malformed> {
     let (values, text) = text.split_at(memchr(b'|', text.as_bytes()).ok_or(Malformed::MissingType)?);
-    let text = &text[1..];
+    typed(values, &text[1..], fields)
+}
+
+/// The same for what follows the values and their `|`.
+fn typed<'a>(
+    values: &'a str,
+    text: &'a str,
+    fields: &mut Fields<'a>,
+) -> Result<(Segment<'a>, Option<&'a str>), Malformed> {
     let (token, mut text) = split_before(text, memchr2(b'|', b':', text.as_bytes()));
     let mut segment = Segment { values, kind: MetricKind::of(token)?, sample_rate: 1.0 };
     loop {
@@ -262,7 +303,7 @@ fn segment<'a>(text: &'a str, fields: &mut Fields<'a>) -> Result<(Segment<'a>, O
         match field.as_bytes() {
             [] => {}
             [b'@', ..] => segment.sample_rate = sample_rate(&field[1..])?,
-            [b'#', ..] => {
+            [b'#', ..] if fields.reads_tags => {
                 if fields.tags.replace(&field[1..]).is_some() {
                     return Err(Malformed::RepeatedTags);
                 }
@@ -286,49 +327,6 @@ fn sample_rate(text: &str) -> Result<f64, Malformed> {
         Ok(rate) if (SAMPLE_RATE_MIN..=1.0).contains(&rate) => Ok(rate),
         _ => Err(Malformed::BadSampleRate),
     }
-}
-
-/// The name without its tags, their separator, and the tags; a name whose tail does not read as `k=v` pairs is left whole.
-fn split_name(text: &str) -> (&str, u8, &str) {
-    if let Some(at) = memchr3(b';', b',', b'#', text.as_bytes()) {
-        let separator = if text.as_bytes()[at] == b';' { b';' } else { b',' };
-        let tags = &text[at + 1..];
-        let mut pairs = tags.split(char::from(separator));
-        if !tags.is_empty() && pairs.all(|pair| pair.find('=').is_some_and(|equals| equals > 0)) {
-            return (&text[..at], separator, tags);
-        }
-    }
-    (text, b',', "")
-}
-
-/// Keys and values of a list of tags; pieces without a key are left out. One look at each byte finds both delimiters:
-/// tags are too short for a vectorised search to pay.
-fn tag_pairs(text: &str, separator: u8, equals: u8) -> impl Iterator<Item = (&str, &str)> + use<'_> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            let mut key_end = None;
-            let mut end = rest.len();
-            for (at, byte) in rest.bytes().enumerate() {
-                if byte == separator {
-                    end = at;
-                    break;
-                }
-                if byte == equals && key_end.is_none() {
-                    key_end = Some(at);
-                }
-            }
-            let tag = &rest[..end];
-            rest = rest.get(end + 1..).unwrap_or("");
-            match key_end {
-                Some(0) => {}
-                Some(at) => return Some((&tag[..at], &tag[at + 1..])),
-                None if tag.is_empty() => {}
-                None => return Some((tag, "true")),
-            }
-        }
-        None
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! StatsD and DogStatsD metrics over UDP, TCP and Unix datagrams, aggregated into windows on the wall clock's grid.
 //!
-//! Reading order: [`line`] (the grammar), [`trace_tags`], [`event`] (events and service checks, which become log records),
+//! Reading order: [`line`] (the grammar), [`tags`] (the five forms of tags), [`trace_tags`], [`event`] (events and service checks, which become log records),
 //! [`series`] (what one series gathers), [`series_table`], [`aggregate`] (all series of a window), [`intake`] (packets to lines, and what is
 //! wrong with them), [`listener`] (the sockets), [`deliver`] (windows to the outlet).
 
@@ -23,7 +23,11 @@ pub mod line;
 mod listener;
 pub mod series;
 pub mod series_table;
+pub mod tags;
 pub mod trace_tags;
+
+use self::line::Dialects;
+use self::tags::TagDialect;
 
 const KIND: &str = "statsd";
 
@@ -40,6 +44,11 @@ pub struct Config {
     pub flush_interval: Duration,
     /// What a gauge value with a sign means. Default `delta`.
     pub gauge_sign: GaugeSign,
+    /// In which forms tags are read; a form that is not listed stays part of the name, and `|#…` is skipped and counted as
+    /// `unknown_field`. Default all. Leave out what your names look like without meaning it.
+    pub tag_dialects: Vec<TagDialect>,
+    /// Whether `name|c` counts 1 of its type, as in Netdata. Default false: refused as `missing_value`.
+    pub implied_value: bool,
     /// How many series are held at once; more are counted in `taffrail.statsd.overflow`. Default 100,000 (about 100 MB).
     /// Raise it when the tally shows `series_limit` and the series are wanted.
     pub series_max: usize,
@@ -69,10 +78,19 @@ impl Default for Config {
             unix_path: None,
             flush_interval: Duration::from_secs(10),
             gauge_sign: GaugeSign::default(),
+            tag_dialects: TagDialect::ALL.to_vec(),
+            implied_value: false,
             series_max: 100_000,
             gauge_ttl: Duration::from_secs(3_600),
             receive_buffer_bytes: 4 << 20,
         }
+    }
+}
+
+impl Config {
+    /// How lines are read by these settings.
+    pub fn dialects(&self) -> Dialects {
+        Dialects { tags: self.tag_dialects.iter().copied().collect(), implied_value: self.implied_value }
     }
 }
 
@@ -87,6 +105,7 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
     let settings = aggregate::Settings {
         interval,
         signed_is_delta: config.gauge_sign == GaugeSign::Delta,
+        dialects: config.dialects(),
         series_max: config.series_max.max(1),
         gauge_ttl: config.gauge_ttl,
         host: Arc::clone(&context.resource.host),

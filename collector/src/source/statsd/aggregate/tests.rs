@@ -18,6 +18,7 @@ fn settings() -> Settings {
     Settings {
         interval: Duration::from_secs(10),
         signed_is_delta: true,
+        dialects: Dialects::default(),
         series_max: 100,
         gauge_ttl: Duration::from_secs(60),
         host: "h".into(),
@@ -40,7 +41,9 @@ impl Bench {
         self.aggregator.roll(at(seconds));
         let mut tags = Vec::new();
         for line in lines.split(' ') {
-            match parse(line).and_then(|metric| self.aggregator.add(&metric, at(seconds), "h", &mut tags)) {
+            match parse(line, Dialects::default())
+                .and_then(|metric| self.aggregator.add(&metric, at(seconds), "h", &mut tags))
+            {
                 Ok(added) => {
                     self.added.taken.values += added.taken.values;
                     self.added.taken.bad_values += added.taken.bad_values;

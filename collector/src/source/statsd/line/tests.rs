@@ -6,7 +6,11 @@ use super::*;
 
 /// `name{k=v,…}@timestamp kind rate [values]; kind rate [values] (+n unknown)`: a metric in one line.
 fn shown(line: &str) -> String {
-    let metric = match parse(line) {
+    shown_by(line, Dialects::default())
+}
+
+fn shown_by(line: &str, dialects: Dialects) -> String {
+    let metric = match parse(line, dialects) {
         Ok(metric) => metric,
         Err(malformed) => return malformed.to_string(),
     };
@@ -20,7 +24,10 @@ fn shown(line: &str) -> String {
         .collect();
     let timestamp = metric.timestamp.map(|seconds| format!(" T{seconds}")).unwrap_or_default();
     let unknown = if metric.unknown_fields > 0 { format!(" +{}", metric.unknown_fields) } else { String::new() };
-    format!("{}{{{}}}{timestamp} {}{unknown}", metric.name, tags.join(","), segments.join("; "))
+    match metric.name() {
+        Ok(name) => format!("{name}{{{}}}{timestamp} {}{unknown}", tags.join(","), segments.join("; ")),
+        Err(malformed) => malformed.to_string(),
+    }
 }
 
 fn check(line: &str, expected: &str) {
@@ -106,10 +113,34 @@ fn tags_may_be_bare_empty_or_hold_colons() {
 }
 
 #[test]
-fn tags_inside_the_name_are_read_in_three_dialects() {
+fn dogstatsd_tags_that_are_off_are_a_field_nobody_knows() {
+    let dialects = Dialects { tags: [TagDialect::Graphite].into_iter().collect(), ..Dialects::default() };
+    assert_eq!(shown_by("a;k=v:1|c|#l:w|@0.5", dialects), r#"a{k=v} Counter 0.5 ["1"] +1"#);
+}
+
+#[test]
+fn a_value_is_implied_only_where_the_setting_says_so() {
+    for line in ["a|c", "a|c|#k:v", "a|c|@0.1:2|c"] {
+        check(line, "missing_value");
+    }
+    let check = |line, expected: &str| {
+        assert_eq!(shown_by(line, Dialects { implied_value: true, ..Dialects::default() }), expected, "{line}");
+    };
+    check("a|c", r#"a{} Counter 1 ["1"]"#);
+    check("a|C|#k:v", r#"a{k=v} Counter 1 ["1"]"#);
+    check("a:2|c", r#"a{} Counter 1 ["2"]"#);
+    check("a", "missing_value");
+    check("|c", "empty_name");
+    check("a|", "unknown_type");
+}
+
+#[test]
+fn tags_inside_the_name_are_read_in_four_dialects() {
     check("a.b;k=v;l=w=x:1|c", r#"a.b{k=v,l=w=x} Counter 1 ["1"]"#);
     check("a.b,k=v,l=w:1|c", r#"a.b{k=v,l=w} Counter 1 ["1"]"#);
     check("a.b#k=v,l=w:1|c|#m:x", r#"a.b{k=v,l=w,m=x} Counter 1 ["1"]"#);
+    check("a.[k=v,l=w]b:1|c|#m:x", r#"a.b{k=v,l=w,m=x} Counter 1 ["1"]"#);
+    check("[k=v]:1|c", "empty_name");
     check("a,b:1|c", r#"a,b{} Counter 1 ["1"]"#);
     check("a;=v:1|c", r#"a;=v{} Counter 1 ["1"]"#);
     check(";k=v:1|c", "empty_name");
@@ -181,8 +212,8 @@ proptest! {
             fields.reverse();
         }
         let line = format!("{name}:{}|{token}{}", values_text.join(":"), fields.concat());
-        let metric = parse(&line).unwrap();
-        prop_assert_eq!(metric.name, &name);
+        let metric = parse(&line, Dialects::default()).unwrap();
+        prop_assert_eq!(&*metric.name().unwrap(), &name);
         prop_assert_eq!(metric.timestamp, timestamp.map(i64::from));
         let read: Vec<f64> = metric.first.values().map(|text| number(text).unwrap()).collect();
         prop_assert_eq!(read, values);
