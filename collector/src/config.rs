@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::enrich::{self, Enricher};
 use crate::ship::config::{DEFAULT_SPOOL_BYTES_MAX, DEFAULT_UNCERTAIN_WAIT, TlsConfig};
-use crate::source::{StartError, file_tail, host_metrics, journald, json_lines, statsd, stdin, syslog};
+use crate::source::{
+    StartError, file_tail, host_metrics, journald, json_lines, prometheus_write, statsd, stdin, syslog,
+};
 
 /// `[collector]`: what runs on every host, the server's own included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +59,8 @@ pub struct Config {
     pub syslog: syslog::Config,
     /// `[collector.json_lines]`: log records as JSON over HTTP.
     pub json_lines: json_lines::Config,
+    /// `[collector.prometheus_write]`: metrics by Prometheus remote write over HTTP.
+    pub prometheus_write: prometheus_write::Config,
     /// `[collector.stdin]`: lines of standard input.
     pub stdin: stdin::Config,
     /// `[collector.host_metrics]`: processor, memory, disks, network and processes of this host.
@@ -101,6 +105,7 @@ impl Default for Config {
             statsd: statsd::Config::default(),
             syslog: syslog::Config::default(),
             json_lines: json_lines::Config::default(),
+            prometheus_write: prometheus_write::Config::default(),
             stdin: stdin::Config::default(),
             host_metrics: host_metrics::Config::default(),
             own_health: OwnHealth::default(),

@@ -8,8 +8,8 @@ use taffrail_collector::model::{AgentId, Checkpoint, Resource, Timestamp};
 use taffrail_collector::random::random_bits;
 use taffrail_collector::source::agent::{self, Heard, StreamMarks};
 use taffrail_collector::source::{
-    Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, shape_reports, statsd, stdin,
-    syslog,
+    Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, prometheus_write, shape_reports,
+    statsd, stdin, syslog,
 };
 use taffrail_ingest::Ingest;
 
@@ -84,6 +84,7 @@ pub fn receivers(
     let known = Acquaintance { ingest: ingest.clone(), agents: agents.clone(), server_id: server_id(ingest)? };
     Ok(Router::new()
         .merge(json_lines::routes(config.json_lines.clone(), context.clone()))
+        .merge(prometheus_write::routes(config.prometheus_write.clone(), context.clone()))
         .merge(agent::routes(context.clone(), Arc::new(known))))
 }
 

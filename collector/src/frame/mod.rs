@@ -58,6 +58,7 @@ mod value;
 pub use decode::decode;
 pub use encode::{EncodeError, encode};
 pub use header::{FrameError, FrameHeader, HEADER_BYTES, address, peek, set_place};
+pub(crate) use unit::unit;
 
 /// A body's bytes at most, decompressed.
 pub const RAW_BYTES_MAX: usize = 64 << 20;

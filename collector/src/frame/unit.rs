@@ -20,7 +20,7 @@ const WELL_KNOWN: [&str; 14] =
 static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 /// The unit of this name; empty when it is too long or too many others are known already.
-pub(super) fn unit(name: &str) -> &'static str {
+pub(crate) fn unit(name: &str) -> &'static str {
     if let Some(known) = WELL_KNOWN.iter().find(|known| **known == name) {
         return known;
     }

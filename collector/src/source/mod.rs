@@ -4,9 +4,10 @@
 //! what it needs, reports what is wrong at once, and then runs as a task until [`SourceContext::stop`] is cancelled: it
 //! stops taking, delivers what it holds, and ends. What it refuses, cuts or drops it counts in its [`Tally`], by reason.
 //!
-//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`].
+//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`], [`prometheus_write`].
 //! Batches of other agents: [`agent`]. Line sources share [`line_splitter`] (bytes become lines), [`multiline`] (lines
-//! become groups) and [`feeder`] (records become batches). What rules drop is said by [`shape_reports`].
+//! become groups) and [`feeder`] (records become batches). What rules drop is said by [`shape_reports`]. What readings of the
+//! Prometheus world measure is told by [`series_type`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ pub mod json_lines;
 mod kernel_drops;
 pub mod line_splitter;
 pub mod multiline;
+pub mod prometheus_write;
+pub mod series_type;
 pub mod shape_reports;
 pub mod statsd;
 pub mod stdin;

@@ -99,6 +99,12 @@ const OPERATIONS: &[Operation] = &[
         "Takes records as NDJSON or a JSON array, plain, gzip or zstd; answers after the fsync",
         &[],
     ),
+    operation(
+        "POST",
+        "/api/v1/write",
+        "Takes metrics by Prometheus remote write, 1.0 or 2.0, in snappy; answers after the fsync",
+        &[],
+    ),
     operation("POST", "/api/v1/ship", "Takes a frame of an agent; answers after the fsync", &[]),
     operation("GET", "/api/v1/streams", "What is known of an agent", &[("agent", "32 hexadecimal digits")]),
     operation("GET", "/api/v1/traces/{id}", "Everything of one trace", &[]),

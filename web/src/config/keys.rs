@@ -175,6 +175,24 @@ const KEYS: &[Key] = &[
         "Replace secrets in what arrives here as well: on or off. It costs a twentieth of what taking in a line costs, and agents have \
          redacted theirs before; switch it on where programs post lines that may hold secrets.",
     ),
+    key(
+        "collector.prometheus_write.body_bytes_max",
+        "Largest body of POST /api/v1/write as it is sent; a larger one gets 413.",
+    ),
+    key(
+        "collector.prometheus_write.decompressed_bytes_max",
+        "Largest body once decompressed; it bounds the memory that one request can take.",
+    ),
+    key("collector.prometheus_write.samples_max", "Most samples in one request; more get 413."),
+    key(
+        "collector.prometheus_write.labels_bytes_max",
+        "Longest labels of one series, names and values together; a series beyond is refused and its neighbours are stored.",
+    ),
+    key(
+        "collector.prometheus_write.series_max",
+        "Series whose labels are remembered between requests. With more active series each sample costs several times the \
+         processor time; nothing is lost.",
+    ),
     key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
     key("collector.stdin.service", "The service that lines belong to which name none."),
     key("collector.stdin.parse", "How lines are read, as in [[collector.files]]."),

@@ -1,0 +1,298 @@
+//! What both versions of the message have in common: series become samples, exemplars find theirs, and what cannot be taken is
+//! counted by its reason while its neighbours are taken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use rapidhash::RapidHashMap;
+use rapidhash::fast::RandomState;
+use thiserror::Error;
+
+use super::series_cache::{Lookup, Series, SeriesCache, WrittenLabels};
+use super::wire::{Content, Malformed, Message};
+use super::{Config, version_1, version_2};
+use crate::model::{Exemplar, LabelSet, Sample, Timestamp};
+use crate::source::series_type::{SeriesType, reading};
+use crate::source::statsd::trace_tags::TraceTags;
+
+/// Exemplars that wait for the next sample of their series at most: Prometheus sends them in series of their own, sometimes in
+/// the request after their sample's.
+const WAITING_EXEMPLARS_MAX: usize = 10_000;
+
+/// Room for samples is made beforehand for as many as the last request had, up to this.
+const USUAL_SAMPLES_MAX: usize = 1 << 16;
+
+/// Which message a request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `prometheus.WriteRequest`.
+    One,
+    /// `io.prometheus.write.v2.Request`.
+    Two,
+}
+
+/// Reads requests; remembers series between them.
+#[derive(Debug)]
+pub struct Intake {
+    cache: SeriesCache,
+    samples_max: usize,
+    hasher: RandomState,
+    usual_samples: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+/// Exemplars, each with its series, the oldest first.
+type Waiting = Vec<(Arc<LabelSet>, Exemplar)>;
+
+/// What a request held.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// To be stored.
+    pub samples: Vec<Sample>,
+    /// Readings among them.
+    pub readings: u64,
+    /// Native histograms that were taken.
+    pub histograms: u64,
+    /// Exemplars that were taken, with their samples or to wait for one.
+    pub exemplars: u64,
+    /// What was not taken: how much of what, by reason, with an example.
+    pub refused: BTreeMap<&'static str, Refused>,
+    /// What is about metric families.
+    pub metadata_entries: u64,
+    /// Exemplars of earlier requests that go with these samples.
+    waited: Waiting,
+}
+
+/// What was refused for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Samples and exemplars.
+    pub count: u64,
+    /// What is wrong with the first of them.
+    pub example: String,
+}
+
+/// Why nothing of a request can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// It is no such message.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It has more samples than the limit, which this is.
+    #[error("the request has more than {0} samples")]
+    TooManySamples(usize),
+}
+
+/// What a request says of a series beside its labels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Declared {
+    pub series_type: SeriesType,
+    pub unit: &'static str,
+}
+
+/// One request as far as it is read.
+pub(super) struct Gathering<'i> {
+    pub hasher: &'i RandomState,
+    pub metadata_entries: u64,
+    lookup: Lookup<'i>,
+    samples_max: usize,
+    samples: Vec<Sample>,
+    too_many: bool,
+    exemplars: u64,
+    /// Exemplars of series without a sample beside them.
+    alone: Waiting,
+    refused: BTreeMap<&'static str, Refused>,
+}
+
+impl Intake {
+    /// One with the section's limits.
+    pub fn new(config: &Config) -> Intake {
+        Intake {
+            cache: SeriesCache::new(config.series_max, config.labels_bytes_max),
+            samples_max: config.samples_max,
+            hasher: RandomState::default(),
+            usual_samples: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Reads a request, decompressed.
+    ///
+    /// # Errors
+    /// When nothing of it can be taken.
+    pub fn read(&self, body: &[u8], version: Version) -> Result<Taken, ReadError> {
+        let mut gathering = Gathering {
+            hasher: &self.hasher,
+            metadata_entries: 0,
+            lookup: self.cache.lookup(),
+            samples_max: self.samples_max,
+            samples: Vec::with_capacity(self.usual_samples.load(Relaxed)),
+            too_many: false,
+            exemplars: 0,
+            alone: Vec::new(),
+            refused: BTreeMap::new(),
+        };
+        match version {
+            Version::One => version_1::read(body, &mut gathering)?,
+            Version::Two => version_2::read(body, &mut gathering)?,
+        }
+        if gathering.too_many {
+            return Err(ReadError::TooManySamples(self.samples_max));
+        }
+        self.usual_samples.store(gathering.samples.len().min(USUAL_SAMPLES_MAX), Relaxed);
+        Ok(self.finish(gathering))
+    }
+
+    /// Takes back what of earlier requests went with samples that were not stored.
+    pub fn give_back(&self, waited: Vec<(Arc<LabelSet>, Exemplar)>) {
+        self.waiting.lock().extend(waited);
+    }
+
+    /// Brings exemplars that came alone to the last sample of their series, or has them wait for the next.
+    fn finish(&self, gathering: Gathering<'_>) -> Taken {
+        let Gathering { mut samples, exemplars, alone, mut refused, metadata_entries, .. } = gathering;
+        let readings = samples.len() as u64;
+        let mut waited = Vec::new();
+        let mut waiting = self.waiting.lock();
+        if !(alone.is_empty() && waiting.is_empty()) {
+            let last: RapidHashMap<usize, usize> =
+                samples.iter().enumerate().map(|(at, sample)| (Arc::as_ptr(&sample.labels).addr(), at)).collect();
+            waiting.retain(|(series, exemplar)| match last.get(&Arc::as_ptr(series).addr()) {
+                Some(&at) => {
+                    samples[at].exemplars.push(exemplar.clone());
+                    waited.push((Arc::clone(series), exemplar.clone()));
+                    false
+                }
+                None => true,
+            });
+            for (series, exemplar) in alone {
+                match last.get(&Arc::as_ptr(&series).addr()) {
+                    Some(&at) => samples[at].exemplars.push(exemplar),
+                    None => waiting.push((series, exemplar)),
+                }
+            }
+            let surplus = waiting.len().saturating_sub(WAITING_EXEMPLARS_MAX);
+            if surplus > 0 {
+                let lost = refused.entry("exemplar_without_sample").or_default();
+                lost.count += surplus as u64;
+                lost.example = waiting[0].0.to_string();
+                waiting.drain(..surplus);
+            }
+        }
+        Taken { samples, readings, histograms: 0, exemplars, refused, metadata_entries, waited }
+    }
+}
+
+impl Taken {
+    /// The exemplars to be given back should the samples not be stored.
+    pub fn take_waited(&mut self) -> Vec<(Arc<LabelSet>, Exemplar)> {
+        std::mem::take(&mut self.waited)
+    }
+}
+
+impl Gathering<'_> {
+    /// The series with these labels, of which so many samples follow; none when they are not taken.
+    #[inline]
+    pub fn series<'a>(&mut self, labels: &impl WrittenLabels<'a>, samples: u64) -> Option<Series> {
+        if self.samples.len() as u64 + samples > self.samples_max as u64 {
+            self.too_many = true;
+            return None;
+        }
+        match self.lookup.find(labels) {
+            Ok(series) => Some(series),
+            Err(bad) => {
+                let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                let pairs = labels.pairs().unwrap_or_default();
+                let written = pairs.iter().map(|(name, value)| format!("{}={:?}", text(name), text(value)));
+                self.refuse(bad.reason(), samples.max(1), || written.collect::<Vec<_>>().join(" "));
+                None
+            }
+        }
+    }
+
+    /// Takes a value of a series at a moment in Unix milliseconds.
+    #[inline]
+    pub fn reading(&mut self, series: &Series, declared: Declared, value: f64, millis: i64) {
+        let Some(nanos) = millis.checked_mul(1_000_000) else {
+            return self.refuse("impossible_time", 1, || format!("{} at {millis} ms", series.labels));
+        };
+        self.samples.push(Sample {
+            labels: Arc::clone(&series.labels),
+            timestamp: Timestamp::from_unix_nanos(nanos),
+            interval_ms: 0,
+            value: reading(value, declared.series_type.is_running_total(series.running_total_by_name)),
+            unit: declared.unit,
+            exemplars: Vec::new(),
+        });
+    }
+
+    /// Takes an exemplar's message; `each_label` reads a field of its labels.
+    pub fn exemplar(
+        &mut self,
+        series: &Series,
+        exemplar: &[u8],
+        mut each_label: impl FnMut(Content<'_>, &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        let (mut trace, mut value, mut millis) = (TraceTags::default(), 0.0, 0);
+        let mut take = |name: &[u8], text: &[u8]| {
+            let name = match name {
+                b"traceID" | b"traceId" | b"TraceID" => "trace_id",
+                b"spanID" | b"spanId" | b"SpanID" => "span_id",
+                name => str::from_utf8(name).unwrap_or_default(),
+            };
+            trace.take(name, str::from_utf8(text).unwrap_or_default());
+        };
+        let mut exemplar = Message(exemplar);
+        while let Some((number, content)) = exemplar.next()? {
+            match (number, content) {
+                (1, content) => each_label(content, &mut take)?,
+                (2, Content::Eight(bits)) => value = f64::from_bits(bits),
+                (3, Content::Varint(number)) => millis = number as i64,
+                _ => {}
+            }
+        }
+        let Some(trace_id) = trace.trace_id else {
+            self.refuse("exemplar_without_trace", 1, || series.labels.to_string());
+            return Ok(());
+        };
+        self.exemplars += 1;
+        let beside = self.samples.last_mut().filter(|sample| Arc::ptr_eq(&sample.labels, &series.labels));
+        let timestamp = match (millis, &beside) {
+            (0, Some(sample)) => sample.timestamp,
+            (0, None) => Timestamp::now(),
+            (millis, _) => Timestamp::from_unix_nanos(millis.saturating_mul(1_000_000)),
+        };
+        let exemplar = Exemplar { timestamp, value, trace_id, span_id: trace.span_id };
+        match beside {
+            Some(sample) => sample.exemplars.push(exemplar),
+            None => self.alone.push((Arc::clone(&series.labels), exemplar)),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub fn refuse(&mut self, reason: &'static str, count: u64, example: impl FnOnce() -> String) {
+        let refused = self.refused.entry(reason).or_default();
+        if refused.count == 0 {
+            refused.example = example();
+        }
+        refused.count += count;
+    }
+}
+
+/// A sample's message: its value and its Unix milliseconds. Zeros are not written.
+#[inline]
+pub(super) fn read_sample(sample: &[u8]) -> Result<(f64, i64), Malformed> {
+    let (mut value, mut millis) = (0.0, 0);
+    let mut sample = Message(sample);
+    while let Some(field) = sample.next()? {
+        match field {
+            (1, Content::Eight(bits)) => value = f64::from_bits(bits),
+            (2, Content::Varint(number)) => millis = number as i64,
+            _ => {}
+        }
+    }
+    Ok((value, millis))
+}

@@ -1,0 +1,170 @@
+//! Remote write 2.0: `io.prometheus.write.v2.Request`, in which series name their labels by number.
+//!
+//! ```text
+//! Request       4 symbols… (text; the first is empty), 5 timeseries…
+//! TimeSeries    1 labels_refs… (symbols, by turns a name and a value), 2 samples…, 3 histograms…, 4 exemplars…, 5 metadata
+//! Sample        1 value (double), 2 milliseconds
+//! Exemplar      1 labels_refs…, 2 value (double), 3 milliseconds
+//! Metadata      1 type, 3 help_ref, 4 unit_ref
+//! ```
+
+use std::hash::{BuildHasher, Hasher};
+
+use rapidhash::fast::RandomState;
+
+use super::intake::{Declared, Gathering, read_sample};
+use super::series_cache::{BadLabels, Pair, WrittenLabels};
+use super::wire::{Content, Malformed, Message, each_varint};
+use crate::frame;
+use crate::model::LabelSet;
+use crate::source::series_type::SeriesType;
+
+/// Symbols of one request at most: each takes 32 bytes here, and two on the wire.
+const SYMBOLS_MAX: usize = 1 << 20;
+
+/// Reads a request's series into `into`.
+pub(super) fn read(body: &[u8], into: &mut Gathering<'_>) -> Result<(), Malformed> {
+    let mut symbols = Symbols { texts: Vec::new(), hashes: Vec::new() };
+    let mut request = Message(body);
+    while let Some((number, content)) = request.next()? {
+        match (number, content) {
+            (4, _) if symbols.texts.len() == SYMBOLS_MAX => return Err(Malformed("more than 1,048,576 symbols")),
+            (4, Content::Bytes(text)) => {
+                symbols.texts.push(text);
+                symbols.hashes.push(into.hasher.hash_one(text));
+            }
+            (1..=3, _) => return Err(Malformed("it is a message of remote write 1.0 under the name of 2.0")),
+            _ => {}
+        }
+    }
+    let (mut request, mut references) = (Message(body), Vec::new());
+    while let Some((number, content)) = request.next()? {
+        if let (5, Content::Bytes(series)) = (number, content) {
+            read_series(series, &symbols, &mut references, into)?;
+        }
+    }
+    Ok(())
+}
+
+/// `references` is room for the numbers of this series' labels.
+fn read_series(
+    series: &[u8],
+    symbols: &Symbols<'_>,
+    references: &mut Vec<u64>,
+    into: &mut Gathering<'_>,
+) -> Result<(), Malformed> {
+    references.clear();
+    let (mut samples, mut declared, mut left) = (0, Declared::default(), Message(series));
+    while let Some((number, content)) = left.next()? {
+        match (number, content) {
+            (1, content) => each_varint(content, |reference| references.push(reference))?,
+            (2 | 3, _) => samples += 1,
+            (5, Content::Bytes(metadata)) => declared = symbols.declared(metadata)?,
+            _ => {}
+        }
+    }
+    let labels = ReferredLabels { references, symbols, hasher: into.hasher };
+    let Some(found) = into.series(&labels, samples) else { return Ok(()) };
+    let mut left = Message(series);
+    while let Some((number, content)) = left.next()? {
+        match (number, content) {
+            (2, Content::Bytes(sample)) => {
+                let (value, millis) = read_sample(sample)?;
+                into.reading(&found, declared, value, millis);
+            }
+            (3, _) => into.refuse("native_histogram", 1, || found.labels.to_string()),
+            (4, Content::Bytes(exemplar)) => {
+                let mut name: Option<&[u8]> = None;
+                into.exemplar(&found, exemplar, |content, take| {
+                    each_varint(content, |reference| {
+                        let text = symbols.text(reference).unwrap_or_default();
+                        match name.take() {
+                            Some(name) => take(name, text),
+                            None => name = Some(text),
+                        }
+                    })
+                })?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The texts that a request's numbers stand for.
+struct Symbols<'a> {
+    texts: Vec<&'a [u8]>,
+    hashes: Vec<u64>,
+}
+
+impl<'a> Symbols<'a> {
+    fn text(&self, reference: u64) -> Option<&'a [u8]> {
+        usize::try_from(reference).ok().and_then(|at| self.texts.get(at)).copied()
+    }
+
+    fn declared(&self, metadata: &[u8]) -> Result<Declared, Malformed> {
+        let mut declared = Declared::default();
+        let mut metadata = Message(metadata);
+        while let Some(field) = metadata.next()? {
+            match field {
+                (1, Content::Varint(number)) => declared.series_type = series_type(number),
+                (4, Content::Varint(reference)) if reference != 0 => {
+                    let text = self.text(reference).ok_or(Malformed("a reference to no symbol"))?;
+                    declared.unit = str::from_utf8(text).map_or("", frame::unit);
+                }
+                _ => {}
+            }
+        }
+        Ok(declared)
+    }
+}
+
+/// `Metadata.MetricType`.
+fn series_type(number: u64) -> SeriesType {
+    match number {
+        1 => SeriesType::Counter,
+        // Gauges; gauge histograms, infos and state sets, all of them levels.
+        2 | 4 | 6 | 7 => SeriesType::Gauge,
+        3 => SeriesType::Histogram,
+        5 => SeriesType::Summary,
+        _ => SeriesType::Unknown,
+    }
+}
+
+/// The labels of a series as its numbers say them.
+struct ReferredLabels<'a, 's> {
+    references: &'s [u64],
+    symbols: &'s Symbols<'a>,
+    hasher: &'s RandomState,
+}
+
+impl<'a> WrittenLabels<'a> for ReferredLabels<'a, '_> {
+    /// Of the symbols' own hashes: the numbers mean something in this request only.
+    fn hash(&self) -> u64 {
+        let mut hash = self.hasher.build_hasher();
+        for &reference in self.references {
+            let of_text = usize::try_from(reference).ok().and_then(|at| self.symbols.hashes.get(at));
+            hash.write_u64(of_text.copied().unwrap_or_default());
+        }
+        hash.finish()
+    }
+
+    fn are(&self, labels: &LabelSet) -> bool {
+        let (pairs, odd) = self.references.as_chunks::<2>();
+        odd.is_empty()
+            && pairs.len() == labels.len()
+            && pairs.iter().zip(labels.iter()).all(|([name, value], (known_name, known_value))| {
+                self.symbols.text(*name) == Some(known_name.as_bytes())
+                    && self.symbols.text(*value) == Some(known_value.as_bytes())
+            })
+    }
+
+    fn pairs(&self) -> Result<Vec<Pair<'a>>, BadLabels> {
+        let (pairs, odd) = self.references.as_chunks::<2>();
+        if !odd.is_empty() {
+            return Err(BadLabels::Malformed);
+        }
+        let text = |reference: u64| self.symbols.text(reference).ok_or(BadLabels::Malformed);
+        pairs.iter().map(|[name, value]| Ok((text(*name)?, text(*value)?))).collect()
+    }
+}
