@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use taffrail_collector::delivery::{Delivery, Outlet};
 use taffrail_collector::file_system::RealFileSystem;
-use taffrail_collector::frame;
-use taffrail_collector::model::{AgentId, Checkpoint, Timestamp};
+use taffrail_collector::frame::{self, EncodeError};
+use taffrail_collector::model::{AgentId, Batch, Checkpoint, Timestamp};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -332,8 +332,7 @@ pub(crate) async fn encode_ahead(
             return;
         }
         let adjusted = adjust_times(&mut batch, &limits, Timestamp::now());
-        let mut bytes = Vec::new();
-        let frame = frame::encode(&batch, &mut bytes).map(|()| bytes);
+        let frame = journal_frame(&batch);
         let bytes = batch_bytes(&batch);
         // This thread has nothing else to do: waiting here is what slows the senders.
         let waits_until = Instant::now() + SEAL_WAIT_MAX;
@@ -351,4 +350,12 @@ pub(crate) async fn encode_ahead(
         }
     }
     let _ = commands.send(Command::Stop);
+}
+
+/// The batch as the journal keeps it. Log lines are compressed, because what is fsynced costs more than the zstd; columns of
+/// samples are as small without.
+pub(crate) fn journal_frame(batch: &Batch) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::new();
+    let encode = if batch.logs.is_empty() { frame::encode_plain } else { frame::encode };
+    encode(batch, &mut bytes).map(|()| bytes)
 }

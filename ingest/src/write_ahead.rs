@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use taffrail_collector::crash_point::crash_point;
 use taffrail_collector::delivery::{Outcome, Receipt, Refusal};
 use taffrail_collector::file_system::FileSystem;
-use taffrail_collector::frame::{self, EncodeError};
+use taffrail_collector::frame::EncodeError;
 use taffrail_collector::journal::{JournalError, JournalWriter};
 use taffrail_collector::model::Batch;
 use tokio::sync::oneshot;
@@ -24,7 +24,7 @@ use crate::counters::Counters;
 use crate::live_feed::LiveFeed;
 use crate::log_store::LogStore;
 use crate::log_store::head::Chunk;
-use crate::pipeline::{OpenError, SealReport};
+use crate::pipeline::{OpenError, SealReport, journal_frame};
 use crate::sealer::SealJob;
 use crate::series_store::SeriesStore;
 use crate::stream_marks::{StreamKey, StreamMarks, Verdict, trim};
@@ -263,8 +263,7 @@ impl<F: FileSystem> Writer<F> {
             Verdict::Overlap { stored } => {
                 trim(&mut batch, stored);
                 bytes = admission::batch_bytes(&batch);
-                let mut trimmed = Vec::new();
-                frame = frame::encode(&batch, &mut trimmed).map(|()| trimmed);
+                frame = journal_frame(&batch);
             }
             Verdict::Duplicate { acked_through } => {
                 return Some(Waiting { receipt, kind: WaitingKind::Duplicate { acked_through } });

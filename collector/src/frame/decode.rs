@@ -20,7 +20,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Batch, usize), FrameError> {
     if crc32c::crc32c(body) != header.body_crc {
         return Err(FrameError::BodyDamaged);
     }
-    with_decompressed(body, header.raw_bytes as usize, |raw| {
+    let read = |raw: &[u8]| {
         let mut reader = Reader::new(raw);
         let mut allowance = Allowance::new();
         let (checkpoints, logs, samples) = (header.checkpoints as usize, header.logs as usize, header.samples as usize);
@@ -35,7 +35,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Batch, usize), FrameError> {
         let samples = if samples > 0 { read_samples(&mut reader, samples, &mut allowance)? } else { Vec::new() };
         reader.finish()?;
         Ok((Batch { agent: header.agent, place: header.place, checkpoints, logs, samples }, header.frame_bytes()))
-    })
+    };
+    if header.is_plain { read(body) } else { with_decompressed(body, header.raw_bytes as usize, read) }
 }
 
 /// Decompresses into a buffer of the thread's. zstd writes no further than the buffer is long, whatever the body claims, and

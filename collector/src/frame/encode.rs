@@ -31,11 +31,21 @@ pub struct EncodeError {
 
 /// Appends the batch's frame to `out`; after an error `out` is as before.
 pub fn encode(batch: &Batch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    encode_body(batch, true, out)
+}
+
+/// The same without compression, for a frame that goes no further than this machine's disk: columns of samples are small as
+/// they are, and compressing them would cost more than all the rest of making the frame.
+pub fn encode_plain(batch: &Batch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    encode_body(batch, false, out)
+}
+
+fn encode_body(batch: &Batch, compress: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     thread_local! {
         static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
     }
     ENCODER.with_borrow_mut(|encoder| {
-        let result = encoder.encode(batch, out);
+        let result = encoder.encode(batch, compress, out);
         if encoder.raw.capacity() > KEPT_BYTES_MAX {
             *encoder = Encoder::new();
         }
@@ -57,7 +67,7 @@ impl Encoder {
         Encoder { logs: LogWriter::new(), samples: SampleWriter::new(), compressor, raw: Vec::new(), body: Vec::new() }
     }
 
-    fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn encode(&mut self, batch: &Batch, compress: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         at_most("rows", batch.len(), ROWS_MAX)?;
         self.raw.clear();
         self.write_body(batch).map_err(|error| match error {
@@ -65,26 +75,34 @@ impl Encoder {
             other => unreachable!("writing meets no error but a limit: {other}"),
         })?;
         at_most("bytes before compression", self.raw.len(), RAW_BYTES_MAX)?;
-        self.body.clear();
-        self.body.reserve(zstd::zstd_safe::compress_bound(self.raw.len()));
-        self.compressor
-            .compress_to_buffer(&self.raw, &mut self.body)
-            .expect("the buffer is as long as zstd says it must be");
+        if compress {
+            self.compress();
+        }
+        let body = if compress { &self.body } else { &self.raw };
         let number = |count: usize| u32::try_from(count).expect("the limits above are below 2^32");
         let header = FrameHeader {
             agent: batch.agent,
             place: batch.place,
             is_ahead: false,
+            is_plain: !compress,
             logs: number(batch.logs.len()),
             samples: number(batch.samples.len()),
             checkpoints: number(batch.checkpoints.len()),
             raw_bytes: number(self.raw.len()),
-            body_bytes: number(self.body.len()),
-            body_crc: crc32c::crc32c(&self.body),
+            body_bytes: number(body.len()),
+            body_crc: crc32c::crc32c(body),
         };
         out.extend_from_slice(&header.write());
-        out.extend_from_slice(&self.body);
+        out.extend_from_slice(body);
         Ok(())
+    }
+
+    fn compress(&mut self) {
+        self.body.clear();
+        self.body.reserve(zstd::zstd_safe::compress_bound(self.raw.len()));
+        self.compressor
+            .compress_to_buffer(&self.raw, &mut self.body)
+            .expect("the buffer is as long as zstd says it must be");
     }
 
     fn write_body(&mut self, batch: &Batch) -> Result<(), FrameError> {

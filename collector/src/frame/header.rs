@@ -9,9 +9,10 @@ use crate::model::{AgentId, Lane, StreamPlace};
 pub const HEADER_BYTES: usize = 72;
 
 const MAGIC: [u8; 4] = *b"TFRM";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HAS_PLACE: u8 = 1;
 const IS_AHEAD: u8 = 2;
+const IS_PLAIN: u8 = 4;
 
 /// What a frame says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct FrameHeader {
     pub place: Option<StreamPlace>,
     /// Whether batches that were made before it are still to come: then its checkpoints say nothing yet.
     pub is_ahead: bool,
+    /// Whether the body is not compressed.
+    pub is_plain: bool,
     /// Log records in it.
     pub logs: u32,
     /// Samples in it.
@@ -51,7 +54,7 @@ pub enum FrameError {
     #[error("not a frame: it does not start with \"TFRM\"")]
     NotAFrame,
     /// Written by a newer release.
-    #[error("frame version {0} is not known here (this release reads version 1): update this side first")]
+    #[error("frame version {0} is not known here (this release reads version {VERSION}): update this side first")]
     Version(u8),
     /// The header's checksum does not fit.
     #[error("the frame's header is damaged: its checksum does not fit")]
@@ -108,7 +111,8 @@ impl FrameHeader {
         let mut out = [0; HEADER_BYTES];
         out[..4].copy_from_slice(&MAGIC);
         out[4] = VERSION;
-        out[5] = if self.place.is_some() { HAS_PLACE } else { 0 } | if self.is_ahead { IS_AHEAD } else { 0 };
+        let flags = [(self.place.is_some(), HAS_PLACE), (self.is_ahead, IS_AHEAD), (self.is_plain, IS_PLAIN)];
+        out[5] = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
         out[6] = place.lane as u8;
         out[8..24].copy_from_slice(&self.agent.0.to_le_bytes());
         out[24..32].copy_from_slice(&place.epoch.to_le_bytes());
@@ -142,7 +146,7 @@ impl FrameHeader {
             return Err(FrameError::HeaderDamaged);
         }
         let (flags, lane) = (header[5], header[6]);
-        if flags & !(HAS_PLACE | IS_AHEAD) != 0 || header[7] != 0 {
+        if flags & !(HAS_PLACE | IS_AHEAD | IS_PLAIN) != 0 || header[7] != 0 {
             return Err(FrameError::Malformed("unknown flags"));
         }
         let lane = Lane::from_number(lane).ok_or(FrameError::Malformed("unknown lane"))?;
@@ -158,6 +162,7 @@ impl FrameHeader {
             agent: AgentId(u128::from(long(8)) | u128::from(long(16)) << 64),
             place,
             is_ahead: flags & IS_AHEAD != 0,
+            is_plain: flags & IS_PLAIN != 0,
             logs: word(44),
             samples: word(48),
             checkpoints: word(52),
@@ -168,6 +173,9 @@ impl FrameHeader {
         at_most("rows", u64::from(found.logs) + u64::from(found.samples), ROWS_MAX)?;
         at_most("bytes when decompressed", u64::from(found.raw_bytes), RAW_BYTES_MAX)?;
         at_most("bytes", u64::from(found.body_bytes), FRAME_BYTES_MAX - HEADER_BYTES)?;
+        if found.is_plain && found.raw_bytes != found.body_bytes {
+            return Err(FrameError::Malformed("a body that is not compressed and has two lengths"));
+        }
         let past = found.place.is_some_and(|place| place.first_seq.checked_add(u64::from(found.rows())).is_none());
         if past { Err(FrameError::Malformed("sequence numbers past 2^64")) } else { Ok(found) }
     }

@@ -13,9 +13,9 @@
 //!
 //! ```text
 //!  0  magic "TFRM"            4
-//!  4  version, 1              1
+//!  4  version, 2              1
 //!  5  flags                   1    bit 0: has a place; bit 1: batches made before it are still to come, and its checkpoints
-//!                                  say nothing yet; the others are 0
+//!                                  say nothing yet; bit 2: the body is not compressed; the others are 0
 //!  6  lane                    1    the place: all 0 when the batch has none
 //!  7  0                       1
 //!  8  agent                  16
@@ -29,7 +29,7 @@
 //! 60  body length             4
 //! 64  CRC32C of the body      4
 //! 68  CRC32C of bytes 0–68    4
-//! 72  body: zstd of
+//! 72  body: zstd (unless bit 2) of
 //!       checkpoints           each: key (text), value (bytes)
 //!       log columns           unless there are no records: see log_columns.rs
 //!       sample columns        unless there are no samples: see sample_columns.rs
@@ -37,11 +37,13 @@
 //!
 //! Inside the body a *varint* is LEB128 of at most 64 bits, a *signed* is the varint of a zigzag number, *text* and *bytes*
 //! are a varint length and that many bytes (text is UTF-8), a *float* is a varint: `2 × zigzag(n)` for a whole number n
-//! below 2^53 that gives back the same bits, else `1` and then the 8 bytes of the float. A *column* is its length in bytes
-//! (4) and its cells, so that all columns can be read side by side.
+//! below 2^53 that gives back the same bits, `4 × zigzag(n) + 3` when n ÷ 1000 does (prices, seconds, percentages), else `1`
+//! and then the 8 bytes of the float. A *column* is its length in bytes (4) and its cells, so that all columns can be read
+//! side by side.
 //!
 //! Reading order: `header.rs`, `encode.rs` and `decode.rs` (the body's order), `log_columns.rs`, `sample_columns.rs`, `value.rs`
-//! (an attribute's value), then what they are built of: `primitive.rs` (varint … column), `dictionary.rs`, `unit.rs`.
+//! (an attribute's value), then what they are built of: `primitive.rs` (varint … column), `runs.rs`, `dictionary.rs`,
+//! `series_dictionary.rs`, `unit.rs`.
 
 mod decode;
 mod dictionary;
@@ -49,14 +51,16 @@ mod encode;
 mod header;
 mod log_columns;
 mod primitive;
+mod runs;
 mod sample_columns;
+mod series_dictionary;
 #[cfg(test)]
 mod tests;
 mod unit;
 mod value;
 
 pub use decode::decode;
-pub use encode::{EncodeError, encode};
+pub use encode::{EncodeError, encode, encode_plain};
 pub use header::{FrameError, FrameHeader, HEADER_BYTES, address, peek, set_place};
 pub(crate) use unit::unit;
 

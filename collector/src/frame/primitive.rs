@@ -25,13 +25,22 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Writes a float, whole numbers short.
+/// Writes a float, whole numbers and numbers with up to three decimals short.
+#[inline]
 pub(super) fn put_float(out: &mut Vec<u8>, float: f64) {
     const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0; // 2^53
+    // Beyond this the eight bytes are as short.
+    const THOUSANDTHS_BELOW: f64 = 1e12;
     if float.abs() < WHOLE_BELOW {
         let whole = float as i64;
         if (whole as f64).to_bits() == float.to_bits() {
             return put_varint(out, zigzag(whole) << 1);
+        }
+        let thousandths = (float * 1000.0).round_ties_even();
+        // Of −0 nothing is left in a whole number.
+        let is_exact = thousandths != 0.0 && (thousandths / 1000.0).to_bits() == float.to_bits();
+        if is_exact && thousandths.abs() < THOUSANDTHS_BELOW {
+            return put_varint(out, zigzag(thousandths as i64) << 2 | 3);
         }
     }
     out.push(1);
@@ -175,11 +184,13 @@ impl<'a> Reader<'a> {
         str::from_utf8(self.bytes()?).map_err(|_| FrameError::Malformed("text that is not UTF-8"))
     }
 
+    #[inline]
     pub(super) fn float(&mut self) -> Result<f64, FrameError> {
         match self.varint()? {
+            even if even & 1 == 0 => Ok(from_zigzag(even >> 1) as f64),
             1 => Ok(f64::from_le_bytes(self.array()?)),
-            odd if odd & 1 == 1 => Err(FrameError::Malformed("an unknown form of float")),
-            even => Ok(from_zigzag(even >> 1) as f64),
+            thousandths if thousandths & 3 == 3 => Ok(from_zigzag(thousandths >> 2) as f64 / 1000.0),
+            _ => Err(FrameError::Malformed("an unknown form of float")),
         }
     }
 

@@ -1,25 +1,29 @@
-//! The samples of a frame, column by column.
+//! The samples of a frame, column by column. Most columns are runs (drawn in runs.rs): samples that come together mostly share
+//! their time, their length, their kind, or go through them in even steps, and then cost a few bits.
 //!
 //! ```text
-//! series       count, then each: count, then each: label name (text), label value (text), by rising name
+//! series       see series_dictionary.rs
 //! units        count, then each: text
+//! columns, a number a sample, in runs:
+//!   series              index into the series, less that of the sample before (−1 before the first)
+//!   timestamp           behind a varint, 1 or 1,000,000: so many nanoseconds are one; difference to the sample before
+//!   interval            milliseconds
+//!   unit                index into the units
+//!   form                of the value, see below
+//!   exemplar count
 //! columns, a cell a sample:
-//!   series              signed: index into the series, less that of the sample before
-//!   timestamp           signed: difference to the sample before
-//!   interval            varint: milliseconds
-//!   unit                varint: index into the units
 //!   value               see below
-//!   exemplar count      varint
 //! column, a cell an exemplar:
 //!   exemplar            timestamp (signed, less its sample's), value (float), trace id (16 bytes), span id (8 bytes, or zeros)
 //!
-//! value: 1 counter       sum (float)
-//!        2 gauge         last, min, max (floats)
-//!        3 distribution  count, sum, min, max (floats), sketch: zero (float), positive bins, negative bins;
-//!                        bins: count, then each: index (signed, less that of the bin before), weight (float)
-//!        4 set           exact: count, then each hash (8 bytes), rising
-//!        5 set           estimated: 4,096 registers (1 byte each, at most 53)
-//!        6 cumulative    total (float)
+//! form: 1 counter       value: sum (float)
+//!       2 gauge                last, min, max (floats)
+//!       3 distribution         count, sum, min, max (floats), sketch: zero (float), positive bins, negative bins;
+//!                              bins: count, then each: index (signed, less that of the bin before), weight (float)
+//!       4 set                  exact: count, then each hash (8 bytes), rising
+//!       5 set                  estimated: 4,096 registers (1 byte each, at most 53)
+//!       6 cumulative           total (float)
+//!       7 gauge                last, which is min and max too (float)
 //! ```
 
 use std::sync::Arc;
@@ -28,31 +32,50 @@ use super::FrameError;
 use super::dictionary::Dictionary;
 use super::log_columns::{read_columns, read_dictionary};
 use super::primitive::{Allowance, Reader, put_bytes, put_column, put_float, put_signed, put_varint};
+use super::runs::{RunReader, RunWriter};
+use super::series_dictionary::{SeriesDictionary, read_series};
 use super::unit::unit;
 use crate::model::distinct_set::{EXACT_MAX, REGISTERS};
-use crate::model::{
-    DistinctSet, Distribution, Exemplar, LabelSet, Sample, SampleValue, Sketch, SpanId, Timestamp, TraceId,
-};
+use crate::model::{DistinctSet, Distribution, Exemplar, Sample, SampleValue, Sketch, SpanId, Timestamp, TraceId};
 
 /// A HyperLogLog register's greatest content: 52 bits of hash are left beside the register's number, plus one.
 const REGISTER_MAX: u8 = 53;
 
+/// Nanoseconds of a millisecond: what most senders' times are whole multiples of.
+const MILLISECOND: i64 = 1_000_000;
+
 /// Writes samples; keeps what it allocates for the next frame.
 pub(super) struct SampleWriter {
-    series: Dictionary,
+    series: SeriesDictionary,
     units: Dictionary,
-    series_cells: Vec<u8>,
-    unit_cells: Vec<u8>,
+    columns: Columns,
     entry: Vec<u8>,
+}
+
+/// The columns that are runs.
+#[derive(Default)]
+struct Columns {
+    series: RunWriter,
+    times: RunWriter,
+    intervals: RunWriter,
+    units: RunWriter,
+    forms: RunWriter,
+    exemplars: RunWriter,
+}
+
+impl Columns {
+    fn all(&mut self) -> [&mut RunWriter; 6] {
+        let Columns { series, times, intervals, units, forms, exemplars } = self;
+        [series, times, intervals, units, forms, exemplars]
+    }
 }
 
 impl SampleWriter {
     pub(super) fn new() -> SampleWriter {
         SampleWriter {
-            series: Dictionary::new(),
+            series: SeriesDictionary::new(),
             units: Dictionary::new(),
-            series_cells: Vec::new(),
-            unit_cells: Vec::new(),
+            columns: Columns::default(),
             entry: Vec::new(),
         }
     }
@@ -64,95 +87,92 @@ impl SampleWriter {
         samples: &[Sample],
         allowance: &mut Allowance,
     ) -> Result<(), FrameError> {
-        self.clear();
-        self.gather(samples, allowance)?;
-        for dictionary in [&self.series, &self.units] {
-            allowance.take(dictionary.len())?;
-            put_varint(out, dictionary.len() as u64);
-            out.extend_from_slice(dictionary.entries());
+        self.series.clear();
+        self.units.clear();
+        self.columns.all().into_iter().for_each(RunWriter::clear);
+        let is_whole = |sample: &Sample| sample.timestamp.unix_nanos() % MILLISECOND == 0;
+        let scale = if samples.iter().all(is_whole) { MILLISECOND } else { 1 };
+        self.gather(samples, scale, allowance)?;
+        self.series.put(out);
+        allowance.take(self.units.len())?;
+        put_varint(out, self.units.len() as u64);
+        out.extend_from_slice(self.units.entries());
+        for (at, column) in self.columns.all().into_iter().enumerate() {
+            put_column(out, |out| {
+                if at == 1 {
+                    put_varint(out, scale as u64);
+                }
+                out.extend_from_slice(column.finish());
+            });
         }
-        put_column(out, |out| out.extend_from_slice(&self.series_cells));
-        put_column(out, |out| {
-            let mut last = 0;
-            for sample in samples {
-                let nanos = sample.timestamp.unix_nanos();
-                put_signed(out, nanos.wrapping_sub(last));
-                last = nanos;
-            }
-        });
-        put_column(out, |out| samples.iter().for_each(|sample| put_varint(out, u64::from(sample.interval_ms))));
-        put_column(out, |out| out.extend_from_slice(&self.unit_cells));
         let mut items = 0;
         put_column(out, |out| items = samples.iter().map(|sample| put_value(out, &sample.value)).sum());
         allowance.take(items)?;
-        put_column(out, |out| samples.iter().for_each(|sample| put_varint(out, sample.exemplars.len() as u64)));
         put_column(out, |out| samples.iter().for_each(|sample| put_exemplars(out, sample)));
         allowance.take(samples.iter().map(|sample| sample.exemplars.len()).sum())
     }
 
-    fn clear(&mut self) {
-        [&mut self.series, &mut self.units].into_iter().for_each(Dictionary::clear);
-        [&mut self.series_cells, &mut self.unit_cells].into_iter().for_each(Vec::clear);
-    }
-
-    fn gather(&mut self, samples: &[Sample], allowance: &mut Allowance) -> Result<(), FrameError> {
-        let mut last = 0;
+    fn gather(&mut self, samples: &[Sample], scale: i64, allowance: &mut Allowance) -> Result<(), FrameError> {
+        let columns = &mut self.columns;
+        let (mut last_series, mut last_time, mut labels_before) = (-1, 0i64, "");
         for sample in samples {
-            let address = (Arc::as_ptr(&sample.labels).addr(), 0);
-            let series = match self.series.known(address) {
-                Some(number) => number,
-                None => self.new_series(address, &sample.labels, allowance)?,
-            };
-            put_signed(&mut self.series_cells, i64::from(series) - last);
-            last = i64::from(series);
+            let series = i64::from(self.series.number(&sample.labels, &mut labels_before, allowance)?);
+            columns.series.push(series - last_series);
+            last_series = series;
+            let time = sample.timestamp.unix_nanos() / scale;
+            columns.times.push(time.wrapping_sub(last_time));
+            last_time = time;
+            columns.intervals.push(i64::from(sample.interval_ms));
             let address = (sample.unit.as_ptr().addr(), sample.unit.len());
             let unit = self.units.known(address).unwrap_or_else(|| {
                 self.entry.clear();
                 put_bytes(&mut self.entry, sample.unit.as_bytes());
                 self.units.learn(address, &self.entry)
             });
-            put_varint(&mut self.unit_cells, u64::from(unit));
+            columns.units.push(i64::from(unit));
+            columns.forms.push(form(&sample.value));
+            columns.exemplars.push(sample.exemplars.len() as i64);
         }
         Ok(())
     }
+}
 
-    fn new_series(
-        &mut self,
-        address: (usize, usize),
-        labels: &LabelSet,
-        allowance: &mut Allowance,
-    ) -> Result<u32, FrameError> {
-        self.entry.clear();
-        put_varint(&mut self.entry, labels.len() as u64);
-        for (name, value) in labels.iter() {
-            put_bytes(&mut self.entry, name.as_bytes());
-            put_bytes(&mut self.entry, value.as_bytes());
-        }
-        let known = self.series.len();
-        let number = self.series.learn(address, &self.entry);
-        if self.series.len() > known {
-            allowance.take(labels.len())?;
-        }
-        Ok(number)
+fn form(value: &SampleValue) -> i64 {
+    match value {
+        SampleValue::Counter { .. } => 1,
+        SampleValue::Gauge { last, min, max } if is_level(*last, *min, *max) => 7,
+        SampleValue::Gauge { .. } => 2,
+        SampleValue::Distribution(_) => 3,
+        SampleValue::Set(set) => match &**set {
+            DistinctSet::Exact(_) => 4,
+            DistinctSet::Estimated(_) => 5,
+        },
+        SampleValue::Cumulative { .. } => 6,
     }
+}
+
+/// Whether a gauge stood at one level, to the bit.
+fn is_level(last: f64, min: f64, max: f64) -> bool {
+    last.to_bits() == min.to_bits() && last.to_bits() == max.to_bits()
 }
 
 /// Writes the value; returns how many items it counted.
 fn put_value(out: &mut Vec<u8>, value: &SampleValue) -> usize {
     match value {
-        SampleValue::Counter { sum } => {
-            out.push(1);
-            put_float(out, *sum);
+        SampleValue::Counter { sum: number } | SampleValue::Cumulative { total: number } => {
+            put_float(out, *number);
             0
         }
         SampleValue::Gauge { last, min, max } => {
-            out.push(2);
-            [last, min, max].into_iter().for_each(|level| put_float(out, *level));
+            put_float(out, *last);
+            if !is_level(*last, *min, *max) {
+                put_float(out, *min);
+                put_float(out, *max);
+            }
             0
         }
         SampleValue::Distribution(distribution) => {
             let Distribution { count, sum, min, max, sketch } = &**distribution;
-            out.push(3);
             [*count, *sum, *min, *max, sketch.zero()].into_iter().for_each(|number| put_float(out, number));
             for bins in [sketch.positive(), sketch.negative()] {
                 put_varint(out, bins.len() as u64);
@@ -167,22 +187,15 @@ fn put_value(out: &mut Vec<u8>, value: &SampleValue) -> usize {
         }
         SampleValue::Set(set) => match &**set {
             DistinctSet::Exact(hashes) => {
-                out.push(4);
                 put_varint(out, hashes.len() as u64);
                 hashes.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
                 hashes.len()
             }
             DistinctSet::Estimated(registers) => {
-                out.push(5);
                 out.extend_from_slice(&registers[..]);
                 0
             }
         },
-        SampleValue::Cumulative { total } => {
-            out.push(6);
-            put_float(out, *total);
-            0
-        }
     }
 }
 
@@ -201,53 +214,46 @@ pub(super) fn read_samples(
     rows: usize,
     allowance: &mut Allowance,
 ) -> Result<Vec<Sample>, FrameError> {
-    let series = read_dictionary(reader, allowance, read_labels)?;
+    let series = read_series(reader, allowance)?;
     let units = read_dictionary(reader, allowance, |reader, _| reader.text().map(unit))?;
-    let [mut series_cells, mut times, mut intervals, mut unit_cells, mut values, mut counts, mut exemplars] =
+    let [series_cells, mut time_cells, intervals, unit_cells, forms, counts, mut values, mut exemplars] =
         read_columns(reader)?;
-    if intervals.rest().len() < rows {
+    let scale = time_cells.varint()? as i64;
+    if scale != 1 && scale != MILLISECOND {
+        return Err(FrameError::Malformed("an unknown scale of times"));
+    }
+    // Each value is a byte at least: what little is written must not stand for samples without number.
+    if values.rest().len() < rows {
         return Err(FrameError::Malformed("a column is shorter than the header says"));
     }
-    let (mut at, mut time) = (0i64, 0i64);
+    let [mut series_cells, mut times, mut intervals, mut unit_cells, mut forms, mut counts] =
+        [series_cells, time_cells, intervals, unit_cells, forms, counts].map(RunReader::new);
+    let (mut at, mut time) = (-1i64, 0i64);
     let mut samples = Vec::with_capacity(rows);
     for _ in 0..rows {
-        at = at.wrapping_add(series_cells.signed()?);
-        time = time.wrapping_add(times.signed()?);
+        at = at.wrapping_add(series_cells.next()?);
+        time = time.wrapping_add(times.next()?);
+        let nanos = time.checked_mul(scale).ok_or(FrameError::Malformed("a time out of range"))?;
         let labels = usize::try_from(at).ok().and_then(|at| series.get(at));
-        let count = usize::try_from(counts.varint()?).unwrap_or(usize::MAX);
-        if count > exemplars.rest().len() {
-            return Err(FrameError::Malformed("more exemplars than there are"));
-        }
+        let count = counts.index(exemplars.rest().len() + 1)?;
         allowance.take(count)?;
         samples.push(Sample {
             labels: Arc::clone(labels.ok_or(FrameError::Malformed("no such series"))?),
-            timestamp: Timestamp::from_unix_nanos(time),
-            interval_ms: u32::try_from(intervals.varint()?)
-                .map_err(|_| FrameError::Malformed("an interval of more than 2^32 ms"))?,
-            value: read_value(&mut values, allowance)?,
+            timestamp: Timestamp::from_unix_nanos(nanos),
+            interval_ms: intervals.small()?,
+            value: read_value(forms.next()?, &mut values, allowance)?,
             unit: units[unit_cells.index(units.len())?],
-            exemplars: (0..count).map(|_| read_exemplar(&mut exemplars, time)).collect::<Result<_, _>>()?,
+            exemplars: (0..count).map(|_| read_exemplar(&mut exemplars, nanos)).collect::<Result<_, _>>()?,
         });
     }
-    [series_cells, times, intervals, unit_cells, values, counts, exemplars].into_iter().try_for_each(Reader::finish)?;
+    [series_cells, times, intervals, unit_cells, forms, counts].into_iter().try_for_each(RunReader::finish)?;
+    [values, exemplars].into_iter().try_for_each(Reader::finish)?;
     Ok(samples)
 }
 
-fn read_labels(reader: &mut Reader<'_>, allowance: &mut Allowance) -> Result<Arc<LabelSet>, FrameError> {
-    let count = reader.count(allowance)?;
-    let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let pair = (reader.text()?, reader.text()?);
-        if pair.1.is_empty() || pairs.last().is_some_and(|last| last.0 >= pair.0) {
-            return Err(FrameError::Malformed("labels that are empty or out of order"));
-        }
-        pairs.push(pair);
-    }
-    Ok(Arc::new(LabelSet::new(pairs)))
-}
-
-fn read_value(reader: &mut Reader<'_>, allowance: &mut Allowance) -> Result<SampleValue, FrameError> {
-    Ok(match reader.byte()? {
+#[inline]
+fn read_value(form: i64, reader: &mut Reader<'_>, allowance: &mut Allowance) -> Result<SampleValue, FrameError> {
+    Ok(match form {
         1 => SampleValue::Counter { sum: reader.float()? },
         2 => SampleValue::Gauge { last: reader.float()?, min: reader.float()?, max: reader.float()? },
         3 => {
@@ -274,6 +280,10 @@ fn read_value(reader: &mut Reader<'_>, allowance: &mut Allowance) -> Result<Samp
             SampleValue::Set(Box::new(DistinctSet::Estimated(Box::new(registers))))
         }
         6 => SampleValue::Cumulative { total: reader.float()? },
+        7 => {
+            let level = reader.float()?;
+            SampleValue::Gauge { last: level, min: level, max: level }
+        }
         _ => return Err(FrameError::Malformed("an unknown kind of sample")),
     })
 }

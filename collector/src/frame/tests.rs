@@ -23,6 +23,10 @@ fn check_round_trip(batch: &Batch) {
     assert_eq!(length, frame.len());
     assert_eq!(format!("{decoded:?}"), format!("{batch:?}"));
     assert_eq!(encoded(&decoded), frame);
+    let mut plain = Vec::new();
+    encode_plain(batch, &mut plain).unwrap();
+    assert_eq!(&plain[HEADER_BYTES..], raw_body(&frame));
+    assert_eq!(format!("{:?}", decode(&plain).unwrap().0), format!("{batch:?}"));
     let header = peek(&frame[..HEADER_BYTES]).unwrap();
     assert_eq!((header.agent, header.place), (batch.agent, batch.place));
     assert_eq!(header.rows() as usize, batch.len());
@@ -37,7 +41,8 @@ prop_compose! {
 }
 
 fn float() -> impl Strategy<Value = f64> {
-    prop_oneof![any::<u64>().prop_map(f64::from_bits), (-1000i32..1000).prop_map(f64::from), Just(-0.0)]
+    let decimal = (-1_000_000i64..1_000_000, 0..5).prop_map(|(n, decimals)| n as f64 / 10f64.powi(decimals));
+    prop_oneof![any::<u64>().prop_map(f64::from_bits), (-1000i32..1000).prop_map(f64::from), decimal, Just(-0.0)]
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -189,6 +194,32 @@ proptest! {
         let at = at.index(frame.len());
         frame[at] ^= flip;
         prop_assert!(decode(&frame).is_err(), "byte {}", at);
+    }
+
+    /// The wide and the long form of a request: many series once, few series often.
+    #[test]
+    fn samples_of_a_request_come_back_and_cost_little(series in 1usize..50, each in 1i64..50, step in 1i64..100, by_time: bool) {
+        let labels: Vec<_> = (0..series)
+            .map(|n| Arc::new(LabelSet::new([("__name__", "requests"), ("host", &*format!("web-{n:02}"))])))
+            .collect();
+        let one = |n: usize, at: i64| Sample {
+            labels: labels[n].clone(),
+            timestamp: Timestamp::from_unix_seconds(1_700_000_000 + at * step),
+            interval_ms: 10_000,
+            value: SampleValue::Counter { sum: (n as i64 * 31 % 17 + at) as f64 },
+            unit: "",
+            exemplars: Vec::new(),
+        };
+        let samples: Vec<Sample> = if by_time {
+            (0..each).flat_map(|at| (0..series).map(move |n| (n, at))).map(|(n, at)| one(n, at)).collect()
+        } else {
+            (0..series).flat_map(|n| (0..each).map(move |at| (n, at))).map(|(n, at)| one(n, at)).collect()
+        };
+        let rows = samples.len();
+        let batch = Batch { samples, ..Batch::local() };
+        check_round_trip(&batch);
+        let bytes = raw_body(&encoded(&batch)).len();
+        prop_assert!(bytes < 120 + series * 16 + rows * 2 + (series + each as usize) * 12, "{} for {} rows", bytes, rows);
     }
 
     /// Checksums hide the decoder from random damage, so this one damages what stands behind them.
