@@ -33,6 +33,20 @@ pub(super) struct Block {
     doomed: AtomicBool,
 }
 
+/// A series of a block: its row, name and labels, and what it measures.
+pub(super) type BlockRow = (u32, Arc<LabelSet>, SampleKind);
+
+/// Reads rows of a block; keeps the chunk it read last, so that neighbours are unpacked together.
+#[derive(Debug)]
+pub(super) struct BlockCursor<'a> {
+    block: &'a Block,
+    file: File,
+    table: Arc<SeriesTable>,
+    chunk: u32,
+    /// The chunk's series that were not read yet; none before the first is read.
+    unpacked: Vec<Option<Points>>,
+}
+
 /// A metric of a block: kind, name, unit, series.
 pub(super) type BlockMetric = (SampleKind, String, String, u64);
 
@@ -58,50 +72,23 @@ impl Block {
         range.overlaps(self.info.first_end, self.info.last_end)
     }
 
-    /// The windows that end in `range` of every series that passes all matchers, with their anchors.
-    pub(super) fn select(
-        &self,
-        matchers: &[LabelMatcher],
-        range: TimeRange,
-        scan: &Scan,
-    ) -> Result<Vec<SeriesPart>, SeriesStoreError> {
-        let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
+    /// The rows of series that pass all matchers and have windows from before the range's end to after its start, with their
+    /// labels and kinds; rising.
+    pub(super) fn rows(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<BlockRow>, SeriesStoreError> {
+        let table = self.table(&self.open()?)?;
+        let at = Timestamp::from_unix_nanos;
+        let rows = table.select(matchers).into_iter().filter(|&number| {
+            let row = &table.rows()[number];
+            range.overlaps(at(row.first_end), at(row.last_end))
+        });
+        Ok(rows.map(|number| (number as u32, Arc::new(table.labels(number)), table.rows()[number].kind)).collect())
+    }
+
+    /// Reads rows.
+    pub(super) fn cursor(&self) -> Result<BlockCursor<'_>, SeriesStoreError> {
         let file = self.open()?;
         let table = self.table(&file)?;
-        let mut parts = Vec::new();
-        let mut chunk: Option<(u32, Vec<Points>)> = None;
-        for number in table.select(matchers) {
-            let row = &table.rows()[number];
-            if row.last_end < start || row.first_end >= end {
-                continue;
-            }
-            if chunk.as_ref().is_none_or(|(loaded, _)| *loaded != row.chunk) {
-                let points = self.chunk(&file, row.chunk)?;
-                let windows: usize = points.iter().map(Points::len).sum();
-                scan.touch(windows as u64, u64::from(self.extent_of(&file, row.chunk)?.length))
-                    .map_err(SeriesStoreError::Stopped)?;
-                chunk = Some((row.chunk, points));
-            }
-            let points = chunk
-                .as_mut()
-                .and_then(|(_, chunk)| chunk.get_mut(row.place as usize))
-                .map(|points| std::mem::replace(points, Points::new(row.kind)))
-                .filter(|points| points.kind() == row.kind && points.len() == row.windows as usize)
-                .ok_or_else(|| self.error(Malformed("a series is not where the table says")))?;
-            let before = row.before + points.total_before(start);
-            let points = points.into_between(start, end);
-            if !points.is_empty() {
-                parts.push(SeriesPart {
-                    labels: Arc::new(table.labels(number)),
-                    unit: table.string(row.unit).to_owned(),
-                    interval_ms: row.interval_ms,
-                    before,
-                    points,
-                    exemplars: Vec::new(),
-                });
-            }
-        }
-        Ok(parts)
+        Ok(BlockCursor { block: self, file, table, chunk: 0, unpacked: Vec::new() })
     }
 
     /// All series with all their windows and exemplars, sorted by kind and labels; one chunk in memory at a time.
@@ -135,21 +122,6 @@ impl Block {
                 exemplars: own,
             })
         }))
-    }
-
-    /// The series that pass all matchers and whose windows reach into the range.
-    pub(super) fn series(
-        &self,
-        matchers: &[LabelMatcher],
-        range: TimeRange,
-    ) -> Result<Vec<(Arc<LabelSet>, SampleKind)>, SeriesStoreError> {
-        let table = self.table(&self.open()?)?;
-        let at = Timestamp::from_unix_nanos;
-        let rows = table.select(matchers).into_iter().filter(|&number| {
-            let row = &table.rows()[number];
-            range.overlaps(at(row.first_end), at(row.last_end))
-        });
-        Ok(rows.map(|number| (Arc::new(table.labels(number)), table.rows()[number].kind)).collect())
     }
 
     /// What each counter and distribution has added up to by the end of the block, and its last window's end.
@@ -293,6 +265,35 @@ impl Block {
 
     fn unreadable(&self, error: &std::io::Error) -> SeriesStoreError {
         SeriesStoreError::Block { block: self.info.name.clone(), message: error.to_string() }
+    }
+}
+
+impl BlockCursor<'_> {
+    /// The windows of a row, with their anchor.
+    pub(super) fn read(&mut self, number: usize, scan: &Scan) -> Result<SeriesPart, SeriesStoreError> {
+        let row = &self.table.rows()[number];
+        let place = row.place as usize;
+        if row.chunk != self.chunk || self.unpacked.get(place).is_none_or(Option::is_none) {
+            let unpacked = self.block.chunk(&self.file, row.chunk)?;
+            let windows: usize = unpacked.iter().map(Points::len).sum();
+            let bytes = self.block.extent_of(&self.file, row.chunk)?.length;
+            scan.touch(windows as u64, u64::from(bytes)).map_err(SeriesStoreError::Stopped)?;
+            (self.chunk, self.unpacked) = (row.chunk, unpacked.into_iter().map(Some).collect());
+        }
+        let points = self
+            .unpacked
+            .get_mut(place)
+            .and_then(Option::take)
+            .filter(|points| points.kind() == row.kind && points.len() == row.windows as usize)
+            .ok_or_else(|| self.block.error(Malformed("a series is not where the table says")))?;
+        Ok(SeriesPart {
+            labels: Arc::new(self.table.labels(number)),
+            unit: self.table.string(row.unit).to_owned(),
+            interval_ms: row.interval_ms,
+            before: row.before,
+            points,
+            exemplars: Vec::new(),
+        })
     }
 }
 

@@ -35,13 +35,22 @@ impl DamagedBlocks {
                 self.0.lock().remove(&block.info.name);
                 Ok(Some(done))
             }
-            Err(SeriesStoreError::Block { message, .. }) => {
-                self.note(block, message);
-                scan.leave_out(&format!("series block {}", block.info.name));
-                Ok(None)
-            }
-            Err(other) => Err(other),
+            Err(error) => self.leave_out(block, scan, error).map(|()| None),
         }
+    }
+
+    /// Goes on without a block, or what of it was asked for, when that is damaged: `scan` knows it then. Any other error stops
+    /// the work.
+    pub(super) fn leave_out(
+        &self,
+        block: &Block,
+        scan: &Scan,
+        error: SeriesStoreError,
+    ) -> Result<(), SeriesStoreError> {
+        let SeriesStoreError::Block { message, .. } = error else { return Err(error) };
+        self.note(block, message);
+        scan.leave_out(&format!("series block {}", block.info.name));
+        Ok(())
     }
 
     /// Notes what is wrong with the block, and logs it the first time.

@@ -8,6 +8,7 @@ use taffrail_collector::model::{Exemplar, LabelSet, SampleKind};
 
 use super::SeriesStoreError;
 use super::points::{Points, RunningTotal};
+use crate::scan::TimeRange;
 
 /// A stretch of one series.
 #[derive(Clone, Debug)]
@@ -27,6 +28,14 @@ pub(super) type SortedParts<'a> = Box<dyn Iterator<Item = Result<SeriesPart, Ser
 impl SeriesPart {
     pub(super) fn key(&self) -> (SampleKind, &LabelSet) {
         (self.points.kind(), &self.labels)
+    }
+
+    /// Its windows that end in the range, anchored anew.
+    pub(super) fn into_range(mut self, range: TimeRange) -> SeriesPart {
+        let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
+        self.before = self.before + self.points.total_before(start);
+        self.points = self.points.into_between(start, end);
+        self
     }
 
     /// Takes in a part that became durable later. The anchor is that of the part with the oldest window: the documented

@@ -14,7 +14,7 @@
 //! Changes, and [`SeriesStore::remove_blocks`], are made one at a time; inserts and questions go on meanwhile.
 //!
 //! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series), `label_index`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
-//! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `view` (questions), `change`
+//! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `selection` and `view` (questions), `change`
 //! (seals and compaction), `damage` (blocks that cannot be read), `verify` (a whole block).
 
 mod block_layout;
@@ -32,6 +32,7 @@ pub mod matcher;
 mod merge;
 mod points;
 mod predictor;
+mod selection;
 mod series_table;
 mod sketch_column;
 mod table_cache;
@@ -57,6 +58,7 @@ pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
 pub use points::{Levels, Points, RunningTotal, Values};
+pub use selection::{Selection, SelectionReader};
 pub use window_ends::{End, WindowEnds};
 
 use crate::scan::{Scan, StopReason, TimeRange};
@@ -273,7 +275,19 @@ impl SeriesStore {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<SeriesData>, SeriesStoreError> {
-        self.snapshot().select(matchers, range, scan)
+        let selection = self.selection(matchers, range, scan)?;
+        let mut reader = selection.reader();
+        (0..selection.len()).filter_map(|place| reader.read(place, scan).transpose()).collect()
+    }
+
+    /// The series that [`SeriesStore::select`] gives, still to be read.
+    pub fn selection(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<Selection, SeriesStoreError> {
+        self.snapshot().selection(matchers, range, scan)
     }
 
     /// The label sets (and kinds) that pass all matchers and whose windows reach into `range`; sorted.

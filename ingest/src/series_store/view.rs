@@ -2,7 +2,6 @@
 //! the active head, which is also the order in which windows became durable.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -13,7 +12,8 @@ use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
-use super::{MetricInfo, SeriesData, SeriesExemplars, SeriesStoreError, SeriesStoreSizes};
+use super::selection::Selection;
+use super::{MetricInfo, SeriesExemplars, SeriesStoreError, SeriesStoreSizes};
 use crate::scan::{Scan, TimeRange};
 
 /// See the module's documentation. Clones share everything, so a reader's clone stays as it was.
@@ -55,35 +55,19 @@ impl View {
         sizes
     }
 
-    pub(super) fn select(
+    pub(super) fn selection(
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
         scan: &Scan,
-    ) -> Result<Vec<SeriesData>, SeriesStoreError> {
-        let mut found: BTreeMap<(Arc<LabelSet>, SampleKind), SeriesPart> = BTreeMap::new();
-        let mut add = |part: SeriesPart| match found.entry((part.labels.clone(), part.points.kind())) {
-            Entry::Vacant(entry) => drop(entry.insert(part)),
-            Entry::Occupied(mut entry) => entry.get_mut().absorb(part),
-        };
-        let blocks: Vec<_> = self.blocks.iter().filter(|block| block.overlaps(range)).collect();
-        scan.plan_parts(blocks.len() as u64 + 1);
-        for block in blocks {
-            let parts = self.damaged.unless_broken(block, scan, block.select(matchers, range, scan))?;
-            parts.into_iter().flatten().for_each(&mut add);
-            scan.finish_part();
-        }
+    ) -> Result<Selection, SeriesStoreError> {
+        let overlapping = self.blocks.iter().filter(|block| block.overlaps(range));
+        let blocks = overlapping.map(|block| (block.clone(), range)).collect();
+        let mut heads = Vec::new();
         for head in self.heads() {
-            let head = head.read();
-            for series in head.select(matchers) {
-                let Some(part) = part_of(series, range) else { continue };
-                scan.touch(part.points.len() as u64, 16 * part.points.len() as u64)
-                    .map_err(SeriesStoreError::Stopped)?;
-                add(part);
-            }
+            heads.extend(head.read().select(matchers).filter_map(|series| part_of(series, range)));
         }
-        scan.finish_part();
-        Ok(found.into_values().map(answer).collect())
+        Selection::new(blocks, heads, matchers, self.damaged.clone(), scan)
     }
 
     pub(super) fn series(
@@ -96,8 +80,8 @@ impl View {
         let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
         for block in self.blocks.iter().filter(|block| block.overlaps(range)) {
             scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
-            let series = self.damaged.unless_broken(block, scan, block.series(matchers, range))?;
-            found.extend(series.into_iter().flatten());
+            let series = self.damaged.unless_broken(block, scan, block.rows(matchers, range))?;
+            found.extend(series.into_iter().flatten().map(|(_, labels, kind)| (labels, kind)));
         }
         for head in self.heads() {
             let head = head.read();
@@ -212,9 +196,4 @@ fn part_of(series: &HeadSeries, range: TimeRange) -> Option<SeriesPart> {
         points,
         exemplars: Vec::new(),
     })
-}
-
-fn answer(part: SeriesPart) -> SeriesData {
-    let SeriesPart { labels, unit, interval_ms, before, points, exemplars: _ } = part;
-    SeriesData { labels, unit, interval_ms, before, points }
 }

@@ -5,7 +5,7 @@
 //! Prometheus 3 answers is what we answer, float for float where its test scripts say so; native histograms are not there.
 //!
 //! Reading order: `parse`, `labels`, `evaluate` (the walk over the expression), `function` (one file a family),
-//! [`select`] (the series store as a source), [`promqltest`] (scripts that say what is right).
+//! `source` (where series come from), [`select`] (the series store), [`promqltest`] (scripts that say what is right).
 
 mod evaluate;
 mod function;
@@ -13,19 +13,20 @@ mod labels;
 mod parse;
 pub mod promqltest;
 pub mod select;
+mod source;
 mod summation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use taffrail_collector::model::{LabelSet, Timestamp};
-use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
 
 pub(crate) use parse::parse;
 pub use parse::{format, selectors};
 pub use select::{MetricMetadata, StoreSource};
+pub use source::{SeriesSource, SourceSeries, Visit};
 
 use evaluate::{Evaluator, Steps};
 
@@ -38,19 +39,7 @@ pub const LOOKBACK_MS: i64 = 5 * 60 * 1_000;
 /// The value that says "the series ended here" (Prometheus' staleness marker: a NaN with these bits).
 pub use taffrail_collector::model::STALE;
 
-/// Where series come from: the store, or a test's `load`.
-pub trait SeriesSource: Sync {
-    /// Points of every matching series with `start < time <= end` (milliseconds), by rising time.
-    fn select(
-        &self,
-        matchers: &[LabelMatcher],
-        start_ms: i64,
-        end_ms: i64,
-        scan: &Scan,
-    ) -> Result<Vec<Series>, PromqlError>;
-}
-
-/// One series of an answer or a source.
+/// One series of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     /// Name and labels.

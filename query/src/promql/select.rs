@@ -17,17 +17,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{Distribution, LabelSet, SampleKind, Timestamp};
 use taffrail_ingest::series_store::{
-    End, LabelMatcher, LabelRegex, LabelTest, SeriesData, SeriesExemplars, SeriesStore, SeriesStoreError, Values,
-    WindowEnds,
+    End, LabelMatcher, LabelRegex, LabelTest, Selection, SelectionReader, SeriesData, SeriesExemplars, SeriesStore,
+    SeriesStoreError, Values, WindowEnds,
 };
 use taffrail_ingest::{Scan, TimeRange};
 
 use super::labels::with;
-use super::{LOOKBACK_MS, PromqlError, Series, SeriesSource};
+use super::source::{SeriesSource, SourceSeries, Visit};
+use super::{LOOKBACK_MS, PromqlError, Series};
 
 /// How long a silent counter is repeated: as long as a selector looks back, and as gostatsd keeps a silent metric alive.
 pub const SILENT_MS: i64 = LOOKBACK_MS;
@@ -65,23 +68,158 @@ impl SeriesSource for StoreSource {
         end_ms: i64,
         scan: &Scan,
     ) -> Result<Vec<Series>, PromqlError> {
-        let mut found: BTreeMap<Arc<LabelSet>, Series> = BTreeMap::new();
+        let found = Mutex::new(BTreeMap::new());
+        self.visit(matchers, start_ms, end_ms, scan, &|_, series| {
+            let mut series = Series::from(series);
+            series.points.drain(..series.points.partition_point(|point| point.0 <= start_ms));
+            if !series.points.is_empty() {
+                found.lock().insert(series.labels.clone(), series);
+            }
+            Ok(())
+        })?;
+        Ok(found.into_inner().into_values().collect())
+    }
+
+    fn visit(
+        &self,
+        matchers: &[LabelMatcher],
+        start_ms: i64,
+        end_ms: i64,
+        scan: &Scan,
+        visit: Visit<'_>,
+    ) -> Result<(), PromqlError> {
         // What stands still in the time asked for was counted before it.
         let range = after(start_ms.saturating_sub(SILENT_MS), end_ms);
-        for data in self.store.select(&stored_matchers(matchers), range, scan).map_err(failed)? {
-            for mut series in read(data, end_ms) {
-                series.points.drain(..series.points.partition_point(|point| point.0 <= start_ms));
-                if series.points.is_empty() || !matchers.iter().all(|matcher| matcher.passes(&series.labels)) {
+        let selection = self.store.selection(&stored_matchers(matchers), range, scan).map_err(failed)?;
+        let groups = same_names(&selection);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut reader =
+                Reader { stored: selection.reader(), end_ms, matchers, scan, times: SharedTimes::default() };
+            loop {
+                let first = next.fetch_add(GROUPS_AT_ONCE, Relaxed);
+                let Some(groups) = groups.get(first..groups.len().min(first + GROUPS_AT_ONCE)) else { return Ok(()) };
+                if groups.is_empty() {
+                    return Ok(());
+                }
+                for (group, places) in (first..).zip(groups) {
+                    for (nth, series) in reader.read(places)?.into_iter().enumerate() {
+                        // A group of one stored series gives at most eight; of several, as many for each.
+                        visit(group * 64 + nth, series)?;
+                    }
+                }
+            }
+        };
+        let threads = available_parallelism().min(groups.len().div_ceil(GROUPS_AT_ONCE));
+        if threads < 2 {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            others.into_iter().map(|other| other.join().expect("a panic is passed on")).fold(own, Result::and)
+        })
+    }
+}
+
+/// Groups that a thread takes at a time: neighbours share chunks of blocks.
+const GROUPS_AT_ONCE: usize = 16;
+
+fn available_parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Places of a selection whose series may be read under the same labels. Mostly that is each for itself: a name is used for
+/// one kind, and nothing else is called like a distribution's `_count`.
+fn same_names(selection: &Selection) -> Vec<Vec<usize>> {
+    let mut group_of: BTreeMap<Arc<LabelSet>, usize> = BTreeMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let has_distributions = (0..selection.len()).any(|place| selection.series(place).1 == SampleKind::Distribution);
+    for place in 0..selection.len() {
+        let (labels, kind) = selection.series(place);
+        let previous = place.checked_sub(1).map(|previous| selection.series(previous).0);
+        if !has_distributions {
+            // Sorted by labels, so others of the same name are neighbours.
+            match groups.last_mut() {
+                Some(group) if previous == Some(labels) => group.push(place),
+                _ => groups.push(vec![place]),
+            }
+            continue;
+        }
+        let names = if kind == SampleKind::Distribution { derived_labels(labels) } else { vec![labels.clone()] };
+        let mut joined: Vec<usize> = names.iter().filter_map(|name| group_of.get(name).copied()).collect();
+        joined.sort_unstable();
+        joined.dedup();
+        let group = joined.first().copied().unwrap_or(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
+        }
+        for &other in joined.iter().skip(1) {
+            let moved = std::mem::take(&mut groups[other]);
+            groups[group].extend(moved);
+            group_of.values_mut().filter(|of| **of == other).for_each(|of| *of = group);
+        }
+        groups[group].push(place);
+        group_of.extend(names.into_iter().map(|name| (name, group)));
+    }
+    groups
+}
+
+/// Reads series of a selection as PromQL sees them.
+struct Reader<'a> {
+    stored: SelectionReader<'a>,
+    end_ms: i64,
+    matchers: &'a [LabelMatcher],
+    scan: &'a Scan,
+    times: SharedTimes,
+}
+
+impl Reader<'_> {
+    /// The series that those at these places are read as, each name once.
+    fn read(&mut self, places: &[usize]) -> Result<Vec<SourceSeries>, PromqlError> {
+        let mut found: Vec<SourceSeries> = Vec::new();
+        for &place in places {
+            let Some(data) = self.stored.read(place, self.scan).map_err(failed)? else { continue };
+            for series in read(data, self.end_ms, &mut self.times) {
+                if series.values.is_empty() || !self.matchers.iter().all(|matcher| matcher.passes(&series.labels)) {
                     continue;
                 }
-                let last = |series: &Series| series.points.last().map(|point| point.0);
-                match found.get(&series.labels) {
-                    Some(other) if last(other) >= last(&series) => {}
-                    _ => drop(found.insert(series.labels.clone(), series)),
+                match found.iter_mut().find(|other| other.labels == series.labels) {
+                    Some(other) if other.times.last() >= series.times.last() => {}
+                    Some(other) => *other = series,
+                    None => found.push(series),
                 }
             }
         }
-        Ok(found.into_values().collect())
+        Ok(found)
+    }
+}
+
+/// The times made last: series that were measured together have the same, and what works on windows of them works out once
+/// where those lie.
+#[derive(Default)]
+struct SharedTimes(Option<(TimesKey, Arc<[i64]>)>);
+
+/// What times are made of.
+#[derive(Clone, Copy, PartialEq)]
+struct TimesKey {
+    first: End,
+    step: i64,
+    count: usize,
+    /// For cumulative series: the windows' length, and until when the last point is repeated.
+    standing: Option<(i64, i64)>,
+}
+
+impl SharedTimes {
+    fn get(&mut self, key: TimesKey, make: impl FnOnce() -> Vec<i64>) -> Arc<[i64]> {
+        match &self.0 {
+            Some((known, times)) if *known == key => times.clone(),
+            _ => {
+                let times: Arc<[i64]> = make().into();
+                self.0 = Some((key, times.clone()));
+                times
+            }
+        }
     }
 }
 
@@ -168,39 +306,55 @@ fn derived_labels(labels: &LabelSet) -> Vec<Arc<LabelSet>> {
 }
 
 /// The series that stored windows are read as.
-fn read(data: SeriesData, end_ms: i64) -> Vec<Series> {
+fn read(data: SeriesData, end_ms: i64, shared: &mut SharedTimes) -> Vec<SourceSeries> {
     let interval = i64::from(data.interval_ms);
     let labels = data.labels;
     let (ends, values) = data.points.into_columns();
-    let cumulative = |before: f64, increments: Vec<f64>| cumulative(before, &ends, increments, interval, end_ms);
     match values {
-        Values::Counter(increments) => vec![Series { points: cumulative(data.before.sum, increments), labels }],
-        Values::Gauge(windows) => vec![Series { points: levels(&ends, windows.last().iter().copied()), labels }],
-        Values::Cumulative(totals) => vec![Series { points: levels(&ends, totals.into_iter()), labels }],
-        Values::Set(sets) => vec![Series { points: levels(&ends, sets.iter().map(|set| set.count())), labels }],
+        Values::Counter(increments) => {
+            let (times, values) = cumulative(data.before.sum, &ends, &increments, interval, end_ms, shared);
+            vec![SourceSeries { labels, times, values }]
+        }
+        Values::Gauge(windows) => vec![levels(labels, &ends, windows.into_last(), shared)],
+        Values::Cumulative(totals) => vec![levels(labels, &ends, totals, shared)],
+        Values::Set(sets) => vec![levels(labels, &ends, sets.iter().map(|set| set.count()).collect(), shared)],
         Values::Distribution(windows) => {
-            let of = |field: fn(&Distribution) -> f64| windows.iter().map(field).collect();
-            let quantiles =
-                QUANTILES.map(|(_, q)| levels(&ends, windows.iter().map(|w| w.quantile(q).unwrap_or(f64::NAN))));
-            let others = [
-                cumulative(data.before.count, of(|window| window.count)),
-                cumulative(data.before.sum, of(|window| window.sum)),
-                levels(&ends, windows.iter().map(|window| window.min)),
-                levels(&ends, windows.iter().map(|window| window.max)),
-            ];
-            let values = quantiles.into_iter().chain(others);
-            derived_labels(&labels).into_iter().zip(values).map(|(labels, points)| Series { labels, points }).collect()
+            let derived = derived_labels(&labels);
+            let of = |field: fn(&Distribution) -> f64| windows.iter().map(field).collect::<Vec<f64>>();
+            let mut series = Vec::with_capacity(derived.len());
+            for ((_, q), labels) in QUANTILES.into_iter().zip(&derived) {
+                let values = windows.iter().map(|w| w.quantile(q).unwrap_or(f64::NAN)).collect();
+                series.push(levels(labels.clone(), &ends, values, shared));
+            }
+            let [.., count, sum, min, max] = &derived[..] else { return series };
+            series.push(levels(min.clone(), &ends, of(|window| window.min), shared));
+            series.push(levels(max.clone(), &ends, of(|window| window.max), shared));
+            let totals = [(count, data.before.count, of(|window| window.count)), (sum, data.before.sum, of(|w| w.sum))];
+            for (labels, before, increments) in totals {
+                let (times, values) = cumulative(before, &ends, &increments, interval, end_ms, shared);
+                series.push(SourceSeries { labels: labels.clone(), times, values });
+            }
+            series
         }
     }
 }
 
-fn levels(ends: &WindowEnds, values: impl Iterator<Item = f64>) -> Vec<(i64, f64)> {
+fn levels(labels: Arc<LabelSet>, ends: &WindowEnds, values: Vec<f64>, shared: &mut SharedTimes) -> SourceSeries {
+    if let &WindowEnds::Grid { first, step, count } = ends
+        && (step >= NANOS_OF_A_MILLI || count < 2)
+    {
+        let key = TimesKey { first, step, count, standing: None };
+        let times = shared.get(key, || ends.iter().map(millis).collect());
+        return SourceSeries { labels, times, values };
+    }
     let mut points: Vec<(i64, f64)> = Vec::with_capacity(ends.len());
     for (end, value) in ends.iter().zip(values) {
         push(&mut points, millis(end), value);
     }
-    points
+    Series { labels, points }.into()
 }
+
+const NANOS_OF_A_MILLI: i64 = 1_000_000;
 
 fn millis(end: End) -> i64 {
     Timestamp::from_unix_nanos(end).unix_millis()
@@ -215,11 +369,23 @@ fn push(points: &mut Vec<(i64, f64)>, time: i64, value: f64) {
 }
 
 /// The running sum at the end of each window, and where it stood still: see the module's documentation.
-fn cumulative(before: f64, ends: &WindowEnds, increments: Vec<f64>, interval: i64, end_ms: i64) -> Vec<(i64, f64)> {
+fn cumulative(
+    before: f64,
+    ends: &WindowEnds,
+    increments: &[f64],
+    interval: i64,
+    end_ms: i64,
+    shared: &mut SharedTimes,
+) -> (Arc<[i64]>, Vec<f64>) {
+    if let &WindowEnds::Grid { first, step, count } = ends
+        && interval > 0
+        && (count < 2 || step == interval.saturating_mul(NANOS_OF_A_MILLI))
+    {
+        return gapless(before, first, increments, interval, end_ms, shared);
+    }
     let mut points: Vec<(i64, f64)> = Vec::with_capacity(increments.len());
     let mut sum = before;
-    for (end, increment) in ends.iter().zip(increments) {
-        let end = millis(end);
+    for (end, increment) in ends.iter().map(millis).zip(increments) {
         if interval > 0 {
             let start = end.saturating_sub(interval);
             stand_still(&mut points, sum, interval, start);
@@ -233,7 +399,38 @@ fn cumulative(before: f64, ends: &WindowEnds, increments: Vec<f64>, interval: i6
     if interval > 0 {
         stand_still(&mut points, sum, interval, end_ms.saturating_sub(2 * interval));
     }
-    points
+    let (times, values): (Vec<i64>, Vec<f64>) = points.into_iter().unzip();
+    (times.into(), values)
+}
+
+/// The same of windows that touch each other, whose times are those of many other series.
+fn gapless(
+    before: f64,
+    first: End,
+    increments: &[f64],
+    interval: i64,
+    end_ms: i64,
+    shared: &mut SharedTimes,
+) -> (Arc<[i64]>, Vec<f64>) {
+    let count = increments.len();
+    let until = end_ms.saturating_sub(2 * interval);
+    let key = TimesKey { first, step: interval, count, standing: Some((interval, until)) };
+    let times = shared.get(key, || {
+        let start = millis(first).saturating_sub(interval);
+        let mut points: Vec<(i64, f64)> =
+            (0..=count as i64).map(|place| (start.saturating_add(place.saturating_mul(interval)), 0.0)).collect();
+        stand_still(&mut points, 0.0, interval, until);
+        points.into_iter().map(|(time, _)| time).collect()
+    });
+    let mut values = Vec::with_capacity(times.len());
+    let mut sum = before;
+    values.push(sum);
+    values.extend(increments.iter().map(|increment| {
+        sum += increment;
+        sum
+    }));
+    values.resize(times.len(), sum);
+    (times, values)
 }
 
 /// Repeats the last point on its grid up to `until`, at most for [`SILENT_MS`].

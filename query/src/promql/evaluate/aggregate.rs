@@ -51,6 +51,10 @@ impl Evaluator<'_> {
         let groups = groups(&series, |labels| group(labels, aggregate.modifier.as_ref()));
         self.hold(groups.len().saturating_mul(steps.count))?;
         let folded = groups.into_iter().map(|group| {
+            let members = group.members.iter().map(|&member| &series[member].values[..]);
+            if let Some(values) = fold_columns(operator, members, steps.count) {
+                return StepSeries { values, labels: group.labels };
+            }
             let mut values = Vec::with_capacity(group.members.len());
             let of_step = |step: usize| {
                 values.clear();
@@ -161,25 +165,56 @@ fn groups(series: &[StepSeries], by: impl Fn(&LabelSet) -> LabelSet) -> Vec<Grou
     groups
 }
 
+/// One value a step of a group whose series have these values; none when the operator wants all values of a step at once.
+/// Memory is read as it lies, series by series.
+fn fold_columns<'s>(operator: TokenId, members: impl Iterator<Item = &'s [f64]>, steps: usize) -> Option<Vec<f64>> {
+    fn each<'s, T: Clone>(
+        members: impl Iterator<Item = &'s [f64]>,
+        steps: usize,
+        start: impl Fn(f64) -> T,
+        mut add: impl FnMut(&mut T, f64),
+        end: impl Fn(T) -> f64,
+    ) -> Vec<f64> {
+        let mut folded: Vec<Option<T>> = vec![None; steps];
+        for values in members {
+            for (folded, &value) in folded.iter_mut().zip(values).filter(|(_, value)| !is_absent(**value)) {
+                match folded {
+                    Some(folded) => add(folded, value),
+                    none => *none = Some(start(value)),
+                }
+            }
+        }
+        folded.into_iter().map(|folded| folded.map_or(ABSENT, &end)).collect()
+    }
+    Some(match operator {
+        T_SUM => each(members, steps, Sum::starting_at, Sum::add, Sum::total),
+        T_AVG => each(members, steps, Mean::starting_at, Mean::add, Mean::value),
+        T_COUNT => each(members, steps, |_| 1.0, |count, _| *count += 1.0, |count| count),
+        T_GROUP => each(members, steps, |_| 1.0, |_, _| (), |one| one),
+        // A NaN gives way to anything else.
+        T_MIN => {
+            let lower = |least: &mut f64, value: f64| {
+                if value < *least || least.is_nan() {
+                    *least = value
+                }
+            };
+            each(members, steps, |value| value, lower, |least| least)
+        }
+        T_MAX => {
+            let higher = |most: &mut f64, value: f64| {
+                if value > *most || most.is_nan() {
+                    *most = value
+                }
+            };
+            each(members, steps, |value| value, higher, |most| most)
+        }
+        _ => return None,
+    })
+}
+
 /// One value of a group's values at a step, of which there is at least one.
 fn fold(operator: TokenId, values: &[f64]) -> f64 {
-    let (first, rest) = (values[0], &values[1..]);
     match operator {
-        T_SUM => {
-            let mut sum = Sum::starting_at(first);
-            rest.iter().for_each(|&value| sum.add(value));
-            sum.total()
-        }
-        T_AVG => {
-            let mut mean = Mean::starting_at(first);
-            rest.iter().for_each(|&value| mean.add(value));
-            mean.value()
-        }
-        T_COUNT => values.len() as f64,
-        T_GROUP => 1.0,
-        // A NaN gives way to anything else.
-        T_MIN => rest.iter().fold(first, |least, &value| if value < least || least.is_nan() { value } else { least }),
-        T_MAX => rest.iter().fold(first, |most, &value| if value > most || most.is_nan() { value } else { most }),
         T_STDVAR => variance(values),
         T_STDDEV => variance(values).sqrt(),
         _ => f64::NAN,

@@ -1,6 +1,6 @@
 //! The walk over an expression. Every node is evaluated for all steps at once.
 //!
-//! `step_series` is what nodes give each other; `selector` fetches and windows points, subqueries included; `binary` works
+//! `step_series` is what nodes give each other; `selector` fetches points, subqueries included, and `window` lays windows over them; `binary` works
 //! on numbers and pairs of series found by `matching`; `set_operator` is `and`, `or`, `unless`; `aggregate` folds groups,
 //! `rank` picks from them.
 
@@ -11,9 +11,11 @@ mod rank;
 mod selector;
 mod set_operator;
 mod step_series;
+mod window;
 
-use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, UnaryExpr};
 use taffrail_ingest::Scan;
@@ -21,8 +23,9 @@ use taffrail_ingest::Scan;
 use super::labels::without_name;
 use super::{Answer, Evaluated, InstantValue, PromqlError, Series, SeriesSource, function};
 
-pub(super) use selector::RangeVector;
+pub(super) use selector::{RangeVector, in_order};
 pub(super) use step_series::{ABSENT, StepSeries, is_absent, join_same_labels};
+pub(super) use window::{Window, Windows};
 
 /// Values that one question may hold in memory at a time, at most (Prometheus' `query.max-samples`).
 const CELLS_MAX: u64 = 50_000_000;
@@ -73,9 +76,9 @@ pub(super) struct Evaluator<'a> {
     /// What `@ start()` and `@ end()` mean.
     start_ms: i64,
     end_ms: i64,
-    cells: Cell<u64>,
-    depth: Cell<u32>,
-    warnings: RefCell<Vec<String>>,
+    cells: AtomicU64,
+    depth: AtomicU32,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -92,9 +95,9 @@ impl<'a> Evaluator<'a> {
             scan,
             start_ms,
             end_ms,
-            cells: Cell::new(0),
-            depth: Cell::new(0),
-            warnings: RefCell::default(),
+            cells: AtomicU64::new(0),
+            depth: AtomicU32::new(0),
+            warnings: Mutex::default(),
         }
     }
 
@@ -109,7 +112,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn answer(&self, expression: &Expr, time_ms: i64) -> Result<Answer, PromqlError> {
         let steps = Steps::new(time_ms, time_ms, 1);
         if expression.value_type() == ValueType::Matrix {
-            return Ok(Answer::Matrix(self.range_vector(expression, steps)?.into_window()));
+            return Ok(Answer::Matrix(self.range_vector(expression, steps)?.into_window()?));
         }
         Ok(match self.evaluate(expression, steps)? {
             Value::Scalar(values) => Answer::Scalar(values[0]),
@@ -143,12 +146,12 @@ impl<'a> Evaluator<'a> {
 
     /// A node's value. Range vectors have none: they are arguments, see [`Evaluator::range_vector`].
     pub(super) fn evaluate(&self, expression: &Expr, steps: Steps) -> Result<Value, PromqlError> {
-        if self.depth.get() >= DEPTH_MAX {
+        if self.depth.load(Relaxed) >= DEPTH_MAX {
             return Err(PromqlError::Invalid(format!("the expression nests deeper than {DEPTH_MAX} levels")));
         }
-        self.depth.set(self.depth.get() + 1);
+        self.depth.fetch_add(1, Relaxed);
         let value = self.evaluate_node(expression, steps);
-        self.depth.set(self.depth.get() - 1);
+        self.depth.fetch_sub(1, Relaxed);
         value
     }
 
@@ -217,8 +220,7 @@ impl<'a> Evaluator<'a> {
 
     /// Counts values that are about to be held in memory, and stops a question that wants too many, or lasts too long.
     pub(super) fn hold(&self, values: usize) -> Result<(), PromqlError> {
-        let cells = self.cells.get().saturating_add(values as u64);
-        self.cells.set(cells);
+        let cells = self.cells.fetch_add(values as u64, Relaxed).saturating_add(values as u64);
         if cells > CELLS_MAX {
             let message = "query processing would load too many samples into memory in query execution";
             return Err(PromqlError::Execution(message.to_owned()));
@@ -229,7 +231,7 @@ impl<'a> Evaluator<'a> {
     /// Notes something that may be wrong with the data, once; `at` is the word of the query that it is about.
     pub(super) fn warn(&self, message: &str, at: &str) {
         let text = format!("PromQL warning: {message} ({})", super::parse::position_of(self.query, at));
-        let mut warnings = self.warnings.borrow_mut();
+        let mut warnings = self.warnings.lock();
         if !warnings.contains(&text) {
             warnings.push(text);
         }

@@ -3,57 +3,80 @@
 //! An instant selector takes the latest point of the last five minutes, unless that is a staleness marker; a range selector
 //! takes a window of points that ends at the step. Windows are open on the left, as in Prometheus 3.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use promql_parser::parser::{AtModifier, Expr, MatrixSelector, Offset, SubqueryExpr, VectorSelector};
+use taffrail_ingest::series_store::LabelMatcher;
 
 use super::super::parse::matchers;
+use super::super::source::{SourceSeries, Visit};
 use super::super::{LOOKBACK_MS, PromqlError, Series};
+use super::window::Windows;
 use super::{ABSENT, Evaluator, StepSeries, Steps, is_absent};
 
 /// The step of a subquery that does not say one: Prometheus' default evaluation interval.
 const SUBQUERY_STEP_MS: i64 = 60_000;
 
 /// Series with a window of points at every step.
-#[derive(Debug)]
-pub(crate) struct RangeVector {
-    /// Points without staleness markers.
-    pub(crate) series: Vec<Series>,
-    /// Where each step's window ends (included); it starts `range_ms` before (excluded).
-    pub(crate) ends_ms: Vec<i64>,
-    pub(crate) range_ms: i64,
+pub(crate) struct RangeVector<'a> {
+    pub(crate) windows: Windows,
+    series: Windowed<'a>,
 }
 
-impl RangeVector {
-    /// Calls `visit` with each step, the points of the series' window at it, and where they start among all of them. Steps
-    /// whose window is empty are passed over.
-    pub(crate) fn each_window<'s>(&self, series: &'s Series, mut visit: impl FnMut(usize, &'s [(i64, f64)], usize)) {
-        let points = &series.points;
-        let (mut from, mut to) = (0, 0);
-        for (step, &end) in self.ends_ms.iter().enumerate() {
-            let start = end.saturating_sub(self.range_ms);
-            while to < points.len() && points[to].0 <= end {
-                to += 1;
+/// The series that windows are laid over.
+enum Windowed<'a> {
+    /// Those a selector finds, read when they are visited.
+    Selected(&'a Evaluator<'a>, Vec<LabelMatcher>),
+    /// Those a subquery gave.
+    Evaluated(Vec<SourceSeries>),
+}
+
+impl RangeVector<'_> {
+    /// Calls `visit` with each series and its place among them, perhaps on several threads at once. Staleness markers are not
+    /// among their points.
+    pub(crate) fn visit(&self, visit: Visit<'_>) -> Result<(), PromqlError> {
+        match &self.series {
+            Windowed::Evaluated(series) => {
+                series.iter().enumerate().try_for_each(|(place, series)| visit(place, series.clone()))
             }
-            while from < to && points[from].0 <= start {
-                from += 1;
-            }
-            if from < to {
-                visit(step, &points[from..to], from);
+            Windowed::Selected(evaluator, matchers) => {
+                let windows = &self.windows;
+                evaluator.fetch(matchers, &windows.ends_ms, windows.range_ms, &|place, series| {
+                    visit(place, without_markers(series))
+                })
             }
         }
     }
 
     /// The only window, for an instant query that asks for nothing else.
-    pub(crate) fn into_window(self) -> Vec<Series> {
-        let end = self.ends_ms.first().copied().unwrap_or(0);
-        let start = end.saturating_sub(self.range_ms);
-        let inside = self.series.into_iter().map(|mut series| {
-            series.points.retain(|point| start < point.0 && point.0 <= end);
-            series
-        });
-        inside.filter(|series| !series.points.is_empty()).collect()
+    pub(crate) fn into_window(self) -> Result<Vec<Series>, PromqlError> {
+        let found = Mutex::new(Vec::new());
+        self.visit(&|place, series| {
+            self.windows.each(&series, |_, window, _| {
+                found.lock().push((place, Series { labels: series.labels.clone(), points: window.points().collect() }));
+            });
+            Ok(())
+        })?;
+        Ok(in_order(found))
     }
+}
+
+/// What visits gave, by the places of the series.
+pub(crate) fn in_order<T>(found: Mutex<Vec<(usize, T)>>) -> Vec<T> {
+    let mut found = found.into_inner();
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, found)| found).collect()
+}
+
+fn without_markers(series: SourceSeries) -> SourceSeries {
+    if !series.values.iter().any(|&value| is_absent(value)) {
+        return series;
+    }
+    let points = series.times.iter().copied().zip(series.values).filter(|(_, value)| !is_absent(*value));
+    let (times, values): (Vec<i64>, Vec<f64>) = points.unzip();
+    SourceSeries { labels: series.labels, times: times.into(), values }
 }
 
 impl Evaluator<'_> {
@@ -65,37 +88,29 @@ impl Evaluator<'_> {
         times: bool,
     ) -> Result<Vec<StepSeries>, PromqlError> {
         let moments = self.moments(steps, selector.at.as_ref(), selector.offset.as_ref());
-        let found = self.fetch(selector, &moments, LOOKBACK_MS)?;
-        let mut selected = Vec::with_capacity(found.len());
-        for series in found {
+        let windows = Windows::new(moments, LOOKBACK_MS);
+        let selected = Mutex::new(Vec::new());
+        self.fetch(&matchers(selector)?, &windows.ends_ms, LOOKBACK_MS, &|place, series| {
             self.hold(steps.count)?;
-            let points = &series.points;
-            let mut next = 0;
-            let value_at = |&moment: &i64| {
-                while next < points.len() && points[next].0 <= moment {
-                    next += 1;
+            let mut values = vec![ABSENT; steps.count];
+            let mut is_there = false;
+            windows.each(&series, |step, window, _| {
+                let (time, value) = window.last();
+                if !is_absent(value) {
+                    values[step] = if times { time as f64 / 1000.0 } else { value };
+                    is_there = true;
                 }
-                match next.checked_sub(1).map(|last| points[last]) {
-                    Some((time, value)) if time > moment.saturating_sub(LOOKBACK_MS) && !is_absent(value) => {
-                        if times {
-                            time as f64 / 1000.0
-                        } else {
-                            value
-                        }
-                    }
-                    _ => ABSENT,
-                }
-            };
-            let values: Vec<f64> = moments.iter().map(value_at).collect();
-            if values.iter().any(|&value| !is_absent(value)) {
-                selected.push(StepSeries { labels: series.labels, values });
+            });
+            if is_there {
+                selected.lock().push((place, StepSeries { labels: series.labels, values }));
             }
-        }
-        Ok(selected)
+            Ok(())
+        })?;
+        Ok(in_order(selected))
     }
 
     /// The windows of a range selector or subquery.
-    pub(crate) fn range_vector(&self, expression: &Expr, steps: Steps) -> Result<RangeVector, PromqlError> {
+    pub(crate) fn range_vector(&self, expression: &Expr, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
         match expression {
             Expr::Paren(inner) => self.range_vector(&inner.expr, steps),
             Expr::MatrixSelector(selector) => self.range_selector(selector, steps),
@@ -104,17 +119,14 @@ impl Evaluator<'_> {
         }
     }
 
-    fn range_selector(&self, selector: &MatrixSelector, steps: Steps) -> Result<RangeVector, PromqlError> {
+    fn range_selector(&self, selector: &MatrixSelector, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
         let vector = &selector.vs;
         let ends_ms = self.moments(steps, vector.at.as_ref(), vector.offset.as_ref());
-        let range_ms = milliseconds(selector.range);
-        let mut series = self.fetch(vector, &ends_ms, range_ms)?;
-        series.iter_mut().for_each(|series| series.points.retain(|point| !is_absent(point.1)));
-        series.retain(|series| !series.points.is_empty());
-        Ok(RangeVector { series, ends_ms, range_ms })
+        let windows = Windows::new(ends_ms, milliseconds(selector.range));
+        Ok(RangeVector { windows, series: Windowed::Selected(self, matchers(vector)?) })
     }
 
-    fn subquery(&self, subquery: &SubqueryExpr, steps: Steps) -> Result<RangeVector, PromqlError> {
+    fn subquery(&self, subquery: &SubqueryExpr, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
         let ends_ms = self.moments(steps, subquery.at.as_ref(), subquery.offset.as_ref());
         let range_ms = milliseconds(subquery.range);
         let step_ms = subquery.step.map_or(SUBQUERY_STEP_MS, milliseconds).max(1);
@@ -125,8 +137,11 @@ impl Evaluator<'_> {
         let inner = Steps::new(start, last, step_ms);
         self.hold(inner.count)?;
         let found = self.vector(&subquery.expr, inner)?;
-        let series = found.into_iter().map(|series| series.into_series(inner)).filter(|s| !s.points.is_empty());
-        Ok(RangeVector { series: series.collect(), ends_ms, range_ms })
+        let times: Arc<[i64]> = inner.iter().collect();
+        let series = found.into_iter().map(|series| {
+            without_markers(SourceSeries { labels: series.labels, times: times.clone(), values: series.values })
+        });
+        Ok(RangeVector { windows: Windows::new(ends_ms, range_ms), series: Windowed::Evaluated(series.collect()) })
     }
 
     /// The moments that a selector looks at: the steps, or what `@` says, less the offset.
@@ -145,12 +160,16 @@ impl Evaluator<'_> {
         steps.iter().map(|step| fixed.unwrap_or(step).saturating_sub(shift)).collect()
     }
 
-    /// The points that windows of this length before these (rising) moments can hold.
-    fn fetch(&self, selector: &VectorSelector, moments: &[i64], length_ms: i64) -> Result<Vec<Series>, PromqlError> {
-        let (Some(&first), Some(&last)) = (moments.first(), moments.last()) else { return Ok(Vec::new()) };
-        let found = self.source.select(&matchers(selector)?, first.saturating_sub(length_ms), last, self.scan)?;
-        self.hold(found.iter().map(|series| series.points.len()).sum())?;
-        Ok(found)
+    /// Visits the series with the points that windows of this length before these (rising) moments can hold.
+    fn fetch(
+        &self,
+        matchers: &[LabelMatcher],
+        moments: &[i64],
+        length_ms: i64,
+        visit: Visit<'_>,
+    ) -> Result<(), PromqlError> {
+        let (Some(&first), Some(&last)) = (moments.first(), moments.last()) else { return Ok(()) };
+        self.source.visit(matchers, first.saturating_sub(length_ms), last, self.scan, visit)
     }
 }
 

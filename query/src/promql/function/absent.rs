@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use promql_parser::parser::Expr;
 use taffrail_collector::model::LabelSet;
 use taffrail_collector::model::label_set::NAME_LABEL;
@@ -28,12 +29,14 @@ fn absent(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
 }
 
 fn absent_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
-    let mut present = vec![false; arguments.steps.count];
+    let present = Mutex::new(vec![false; arguments.steps.count]);
     let range = arguments.range_vector(0)?;
-    for series in &range.series {
-        range.each_window(series, |step, _, _| present[step] = true);
-    }
-    ones_where_not(&present, arguments)
+    range.visit(&|_, series| {
+        let mut present = present.lock();
+        range.windows.each(&series, |step, _, _| present[step] = true);
+        Ok(())
+    })?;
+    ones_where_not(&present.into_inner(), arguments)
 }
 
 fn ones_where_not(present: &[bool], arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {

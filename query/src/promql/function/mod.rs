@@ -13,11 +13,15 @@ mod relabel;
 mod scalar;
 mod sort;
 
+use parking_lot::Mutex;
 use promql_parser::parser::{Call, Expr};
 
 use super::PromqlError;
-use super::evaluate::{ABSENT, Evaluator, RangeVector, StepSeries, Steps, Value, is_absent, join_same_labels};
+use super::evaluate::{
+    ABSENT, Evaluator, RangeVector, StepSeries, Steps, Value, Window, Windows, in_order, is_absent, join_same_labels,
+};
 use super::labels::without_name;
+use super::source::SourceSeries;
 
 /// A call being evaluated.
 pub(super) struct Arguments<'a, 'e> {
@@ -74,36 +78,40 @@ impl<'a> Arguments<'a, '_> {
         self.evaluator.text(self.expression(place)?, self.steps)
     }
 
-    pub(super) fn range_vector(&self, place: usize) -> Result<RangeVector, PromqlError> {
+    pub(super) fn range_vector(&self, place: usize) -> Result<RangeVector<'a>, PromqlError> {
         self.evaluator.range_vector(self.expression(place)?, self.steps)
     }
 
-    /// One value of each window of the range vector in place `place`: `fold` is given the step, its window, and where the
-    /// window starts among the series' points. None leaves the step empty.
-    pub(super) fn fold_windows<'f, F>(
+    /// One value of each window of the range vector: `per_series` gives what folds a series' windows, and that is given the
+    /// step, its window, and where the window starts among the series' points. None leaves the step empty.
+    pub(super) fn fold_windows<F>(
         &self,
-        range: &RangeVector,
+        range: &RangeVector<'_>,
         keep_name: bool,
-        mut per_series: impl FnMut(&[(i64, f64)]) -> F,
+        per_series: impl Fn(&SourceSeries) -> F + Sync,
     ) -> Result<Value, PromqlError>
     where
-        F: FnMut(usize, &[(i64, f64)], usize) -> Option<f64> + 'f,
+        F: FnMut(usize, Window<'_>, usize) -> Option<f64>,
     {
-        let mut folded = Vec::with_capacity(range.series.len());
-        for series in &range.series {
-            self.evaluator.hold(self.steps.count)?;
-            let mut values = vec![ABSENT; self.steps.count];
-            let mut fold = per_series(&series.points);
-            range.each_window(series, |step, window, from| {
+        let (evaluator, count) = (self.evaluator, self.steps.count);
+        let folded = Mutex::new(Vec::new());
+        range.visit(&|place, series| {
+            evaluator.hold(count)?;
+            let mut values = vec![ABSENT; count];
+            let mut is_there = false;
+            let mut fold = per_series(&series);
+            range.windows.each(&series, |step, window, from| {
                 if let Some(value) = fold(step, window, from) {
                     values[step] = value;
+                    is_there |= !is_absent(value);
                 }
             });
-            if values.iter().any(|&value| !is_absent(value)) {
-                let labels = if keep_name { series.labels.clone() } else { without_name(&series.labels) };
-                folded.push(StepSeries { labels, values });
+            if is_there {
+                let labels = if keep_name { series.labels } else { without_name(&series.labels) };
+                folded.lock().push((place, StepSeries { labels, values }));
             }
-        }
-        join_same_labels(folded).map(Value::Vector)
+            Ok(())
+        })?;
+        join_same_labels(in_order(folded)).map(Value::Vector)
     }
 }

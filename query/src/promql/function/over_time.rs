@@ -3,10 +3,10 @@
 use super::super::PromqlError;
 use super::super::labels::value_text;
 use super::super::summation::{mean, quantile, sum, variance};
-use super::{Arguments, Value};
+use super::{Arguments, Value, Window};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
-    let fold: fn(&[(i64, f64)]) -> f64 = match name {
+    let fold: fn(Window<'_>) -> f64 = match name {
         "quantile_over_time" => return Some(quantile_over_time(arguments)),
         "sum_over_time" => |window| sum(values(window)),
         "avg_over_time" => |window| mean(values(window)).unwrap_or(f64::NAN),
@@ -17,23 +17,22 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
         "stddev_over_time" => |window| variance(values(window)).sqrt(),
         "stdvar_over_time" => |window| variance(values(window)),
         "mad_over_time" => median_deviation,
-        "first_over_time" => |window| window[0].1,
-        "last_over_time" => |window| window[window.len() - 1].1,
-        "ts_of_first_over_time" => |window| seconds(window[0].0),
-        "ts_of_last_over_time" => |window| seconds(window[window.len() - 1].0),
+        "first_over_time" => |window| window.first().1,
+        "last_over_time" => |window| window.last().1,
+        "ts_of_first_over_time" => |window| seconds(window.first().0),
+        "ts_of_last_over_time" => |window| seconds(window.last().0),
         "ts_of_min_over_time" => |window| seconds(least(window).0),
         "ts_of_max_over_time" => |window| seconds(most(window).0),
         _ => return None,
     };
     let keep_name = matches!(name, "first_over_time" | "last_over_time");
     Some(arguments.range_vector(0).and_then(|range| {
-        arguments
-            .fold_windows(&range, keep_name, |_| move |_: usize, window: &[(i64, f64)], _: usize| Some(fold(window)))
+        arguments.fold_windows(&range, keep_name, |_| move |_: usize, window: Window<'_>, _: usize| Some(fold(window)))
     }))
 }
 
-fn values(window: &[(i64, f64)]) -> impl Iterator<Item = f64> {
-    window.iter().map(|point| point.1)
+fn values(window: Window<'_>) -> impl Iterator<Item = f64> {
+    window.values.iter().copied()
 }
 
 fn seconds(time_ms: i64) -> f64 {
@@ -41,21 +40,20 @@ fn seconds(time_ms: i64) -> f64 {
 }
 
 /// The last of the least points; a NaN gives way to anything.
-fn least(window: &[(i64, f64)]) -> (i64, f64) {
+fn least(window: Window<'_>) -> (i64, f64) {
     let lower =
-        |least: (i64, f64), point: &(i64, f64)| if point.1 <= least.1 || least.1.is_nan() { *point } else { least };
-    window[1..].iter().fold(window[0], lower)
+        |least: (i64, f64), point: (i64, f64)| if point.1 <= least.1 || least.1.is_nan() { point } else { least };
+    window.points().skip(1).fold(window.first(), lower)
 }
 
 /// The last of the greatest points; a NaN gives way to anything.
-fn most(window: &[(i64, f64)]) -> (i64, f64) {
-    let higher =
-        |most: (i64, f64), point: &(i64, f64)| if point.1 >= most.1 || most.1.is_nan() { *point } else { most };
-    window[1..].iter().fold(window[0], higher)
+fn most(window: Window<'_>) -> (i64, f64) {
+    let higher = |most: (i64, f64), point: (i64, f64)| if point.1 >= most.1 || most.1.is_nan() { point } else { most };
+    window.points().skip(1).fold(window.first(), higher)
 }
 
 /// The median distance from the median.
-fn median_deviation(window: &[(i64, f64)]) -> f64 {
+fn median_deviation(window: Window<'_>) -> f64 {
     let mut sorted: Vec<f64> = values(window).collect();
     let median = quantile(0.5, &mut sorted);
     let mut distances: Vec<f64> = sorted.into_iter().map(|value| (value - median).abs()).collect();
@@ -72,7 +70,7 @@ fn quantile_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlErro
     arguments.fold_windows(&range, false, |_| {
         let q = &q;
         let mut sorted = Vec::new();
-        move |step: usize, window: &[(i64, f64)], _: usize| {
+        move |step: usize, window: Window<'_>, _: usize| {
             sorted.clear();
             sorted.extend(values(window));
             Some(quantile(q[step], &mut sorted))

@@ -5,7 +5,7 @@
 //! as much as there are resets in it, however long it is.
 
 use super::super::PromqlError;
-use super::{Arguments, RangeVector, Value};
+use super::{Arguments, Value, Window, Windows};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
     Some(match name {
@@ -24,44 +24,42 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
 
 fn windows(
     arguments: &Arguments<'_, '_>,
-    fold: impl Fn(&[(i64, f64)]) -> Option<f64> + Copy,
+    fold: impl Fn(Window<'_>) -> Option<f64> + Copy + Sync,
 ) -> Result<Value, PromqlError> {
     let range = arguments.range_vector(0)?;
-    arguments.fold_windows(&range, false, |_| move |_: usize, window: &[(i64, f64)], _: usize| fold(window))
+    arguments.fold_windows(&range, false, |_| move |_: usize, window: Window<'_>, _: usize| fold(window))
 }
 
 fn extrapolated(arguments: &Arguments<'_, '_>, counter: bool, per_second: bool) -> Result<Value, PromqlError> {
     let range = arguments.range_vector(0)?;
-    arguments.fold_windows(&range, false, |points| {
-        let resets = if counter { resets(points) } else { Vec::new() };
-        let range = &range;
-        move |step: usize, window: &[(i64, f64)], from: usize| {
-            let [first, .., last] = window else { return None };
-            let inside = &resets[resets.partition_point(|reset| reset.0 <= from)..];
-            let inside = inside.iter().take_while(|reset| reset.0 < from + window.len());
-            let change = inside.fold(last.1 - first.1, |change, reset| change + reset.1);
-            Some(extrapolate(window, change, range, step, counter, per_second))
+    let windows = &range.windows;
+    arguments.fold_windows(&range, false, |series| {
+        let resets = if counter { resets(&series.values) } else { Vec::new() };
+        move |step: usize, window: Window<'_>, from: usize| {
+            if window.len() < 2 {
+                return None;
+            }
+            let mut change = window.last().1 - window.first().1;
+            if !resets.is_empty() {
+                let inside = &resets[resets.partition_point(|reset| reset.0 <= from)..];
+                let inside = inside.iter().take_while(|reset| reset.0 < from + window.len());
+                change = inside.fold(change, |change, reset| change + reset.1);
+            }
+            Some(extrapolate(window, change, windows, step, counter, per_second))
         }
     })
 }
 
 /// Where a counter fell, and from what value.
-fn resets(points: &[(i64, f64)]) -> Vec<(usize, f64)> {
-    let pairs = points.windows(2).enumerate();
-    pairs.filter(|(_, pair)| pair[1].1 < pair[0].1).map(|(at, pair)| (at + 1, pair[0].1)).collect()
+fn resets(values: &[f64]) -> Vec<(usize, f64)> {
+    let pairs = values.windows(2).enumerate();
+    pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(at, pair)| (at + 1, pair[0])).collect()
 }
 
 /// The change over a window of at least two points, extrapolated to its ends where points reach near them: at most 1.1 average distances away,
 /// else half a distance; and a counter never to below zero (`promql/functions.go`, `extrapolatedRate`).
-fn extrapolate(
-    window: &[(i64, f64)],
-    change: f64,
-    range: &RangeVector,
-    step: usize,
-    counter: bool,
-    per_second: bool,
-) -> f64 {
-    let (first, last) = (window[0], window[window.len() - 1]);
+fn extrapolate(window: Window<'_>, change: f64, range: &Windows, step: usize, counter: bool, per_second: bool) -> f64 {
+    let (first, last) = (window.first(), window.last());
     let end = range.ends_ms[step];
     let start = end.saturating_sub(range.range_ms);
     let sampled = last.0.saturating_sub(first.0) as f64 / 1000.0;
@@ -79,10 +77,10 @@ fn extrapolate(
     change * factor
 }
 
-fn last_two(window: &[(i64, f64)], rate: bool) -> Option<f64> {
-    let [.., before, last] = window else { return None };
-    let change = if rate && last.1 < before.1 { last.1 } else { last.1 - before.1 };
-    let distance = last.0 - before.0;
+fn last_two(window: Window<'_>, rate: bool) -> Option<f64> {
+    let ([.., earlier, later], [.., before, last]) = (window.times, window.values) else { return None };
+    let change = if rate && last < before { *last } else { last - before };
+    let distance = later - earlier;
     match (rate, distance) {
         (_, 0) => None,
         (true, _) => Some(change / (distance as f64 / 1000.0)),
@@ -90,6 +88,6 @@ fn last_two(window: &[(i64, f64)], rate: bool) -> Option<f64> {
     }
 }
 
-fn pairs(window: &[(i64, f64)], counts: impl Fn(f64, f64) -> bool) -> f64 {
-    window.windows(2).filter(|pair| counts(pair[0].1, pair[1].1)).count() as f64
+fn pairs(window: Window<'_>, counts: impl Fn(f64, f64) -> bool) -> f64 {
+    window.values.windows(2).filter(|pair| counts(pair[0], pair[1])).count() as f64
 }

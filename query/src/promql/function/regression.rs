@@ -2,13 +2,13 @@
 
 use super::super::PromqlError;
 use super::super::summation::Sum;
-use super::{Arguments, Value};
+use super::{Arguments, Value, Window};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
     Some(match name {
         "deriv" => arguments.range_vector(0).and_then(|range| {
             arguments.fold_windows(&range, false, |_| {
-                |_: usize, window: &[(i64, f64)], _: usize| Some(line(window, window.first()?.0)?.0)
+                |_: usize, window: Window<'_>, _: usize| Some(line(window, window.first().0)?.0)
             })
         }),
         "predict_linear" => predict_linear(arguments),
@@ -19,14 +19,14 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
 
 /// Slope per second and value at `origin_ms` of the least-squares line through at least two points; times are taken from
 /// `origin_ms`, sums compensated, and a constant is recognised, as in Prometheus.
-fn line(window: &[(i64, f64)], origin_ms: i64) -> Option<(f64, f64)> {
-    let [first, _, ..] = window else { return None };
-    if window.iter().all(|point| point.1 == first.1) {
-        return Some(if first.1.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first.1) });
+fn line(window: Window<'_>, origin_ms: i64) -> Option<(f64, f64)> {
+    let [first, _, ..] = window.values else { return None };
+    if window.values.iter().all(|value| value == first) {
+        return Some(if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, *first) });
     }
     let n = window.len() as f64;
     let [mut x_sum, mut y_sum, mut xy_sum, mut x2_sum] = [Sum::default(); 4];
-    for &(time, y) in window {
+    for (time, y) in window.points() {
         let x = (time - origin_ms) as f64 / 1000.0;
         x_sum.add(x);
         y_sum.add(y);
@@ -43,7 +43,7 @@ fn predict_linear(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let ahead = arguments.numbers(1)?;
     let (steps, ahead) = (arguments.steps, &ahead);
     arguments.fold_windows(&range, false, |_| {
-        move |step: usize, window: &[(i64, f64)], _: usize| {
+        move |step: usize, window: Window<'_>, _: usize| {
             let (slope, now) = line(window, steps.at(step))?;
             Some(slope * ahead[step] + now)
         }
@@ -61,10 +61,10 @@ fn smoothed(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     }
     let (smoothing, trend) = (&smoothing, &trend);
     arguments.fold_windows(&range, false, |_| {
-        move |step: usize, window: &[(i64, f64)], _: usize| {
-            let [first, second, ..] = window else { return None };
-            let (mut level, mut slope) = (first.1, second.1 - first.1);
-            for &(_, value) in &window[1..] {
+        move |step: usize, window: Window<'_>, _: usize| {
+            let [first, second, ..] = *window.values else { return None };
+            let (mut level, mut slope) = (first, second - first);
+            for &value in &window.values[1..] {
                 let next = smoothing[step] * value + (1.0 - smoothing[step]) * (level + slope);
                 slope = trend[step] * (next - level) + (1.0 - trend[step]) * slope;
                 level = next;
