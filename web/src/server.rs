@@ -101,6 +101,7 @@ impl Server {
             ingest: ingest.clone(),
             tallies,
             questions: Questions::new(settings.query.clone()),
+            answers: Arc::default(),
             listeners: Listeners { http: Some(http), statsd: address_of("statsd"), syslog: address_of("syslog") },
             started,
             stopping: CancellationToken::new(),

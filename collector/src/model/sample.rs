@@ -4,6 +4,7 @@
 //! windows of many hosts and of any length can be merged without lying.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{DistinctSet, LabelSet, Sketch, SpanId, Timestamp, TraceId};
 
@@ -104,6 +105,13 @@ pub struct Exemplar {
     pub trace_id: TraceId,
     /// The span, when the sender said it.
     pub span_id: Option<SpanId>,
+}
+
+impl Sample {
+    /// When the window ends: the moment from which on it is known.
+    pub fn end(&self) -> Timestamp {
+        self.timestamp.saturating_add(Duration::from_millis(u64::from(self.interval_ms)))
+    }
 }
 
 impl SampleValue {

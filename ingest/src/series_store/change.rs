@@ -13,6 +13,7 @@ use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, Timestam
 
 use super::block_reader::Block;
 use super::block_writer::write_block;
+use super::change_log::ChangeLog;
 use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
 use super::merge::{MergedParts, SeriesPart, SortedParts};
@@ -131,6 +132,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
         known_metrics: Mutex::new(known_metrics),
         tables,
         next_number: AtomicU64::new(next_number),
+        changes: ChangeLog::default(),
     })
 }
 
@@ -146,12 +148,18 @@ impl SeriesStore {
         // Held until the batch is in, so that a seal never freezes a head that is still being written to.
         let view = self.view.read();
         let mut head = view.active.write();
+        let mut earliest = End::MAX;
         for sample in samples {
+            earliest = earliest.min(sample.end().unix_nanos());
             head.insert(sample, |kind, labels| {
                 let frozen =
                     view.frozen.iter().rev().find_map(|head| head.read().get(kind, labels).map(HeadSeries::total));
                 frozen.unwrap_or_else(|| self.totals.lock().get(kind, labels))
             });
+        }
+        drop(head);
+        if earliest < End::MAX {
+            self.changes.note(earliest);
         }
     }
 

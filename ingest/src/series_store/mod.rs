@@ -23,6 +23,7 @@ mod block_writer;
 #[cfg(test)]
 mod bytes_per_sample;
 mod change;
+mod change_log;
 mod chunk;
 mod column;
 mod damage;
@@ -56,6 +57,7 @@ use thiserror::Error;
 
 pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
+pub use change_log::ChangeMark;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
 pub use points::{Levels, Points, RunningTotal, Values};
 pub use selection::{Selection, SelectionReader};
@@ -63,6 +65,7 @@ pub use window_ends::{End, WindowEnds};
 
 use crate::scan::{Scan, StopReason, TimeRange};
 use change::Totals;
+use change_log::ChangeLog;
 use table_cache::TableCache;
 use view::{KnownMetrics, View};
 
@@ -81,6 +84,7 @@ pub struct SeriesStore {
     known_metrics: Mutex<KnownMetrics>,
     tables: Arc<TableCache>,
     next_number: AtomicU64,
+    changes: ChangeLog,
 }
 
 /// What the catalog keeps of a block.
@@ -250,6 +254,7 @@ impl SeriesStore {
     /// Removes blocks that the catalog no longer lists. Questions that are reading them end undisturbed.
     pub fn remove_blocks(&self, names: &[String]) {
         self.view.write().remove_blocks(names);
+        self.changes.note(End::MIN);
     }
 
     /// The blocks, oldest first.
@@ -278,6 +283,16 @@ impl SeriesStore {
         let selection = self.selection(matchers, range, scan)?;
         let mut reader = selection.reader();
         (0..selection.len()).filter_map(|place| reader.read(place, scan).transpose()).collect()
+    }
+
+    /// Now, to ask later what has changed since. To be taken before the store is asked anything.
+    pub fn change_mark(&self) -> ChangeMark {
+        self.changes.mark()
+    }
+
+    /// The end of the earliest window that may have been added, changed or removed since; none when none was.
+    pub fn changed_since(&self, mark: ChangeMark) -> Option<Timestamp> {
+        self.changes.changed_since(mark).map(Timestamp::from_unix_nanos)
     }
 
     /// The series that [`SeriesStore::select`] gives, still to be read.

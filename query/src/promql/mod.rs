@@ -5,8 +5,9 @@
 //! Prometheus 3 answers is what we answer, float for float where its test scripts say so; native histograms are not there.
 //!
 //! Reading order: `parse`, `labels`, `evaluate` (the walk over the expression), `function` (one file a family),
-//! `source` (where series come from), [`select`] (the series store), [`promqltest`] (scripts that say what is right).
+//! `source` (where series come from), [`select`] (the series store), `answer_cache`, [`promqltest`] (scripts that say what is right).
 
+mod answer_cache;
 mod evaluate;
 mod function;
 mod labels;
@@ -23,6 +24,7 @@ use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
 
+pub use answer_cache::AnswerCache;
 pub(crate) use parse::parse;
 pub use parse::{format, selectors};
 pub use select::{MetricMetadata, StoreSource};

@@ -23,8 +23,8 @@ use parking_lot::Mutex;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{Distribution, LabelSet, SampleKind, Timestamp};
 use taffrail_ingest::series_store::{
-    End, LabelMatcher, LabelRegex, LabelTest, Selection, SelectionReader, SeriesData, SeriesExemplars, SeriesStore,
-    SeriesStoreError, Values, WindowEnds,
+    ChangeMark, End, LabelMatcher, LabelRegex, LabelTest, Selection, SelectionReader, SeriesData, SeriesExemplars,
+    SeriesStore, SeriesStoreError, Values, WindowEnds,
 };
 use taffrail_ingest::{Scan, TimeRange};
 
@@ -227,6 +227,16 @@ impl StoreSource {
     /// A view of this store.
     pub fn new(store: Arc<SeriesStore>) -> StoreSource {
         StoreSource { store }
+    }
+
+    /// Now, to ask later what has changed since.
+    pub fn change_mark(&self) -> ChangeMark {
+        self.store.change_mark()
+    }
+
+    /// The earliest moment at which a series may have changed since; none when none has.
+    pub fn changed_since(&self, mark: ChangeMark) -> Option<Timestamp> {
+        self.store.changed_since(mark)
     }
 
     /// The label sets of the series that pass all matchers and have a point in the range, sorted; without matchers all of them (for `/api/v1/series`,

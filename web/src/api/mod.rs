@@ -51,6 +51,8 @@ pub struct App {
     pub agents: Arc<KnownAgents>,
     /// Turns and budgets of questions.
     pub questions: question::Questions,
+    /// Answers to range questions that may be given again.
+    pub answers: Arc<taffrail_query::promql::AnswerCache>,
     /// Where this server listens.
     pub listeners: Listeners,
     /// When it started.

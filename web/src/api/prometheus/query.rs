@@ -55,10 +55,11 @@ pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
         .ok_or_else(|| Failure::bad_data("invalid parameter \"step\": it is missing"))?;
     check_range(start, end, step)?;
     let source = promql::StoreSource::new(app.ingest.series().clone());
+    let answers = app.answers.clone();
     let work = move |scan: &Scan| {
-        let Evaluated { value, warnings, infos } = promql::range(&query, start, end, step, &source, scan)?;
-        let data = json!({ "resultType": "matrix", "result": matrix(&value) });
-        Ok::<_, Failure>(Success::new(data).with_remarks(warnings, infos).document())
+        let answer = answers.range(&query, start, end, step, &source, scan)?;
+        let data = json!({ "resultType": "matrix", "result": matrix(&answer.value) });
+        Ok::<_, Failure>(Success::new(data).with_remarks(answer.warnings.clone(), answer.infos.clone()).document())
     };
     Ok(app.questions.ask(work).await?.0)
 }
