@@ -92,8 +92,11 @@ pub fn journal(bytes: &[u8]) {
 /// Bytes as a packet of StatsD lines, up to the windows they give.
 pub fn statsd(bytes: &[u8]) {
     let tallies = Tallies::default();
-    let intake = statsd::intake::Intake::new(statsd_settings(), Arc::default());
-    intake.take(bytes, &tallies.of("statsd", "fuzz"));
+    let mut aggregator = statsd::aggregate::Aggregator::new(&statsd_settings(), 2, ARRIVAL);
+    for (thread, bytes) in bytes.splitn(2, |&byte| byte == 0).enumerate() {
+        aggregator.take(thread, bytes, ARRIVAL, &tallies.of("statsd", "fuzz"));
+    }
+    aggregator.finish();
     for line in bytes.split(|&byte| byte == b'\n') {
         if let Ok(line) = str::from_utf8(line) {
             let _ = statsd::event::parse(line, ARRIVAL, &Arc::default());

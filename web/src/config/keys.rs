@@ -129,7 +129,17 @@ const KEYS: &[Key] = &[
     )
     .flag("--statsd")
     .short("TAFFRAIL_STATSD"),
+    key(
+        "collector.statsd.udp_sockets",
+        "UDP sockets that share the port, each read by a thread of its own; 0: one for each core, at most 4.",
+    ),
     key("collector.statsd.unix_path", "A Unix datagram socket to take them from as well."),
+    key("collector.statsd.unix_stream_path", "A Unix socket that takes connections, to take them from as well."),
+    key(
+        "collector.statsd.unix_stream_framing",
+        "How packets follow one another in a connection to unix_stream_path: \"newline\" (etsy's StatsD), \"length\" (each led by \
+         its length in 4 bytes, DogStatsD).",
+    ),
     key("collector.statsd.flush_interval", "How long a window of metrics is."),
     key(
         "collector.statsd.gauge_sign",
@@ -148,7 +158,7 @@ const KEYS: &[Key] = &[
     key("collector.statsd.gauge_ttl", "How long a silent gauge's level is remembered for later deltas."),
     key(
         "collector.statsd.receive_buffer_bytes",
-        "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
+        "The receive buffer to ask the kernel for, for each UDP socket; net.core.rmem_max is its upper limit.",
     ),
     key(
         "collector.syslog.address",
@@ -162,7 +172,7 @@ const KEYS: &[Key] = &[
     key("collector.syslog.idle_timeout", "A TCP connection that sends nothing for so long is closed."),
     key(
         "collector.syslog.udp_buffer_bytes",
-        "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
+        "The receive buffer to ask the kernel for, for each UDP socket; net.core.rmem_max is its upper limit.",
     ),
     key("collector.json_lines.body_bytes_max", "Largest body of POST /api/v1/logs as it is sent; a larger one gets 413."),
     key(

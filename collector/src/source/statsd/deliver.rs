@@ -1,74 +1,67 @@
-//! From windows that ended to the outlet: at every tick of the grid, at once for events, and all the rest at the end.
+//! From what is ready to the outlet: windows when the merging thread has them, events at once.
 //!
-//! Closing windows and delivering them are two tasks with a bounded queue between, so that a store that is slow, or an
-//! agent's server that is away, does not stretch the windows.
+//! Merging and delivering are two tasks with a bounded queue between, so that a store that is slow, or an agent's server that is
+//! away, does not stretch the windows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::{Intake, Ready};
+use super::intake::Events;
 use crate::delivery::{Outcome, Outlet, RefusalReason};
-use crate::model::{Batch, Timestamp};
-use crate::source::kernel_drops::KernelDrops;
+use crate::model::{Batch, Sample};
 use crate::source::{Tally, deliver_patiently};
 
 /// Samples in one batch. A window of more is several batches.
 const BATCH_SAMPLES_MAX: usize = 4_000;
 
-/// Batches that wait for the outlet; the newest beyond that are dropped and counted.
-const BATCHES_WAITING_MAX: usize = 120;
+/// Batches that may wait for the outlet beside the windows of all series that may be held; the newest beyond that are dropped and
+/// counted.
+const BATCHES_WAITING_MIN: usize = 120;
 
-/// Delivers what the intake gathers until `stop`, then, once the `readers` of its sockets have ended, what is left.
-pub async fn run(
-    intake: Arc<Intake>,
-    interval: Duration,
-    mut drops: Option<KernelDrops>,
-    outlet: Outlet,
+/// Windows of all series that may wait for the outlet.
+const WINDOWS_WAITING: usize = 3;
+
+/// The queue before the outlet, for a listener that holds so many series.
+pub fn queue(series_max: usize) -> (mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
+    mpsc::channel(BATCHES_WAITING_MIN + WINDOWS_WAITING * series_max.min(100_000_000).div_ceil(BATCH_SAMPLES_MAX))
+}
+
+/// Puts events into the queue as they come, until the readers have ended and let go of them.
+pub async fn send_events(
+    events: Arc<Events>,
+    batches: mpsc::Sender<Batch>,
     tally: Arc<Tally>,
-    stop: CancellationToken,
-    mut readers: JoinSet<()>,
+    ended: CancellationToken,
 ) {
-    let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
-    let delivering = tokio::spawn(deliver(waiting, outlet, Arc::clone(&tally), stop.clone()));
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(until_next_tick(Timestamp::now(), interval)) => {}
-            () = intake.event_came.notified() => {}
-            () = stop.cancelled() => break,
-        }
-        if let Some(drops) = &mut drops {
-            report_drops(drops, &tally);
-        }
-        for batch in batches_of(intake.ready(Timestamp::now())) {
-            if let Err(TrySendError::Full(batch)) = batches.try_send(batch) {
+        let is_last = tokio::select! {
+            biased;
+            () = events.came.notified() => false,
+            () = ended.cancelled() => true,
+        };
+        let logs = events.take();
+        if !logs.is_empty() {
+            let batch = Batch { logs, ..Batch::local() };
+            let refused = match is_last {
+                true => batches.send(batch).await.err().map(|refused| refused.0),
+                false => {
+                    batches.try_send(batch).err().map(|(TrySendError::Full(batch) | TrySendError::Closed(batch))| batch)
+                }
+            };
+            if let Some(batch) = refused {
                 count_lost(&tally, "delivery_queue_full", &batch);
             }
         }
-    }
-    while let Some(ended) = readers.join_next().await {
-        if ended.is_err() {
-            tracing::error!("a reader of StatsD lines failed");
+        if is_last {
+            return;
         }
-    }
-    if let Some(drops) = &mut drops {
-        report_drops(drops, &tally);
-    }
-    for batch in batches_of(intake.rest()) {
-        if batches.send(batch).await.is_err() {
-            break;
-        }
-    }
-    drop(batches);
-    if delivering.await.is_err() {
-        tracing::error!("the task that delivers StatsD windows failed");
     }
 }
 
-async fn deliver(mut waiting: mpsc::Receiver<Batch>, outlet: Outlet, tally: Arc<Tally>, stop: CancellationToken) {
+/// Delivers what waits, until nobody puts anything into the queue any more.
+pub async fn deliver(mut waiting: mpsc::Receiver<Batch>, outlet: Outlet, tally: Arc<Tally>, stop: CancellationToken) {
     let mut gave_up = false;
     while let Some(batch) = waiting.recv().await {
         let mut pieces = vec![batch];
@@ -102,36 +95,23 @@ fn in_halves(mut batch: Batch) -> [Batch; 2] {
     [Batch { logs, samples, ..Batch::local() }, batch]
 }
 
-fn batches_of(ready: Ready) -> Vec<Batch> {
-    let mut batches = Vec::new();
-    let mut samples = ready.samples;
-    if !ready.logs.is_empty() {
-        batches.push(Batch { logs: ready.logs, ..Batch::local() });
-    }
+/// Samples in batches that are neither too large nor many.
+pub fn batches_of(mut samples: Vec<Sample>) -> Vec<Batch> {
+    let mut batches = Vec::with_capacity(samples.len().div_ceil(BATCH_SAMPLES_MAX));
     while !samples.is_empty() {
-        let rest = samples.split_off(samples.len().min(BATCH_SAMPLES_MAX));
-        batches.push(Batch { samples, ..Batch::local() });
-        samples = rest;
+        // Taken from the end: what stands at the start need not move.
+        let batch = samples.split_off(samples.len() - samples.len().min(BATCH_SAMPLES_MAX));
+        batches.push(Batch { samples: batch, ..Batch::local() });
     }
     batches
 }
 
-fn count_lost(tally: &Tally, reason: &'static str, batch: &Batch) {
+/// Counts what is lost with a batch.
+pub fn count_lost(tally: &Tally, reason: &'static str, batch: &Batch) {
     let example = match (batch.samples.first(), batch.logs.first()) {
         (Some(sample), _) => sample.labels.to_string(),
         (None, Some(record)) => record.body.clone(),
         (None, None) => String::new(),
     };
     tally.problem(reason, batch.len() as u64, example.as_bytes());
-}
-
-fn report_drops(drops: &mut KernelDrops, tally: &Tally) {
-    let dropped = drops.since_last();
-    if dropped > 0 {
-        tally.problem("kernel_drop", dropped, b"raise collector.statsd.receive_buffer_bytes and net.core.rmem_max");
-    }
-}
-
-fn until_next_tick(now: Timestamp, interval: Duration) -> Duration {
-    now.floor_to(interval).saturating_add(interval).saturating_since(now)
 }

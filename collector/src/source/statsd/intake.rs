@@ -1,127 +1,158 @@
-//! The step from received bytes to the aggregator: cuts packets into lines, counts what cannot be taken.
+//! The step from received bytes to a thread's window: cuts packets into lines, counts what cannot be taken.
 //!
-//! One aggregator serves all sockets, behind a lock that is taken once a packet: a gauge's level is one, whichever way its
-//! changes come in, and an uncontended lock costs a hundredth of the system call that brought the packet.
+//! Each reading thread has one of its own, so that no line waits for another thread. Only events, which are rare, meet in one list.
 
+use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::aggregate::{Aggregator, Settings};
+use super::cell::Cell;
 use super::event;
 use super::line::{self, Dialects, Malformed};
-use crate::model::{LogRecord, Resource, Sample, Timestamp};
+use super::window::{Handover, Window};
+use crate::model::{LogRecord, Resource, Timestamp};
 use crate::source::Tally;
 
 /// Events and service checks held until the next delivery; more are dropped and counted.
 const EVENTS_MAX: usize = 10_000;
 
-/// The aggregator, as several sockets share it.
-#[derive(Debug)]
+/// Events and service checks of all threads, which need not wait for the end of a window.
+#[derive(Debug, Default)]
+pub struct Events {
+    held: Mutex<Vec<LogRecord>>,
+    /// Told when one came.
+    pub came: Notify,
+}
+
+/// Where handovers go; gives back emptied cells when there are some.
+pub type HandOver = Box<dyn FnMut(Handover) -> Option<Vec<Cell>> + Send>;
+
+/// See the module's documentation. When it is dropped, what it still holds is handed over.
 pub struct Intake {
-    held: Mutex<Held>,
+    window: Window,
     dialects: Dialects,
     resource: Arc<Resource>,
-    /// Told when an event came in, which need not wait for the end of a window.
-    pub event_came: Notify,
+    events: Arc<Events>,
+    hand_over: HandOver,
+    /// Lines of which anything was taken, and bytes, that the tally was not told yet.
+    lines: u64,
+    bytes: u64,
 }
 
-#[derive(Debug)]
-struct Held {
-    aggregator: Aggregator,
-    events: Vec<LogRecord>,
-}
+impl Events {
+    /// All so far.
+    pub fn take(&self) -> Vec<LogRecord> {
+        std::mem::take(&mut self.held.lock())
+    }
 
-/// What is ready to be delivered.
-#[derive(Debug, Default)]
-pub struct Ready {
-    /// Events and service checks.
-    pub logs: Vec<LogRecord>,
-    /// Windows that ended.
-    pub samples: Vec<Sample>,
+    fn add(&self, record: LogRecord) -> bool {
+        let mut held = self.held.lock();
+        let has_room = held.len() < EVENTS_MAX;
+        if has_room {
+            held.push(record);
+            self.came.notify_one();
+        }
+        has_room
+    }
 }
 
 impl Intake {
-    /// An empty one; `resource` is this host.
-    pub fn new(settings: Settings, resource: Arc<Resource>) -> Intake {
-        let dialects = settings.dialects;
-        let held = Held { aggregator: Aggregator::new(settings, Timestamp::now()), events: Vec::new() };
-        Intake { held: Mutex::new(held), dialects, resource, event_came: Notify::new() }
+    /// The intake of one thread; `resource` is this host.
+    pub fn new(
+        window: Window,
+        dialects: Dialects,
+        resource: Arc<Resource>,
+        events: Arc<Events>,
+        hand_over: HandOver,
+    ) -> Intake {
+        Intake { window, dialects, resource, events, hand_over, lines: 0, bytes: 0 }
     }
 
-    /// Takes in the lines of a packet or of a piece of a stream that ends with a line. Empty lines are skipped, as every
-    /// server does.
-    pub fn take(&self, packet: &[u8], tally: &Tally) {
+    /// Says what time it is: before packets are taken, and now and then when none come. `question` counts what the merger was asked.
+    pub fn tick(&mut self, now: Timestamp, question: u64) {
+        let handover = self.window.roll(now).or_else(|| self.window.answer(question));
+        handover.into_iter().for_each(|handover| self.send(handover));
+    }
+
+    /// Takes in the lines of a packet, or of a piece of a stream that ends with a line. Empty lines are skipped, as every
+    /// server does. [`count`](Intake::count) tells the tally what was taken.
+    pub fn take(&mut self, packet: &[u8], now: Timestamp, tally: &Tally) {
         let mut taking = Taking {
-            now: Timestamp::now(),
+            now,
             dialects: self.dialects,
+            window: &mut self.window,
             resource: &self.resource,
+            events: &self.events,
             lines: 0,
-            event_came: false,
             problems: Vec::new(),
-            tags: Vec::with_capacity(16),
         };
-        let mut held = self.held.lock();
-        held.aggregator.roll(taking.now);
         match str::from_utf8(packet) {
-            Ok(text) => text.split('\n').for_each(|line| taking.line(&mut held, line.trim_ascii())),
+            Ok(text) => text.split('\n').for_each(|line| taking.line(line.trim_ascii())),
             Err(_) => packet.split(|&byte| byte == b'\n').for_each(|line| match str::from_utf8(line) {
-                Ok(text) => taking.line(&mut held, text.trim_ascii()),
+                Ok(text) => taking.line(text.trim_ascii()),
                 Err(_) => taking.problem(Malformed::InvalidUtf8.reason(), 1, line),
             }),
         }
-        drop(held);
-        tally.took(taking.lines, packet.len() as u64);
         taking.problems.iter().for_each(|&(reason, count, line)| tally.problem(reason, count.into(), line));
-        if taking.event_came {
-            self.event_came.notify_one();
+        self.lines += taking.lines;
+        self.bytes += packet.len() as u64;
+        self.window.take_outgoing().into_iter().for_each(|handover| self.send(handover));
+    }
+
+    /// Tells the tally what was taken since the last call.
+    pub fn count(&mut self, tally: &Tally) {
+        tally.took(std::mem::take(&mut self.lines), std::mem::take(&mut self.bytes));
+    }
+
+    fn send(&mut self, handover: Handover) {
+        if let Some(emptied) = (self.hand_over)(handover) {
+            self.window.reuse(emptied);
         }
     }
+}
 
-    /// Events so far and the windows that are over by `now`.
-    pub fn ready(&self, now: Timestamp) -> Ready {
-        let mut held = self.held.lock();
-        held.aggregator.roll(now);
-        Ready { logs: std::mem::take(&mut held.events), samples: held.aggregator.take_ended() }
+impl Drop for Intake {
+    fn drop(&mut self) {
+        (self.hand_over)(self.window.hand_over(None));
     }
+}
 
-    /// Everything held, the window that gathers included.
-    pub fn rest(&self) -> Ready {
-        let mut held = self.held.lock();
-        held.aggregator.end_window();
-        Ready { logs: std::mem::take(&mut held.events), samples: held.aggregator.take_ended() }
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").field("window", &self.window.start()).finish_non_exhaustive()
     }
 }
 
 /// One packet being taken in.
-struct Taking<'a> {
+struct Taking<'a, 'w> {
     now: Timestamp,
     dialects: Dialects,
-    resource: &'a Arc<Resource>,
+    window: &'w mut Window,
+    resource: &'w Arc<Resource>,
+    events: &'w Events,
     /// Lines of which anything was taken.
     lines: u64,
-    event_came: bool,
     /// What went wrong, added up by reason so that a flood of bad lines costs little: how often, and the last line.
     problems: Vec<(&'static str, u32, &'a [u8])>,
-    tags: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Taking<'a> {
-    fn line(&mut self, held: &mut Held, line: &'a str) {
+impl<'a> Taking<'a, '_> {
+    fn line(&mut self, line: &'a str) {
         if line.is_empty() {
             return;
         }
-        let taken = if event::is_event(line) { self.event(held, line) } else { self.metric(held, line) };
+        let taken = if event::is_event(line) { self.event(line) } else { self.metric(line) };
         match taken {
             Ok(taken) => self.lines += u64::from(taken),
             Err(malformed) => self.problem(malformed.reason(), 1, line.as_bytes()),
         }
     }
 
-    fn metric(&mut self, held: &mut Held, line: &'a str) -> Result<bool, Malformed> {
+    fn metric(&mut self, line: &'a str) -> Result<bool, Malformed> {
         let metric = line::parse(line, self.dialects)?;
-        let added = held.aggregator.add(&metric, self.now, &self.resource.host, &mut self.tags)?;
+        let added = self.window.add(&metric, self.now)?;
         self.problem("unknown_field", metric.unknown_fields, line.as_bytes());
         self.problem(Malformed::BadValue.reason(), added.taken.bad_values, line.as_bytes());
         self.problem("series_limit", added.beyond_limit, line.as_bytes());
@@ -129,16 +160,12 @@ impl<'a> Taking<'a> {
         Ok(added.taken.values > 0)
     }
 
-    fn event(&mut self, held: &mut Held, line: &'a str) -> Result<bool, Malformed> {
+    fn event(&mut self, line: &'a str) -> Result<bool, Malformed> {
         let event = event::parse(line, self.now, self.resource)?;
         self.problem("unknown_field", event.unknown_fields, line.as_bytes());
-        if held.events.len() >= EVENTS_MAX {
-            self.problem("event_limit", 1, line.as_bytes());
-            return Ok(false);
-        }
-        held.events.push(event.record);
-        self.event_came = true;
-        Ok(true)
+        let has_room = self.events.add(event.record);
+        self.problem("event_limit", u32::from(!has_room), line.as_bytes());
+        Ok(has_room)
     }
 
     fn problem(&mut self, reason: &'static str, count: u32, line: &'a [u8]) {
@@ -158,6 +185,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::aggregate::{Aggregator, Ready, Settings};
     use super::*;
     use crate::source::{Tallies, TallySnapshot};
 
@@ -170,10 +198,11 @@ mod tests {
             gauge_ttl: Duration::from_secs(60),
             host: "h".into(),
         };
-        let intake = Intake::new(settings, Arc::new(Resource { host: "h".into(), ..Resource::default() }));
+        let now = Timestamp::now();
+        let mut aggregator = Aggregator::new(&settings, 1, now);
         let tally = Tallies::default().of("statsd", "test");
-        intake.take(packet, &tally);
-        (intake.rest(), tally.snapshot())
+        aggregator.take(0, packet, now, &tally);
+        (aggregator.finish(), tally.snapshot())
     }
 
     #[test]
@@ -208,10 +237,11 @@ mod tests {
         }
 
         #[test]
-        fn what_is_sent_is_taken_or_counted(lines in prop::collection::vec("[a-e]:([0-9]{1,3}|x)\\|(c|ms|zz)(\\|@(0|1))?", 0..20)) {
-            let (_, tally) = take(lines.join("\n").as_bytes());
+        fn what_is_sent_is_taken_or_counted(lines in prop::collection::vec("[a-e]:([0-9]{1,3}|x)\\|(c|zz)(\\|@(0|1))?", 0..20)) {
+            let (ready, tally) = take(lines.join("\n").as_bytes());
             let refused: u64 = tally.problems.iter().map(|problem| problem.count).sum();
             prop_assert_eq!(tally.records + refused, lines.len() as u64);
+            prop_assert!(ready.samples.len() <= 4);
         }
     }
 }

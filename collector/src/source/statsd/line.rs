@@ -82,7 +82,7 @@ pub struct Segment<'a> {
 }
 
 /// StatsD's types, as we tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricKind {
     /// `c`, `C`, and `m` (a meter is a counter whose rate is wanted).
     Counter,

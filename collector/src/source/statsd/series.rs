@@ -1,10 +1,12 @@
-//! What one series gathers during one window.
+//! A series as the merger keeps it: what all threads gathered of it in one window, and what outlives the window.
 
 use std::sync::Arc;
 
-use super::line::{Malformed, MetricKind, Segment, number};
-use super::trace_tags::TraceTags;
-use crate::model::{DistinctSet, Distribution, Exemplar, LabelSet, Sample, SampleKind, SampleValue, Timestamp};
+use super::cell::Cell;
+use super::exemplars::Exemplars;
+use super::gauge::{self, GaugeRuns, GaugeWindow};
+use super::line::MetricKind;
+use crate::model::{DistinctSet, Distribution, LabelSet, STALE, Sample, SampleKind, SampleValue, Timestamp};
 
 /// A series that is held.
 #[derive(Debug)]
@@ -19,104 +21,110 @@ pub struct Series {
     window: Option<Timestamp>,
     /// Windows since the last one in which something arrived.
     pub idle_windows: u32,
-}
-
-/// How a line's values are to be read.
-#[derive(Clone, Copy, Debug)]
-pub struct Reading {
-    /// Whether a signed gauge value changes the level instead of setting it.
-    pub signed_is_delta: bool,
-    /// Whether the sender has aggregated already (`|T`): its counts are not scaled by the sample rate.
-    pub aggregated: bool,
-    /// When the line arrived, or the moment it gives.
-    pub moment: Timestamp,
-    /// The trace it names.
-    pub traces: TraceTags,
-    /// A random number, new for each line.
-    pub random: u64,
-}
-
-/// How many of a segment's values were taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Taken.
-    pub values: u32,
-    /// Refused as [`Malformed::BadValue`].
-    pub bad_values: u32,
+    /// Whether it counts as held: one that is silent too long does not, and is kept only while threads know it by a slot.
+    pub is_live: bool,
+    /// Slots of threads that stand for it.
+    pub slots: u32,
 }
 
 #[derive(Debug)]
 enum State {
     Counter { sum: f64 },
-    Gauge { level: f64, min: f64, max: f64 },
-    Distribution(Box<Distribution>),
-    Set(Box<DistinctSet>),
+    Gauge(Box<Gauge>),
+    Distribution(Option<Box<Distribution>>),
+    Set(Option<Box<DistinctSet>>),
 }
 
-/// The greatest value that named a trace, and one chosen evenly among all that did.
+/// The level when the window began, and what each thread saw since.
 #[derive(Debug, Default)]
-struct Exemplars {
-    seen: u64,
-    greatest: Option<Exemplar>,
-    chosen: Option<Exemplar>,
+struct Gauge {
+    level: f64,
+    threads: Vec<GaugeRuns>,
 }
 
 impl Series {
     /// A series in which nothing was seen yet, of the window that gathers or of one that its sender names.
-    pub fn new(labels: LabelSet, kind: MetricKind, window: Option<Timestamp>) -> Series {
+    pub fn new(labels: Arc<LabelSet>, kind: MetricKind, window: Option<Timestamp>) -> Series {
         Series {
-            labels: Arc::new(labels),
+            labels,
             unit: kind.unit(),
             state: State::empty(kind.sample_kind()),
             exemplars: None,
             touched: false,
             window,
             idle_windows: 0,
+            is_live: true,
+            slots: 0,
         }
     }
 
-    /// Whether it is a gauge, whose level outlives its window.
-    pub fn is_gauge(&self) -> bool {
-        matches!(self.state, State::Gauge { .. })
+    /// Name and labels.
+    pub fn labels(&self) -> &Arc<LabelSet> {
+        &self.labels
     }
 
-    /// Whether its sender names its window.
-    pub fn is_dated(&self) -> bool {
-        self.window.is_some()
-    }
-
-    /// Takes in the values of one segment, whose kind must be the series'. A value that is none is left out and counted.
-    pub fn take(&mut self, segment: &Segment<'_>, reading: &Reading) -> Taken {
-        let mut taken = Taken::default();
-        for text in segment.values() {
-            match self.take_value(text, segment.sample_rate, reading) {
-                Ok(value) => {
-                    taken.values += 1;
-                    self.touched = true;
-                    if let Some(trace_id) = reading.traces.trace_id {
-                        let span_id = reading.traces.span_id;
-                        let exemplar = Exemplar { timestamp: reading.moment, value, trace_id, span_id };
-                        self.exemplars.get_or_insert_default().note(exemplar, reading.random);
-                    }
-                }
-                Err(_) => taken.bad_values += 1,
-            }
+    /// What it measures.
+    pub fn kind(&self) -> SampleKind {
+        match self.state {
+            State::Counter { .. } => SampleKind::Counter,
+            State::Gauge(_) => SampleKind::Gauge,
+            State::Distribution(_) => SampleKind::Distribution,
+            State::Set(_) => SampleKind::Set,
         }
-        taken
     }
 
-    /// What was seen since the last call, if anything was; `start` is where the window that gathers starts.
+    /// The window that its sender names, if one does.
+    pub fn window(&self) -> Option<Timestamp> {
+        self.window
+    }
+
+    /// Takes in what a thread gathered; the cell must be of the series' kind.
+    pub fn take(&mut self, cell: Cell) {
+        match (&mut self.state, cell) {
+            (State::Counter { sum: all }, Cell::Counter { sum, .. }) => *all += sum,
+            (State::Gauge(gauge), Cell::Gauge(runs)) => gauge.threads.push(*runs),
+            (State::Distribution(all), Cell::Distribution(observed)) => observed.move_into(all.get_or_insert_default()),
+            (State::Set(all), Cell::Set(members)) => members.move_into(all.get_or_insert_default()),
+            _ => return,
+        }
+        self.touched = true;
+    }
+
+    /// Takes in the traces that a thread saw in the window.
+    pub fn take_exemplars(&mut self, exemplars: Exemplars, random: u64) {
+        self.exemplars.get_or_insert_default().merge(exemplars, random);
+    }
+
+    /// What the window has so far; of a gauge the level, though nothing came in the window.
+    pub fn so_far(&self) -> Option<SampleValue> {
+        match &self.state {
+            State::Counter { sum } => self.touched.then_some(SampleValue::Counter { sum: *sum }),
+            State::Gauge(gauge) => Some(value_of(match gauge.threads.is_empty() {
+                true => GaugeWindow { last: gauge.level, min: gauge.level, max: gauge.level },
+                false => gauge::play(gauge.level, &gauge.threads),
+            })),
+            State::Distribution(all) => all.clone().map(SampleValue::Distribution),
+            State::Set(all) => all.clone().map(SampleValue::Set),
+        }
+    }
+
+    /// What was seen since the last call, if anything was; `start` is where the window that ends starts.
     pub fn close_window(&mut self, start: Timestamp, interval_ms: u32) -> Option<Sample> {
         if !std::mem::take(&mut self.touched) {
-            self.idle_windows += 1;
+            self.idle_windows = self.idle_windows.saturating_add(1);
             return None;
         }
         self.idle_windows = 0;
         let value = match &mut self.state {
             State::Counter { sum } => SampleValue::Counter { sum: std::mem::take(sum) },
-            State::Gauge { level, min, max } => SampleValue::Gauge { last: *level, min: *min, max: *max },
-            State::Distribution(seen) => SampleValue::Distribution(std::mem::take(seen)),
-            State::Set(seen) => SampleValue::Set(std::mem::take(seen)),
+            State::Gauge(gauge) => {
+                let window = gauge::play(gauge.level, &gauge.threads);
+                gauge.level = window.last;
+                gauge.threads.clear();
+                value_of(window)
+            }
+            State::Distribution(all) => SampleValue::Distribution(all.take()?),
+            State::Set(all) => SampleValue::Set(all.take()?),
         };
         let exemplars = self.exemplars.take().map_or_else(Vec::new, |exemplars| exemplars.into_list());
         let labels = Arc::clone(&self.labels);
@@ -124,77 +132,37 @@ impl Series {
         Some(Sample { labels, timestamp, interval_ms, value, unit: self.unit, exemplars })
     }
 
-    fn take_value(&mut self, text: &str, sample_rate: f64, reading: &Reading) -> Result<f64, Malformed> {
-        match &mut self.state {
-            State::Counter { sum } => {
-                let value = number(text)?;
-                *sum += if reading.aggregated { value } else { value / sample_rate };
-                Ok(value)
-            }
-            State::Gauge { level, min, max } => {
-                let value = number(text)?;
-                let delta = reading.signed_is_delta && text.starts_with(['+', '-']);
-                *level = if delta { *level + value } else { value };
-                (*min, *max) = if self.touched { (min.min(*level), max.max(*level)) } else { (*level, *level) };
-                Ok(*level)
-            }
-            State::Distribution(seen) => {
-                let value = number(text)?;
-                seen.observe(value, 1.0 / sample_rate);
-                Ok(value)
-            }
-            State::Set(seen) => {
-                seen.insert(member_hash(text));
-                Ok(1.0)
-            }
-        }
+    /// Forgets what it gathered and no longer counts as held. Of a gauge the marker of its end, so that whoever reads it does not
+    /// take its last level for one that lasts.
+    pub fn end(&mut self, start: Timestamp, interval_ms: u32) -> Option<Sample> {
+        self.is_live = false;
+        self.touched = false;
+        self.exemplars = None;
+        self.state = State::empty(self.kind());
+        let ended = SampleValue::Gauge { last: STALE, min: STALE, max: STALE };
+        (self.kind() == SampleKind::Gauge && self.window.is_none()).then(|| Sample {
+            labels: Arc::clone(&self.labels),
+            timestamp: start,
+            interval_ms,
+            value: ended,
+            unit: self.unit,
+            exemplars: Vec::new(),
+        })
     }
-}
-
-/// The hash by which members of a set are told apart: rapidhash V3 with its default secrets over the UTF-8 bytes.
-/// Sets of several hosts and years are merged by these numbers, so this must never change.
-fn member_hash(member: &str) -> u64 {
-    rapidhash::v3::rapidhash_v3(member.as_bytes())
 }
 
 impl State {
     fn empty(kind: SampleKind) -> State {
         match kind {
             SampleKind::Counter => State::Counter { sum: 0.0 },
-            SampleKind::Gauge => State::Gauge { level: 0.0, min: 0.0, max: 0.0 },
-            SampleKind::Distribution => State::Distribution(Box::default()),
-            SampleKind::Set => State::Set(Box::default()),
+            SampleKind::Gauge => State::Gauge(Box::default()),
+            SampleKind::Distribution => State::Distribution(None),
+            SampleKind::Set => State::Set(None),
             SampleKind::Cumulative => unreachable!("no type of StatsD is a running total"),
         }
     }
 }
 
-impl Exemplars {
-    fn note(&mut self, exemplar: Exemplar, random: u64) {
-        self.seen += 1;
-        // Reservoir sampling: the n-th comer takes the place with probability 1 ÷ n (Knuth, TAOCP 2, §3.4.2, algorithm R).
-        if random.is_multiple_of(self.seen) {
-            self.chosen = Some(exemplar.clone());
-        }
-        if self.greatest.as_ref().is_none_or(|greatest| exemplar.value > greatest.value) {
-            self.greatest = Some(exemplar);
-        }
-    }
-
-    fn into_list(self) -> Vec<Exemplar> {
-        let mut list: Vec<Exemplar> = self.greatest.into_iter().chain(self.chosen).collect();
-        list.dedup();
-        list
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hash_of_a_sets_members_is_the_same_for_ever() {
-        assert_eq!(member_hash(""), 232_177_599_295_442_350);
-        assert_eq!(member_hash("joe@example.org"), 18_117_960_045_603_978_461);
-    }
+fn value_of(window: GaugeWindow) -> SampleValue {
+    SampleValue::Gauge { last: window.last, min: window.min, max: window.max }
 }

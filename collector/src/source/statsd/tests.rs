@@ -89,7 +89,7 @@ async fn a_line_that_never_ends_over_tcp_costs_only_itself() {
     let tallies = Arc::clone(&server.tallies);
     let mut tcp = TcpStream::connect(server.running.address.unwrap()).unwrap();
     tcp.write_all(b"a:1|c\nlong").unwrap();
-    tcp.write_all(&vec![b'x'; 4 * listener::LINE_BYTES_MAX]).unwrap();
+    tcp.write_all(&vec![b'x'; 4 * streams::LINE_BYTES_MAX]).unwrap();
     tcp.write_all(b":5|c\na:2|c\n").unwrap();
     assert_eq!(server.sums_after(2).await, [(r#"a{host="h"}"#.to_owned(), 3.0)]);
     let problems: Vec<_> = tallies.snapshot().into_iter().flat_map(|tally| tally.problems).collect();
@@ -164,10 +164,82 @@ async fn an_event_does_not_wait_for_the_end_of_its_window() {
 }
 
 #[tokio::test]
+async fn connections_of_unix_sockets_are_framed_as_the_setting_says() {
+    let frames = |packets: &[&str]| -> Vec<u8> {
+        packets
+            .iter()
+            .flat_map(|packet| [&(packet.len() as u32).to_le_bytes()[..], packet.as_bytes()].concat())
+            .collect()
+    };
+    let too_long = "x".repeat(streams::LINE_BYTES_MAX + 1);
+    for (framing, sent, expected, problem) in [
+        (Framing::Newline, b"a:1|c\na:2|c".to_vec(), 3.0, None),
+        (Framing::Length, frames(&["a:1|c\na:2|c", &too_long, "a:4|c"]), 7.0, Some("frame_too_long")),
+        (Framing::Length, frames(&["a:1|c", "a:2|c"])[..17].to_vec(), 1.0, Some("unfinished_line")),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stream.sock");
+        let address = ListenAddress::Off;
+        let unix_stream_path = Some(path.clone());
+        let server = serve(Config { address, unix_stream_path, unix_stream_framing: framing, ..Config::default() });
+        let tallies = Arc::clone(&server.tallies);
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        for piece in sent.chunks(5_000) {
+            stream.write_all(piece).unwrap();
+        }
+        drop(stream);
+        let problems = || -> Vec<_> {
+            tallies
+                .snapshot()
+                .iter()
+                .flat_map(|tally| &tally.problems)
+                .map(|problem| problem.reason)
+                .collect::<Vec<_>>()
+        };
+        while problems() != problem.into_iter().collect::<Vec<_>>() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let lines = if framing == Framing::Newline || expected == 7.0 { 2 } else { 1 };
+        assert_eq!(server.sums_after(lines).await, [(r#"a{host="h"}"#.to_owned(), expected)], "{sent:?}");
+        assert!(!path.exists());
+    }
+}
+
+#[tokio::test]
+async fn many_senders_over_many_sockets_and_windows_lose_nothing() {
+    let server = serve(Config { udp_sockets: 3, flush_interval: Duration::from_millis(100), ..local() });
+    let address = server.running.address.unwrap();
+    let senders: Vec<_> = (0..8)
+        .map(|sender| {
+            std::thread::spawn(move || {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                for n in 0..500 {
+                    socket.send_to(format!("a:1|c\nb{sender}:{n}|c\n").as_bytes(), address).unwrap();
+                    std::thread::sleep(Duration::from_micros(700));
+                }
+            })
+        })
+        .collect();
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    let mut expected = vec![(r#"a{host="h"}"#.to_owned(), 4_000.0)];
+    expected.extend((0..8).map(|sender| (format!(r#"b{sender}{{host="h"}}"#), 124_750.0)));
+    assert_eq!(server.sums_after(8_000).await, expected);
+}
+
+#[tokio::test]
+async fn a_port_that_another_program_shares_with_everyone_is_taken() {
+    let other = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    other.set_reuse_port(true).unwrap();
+    other.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let address = other.local_addr().unwrap().as_socket().unwrap();
+    assert!(sockets::bind(address, 2, 4_096).is_err());
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named_with_its_setting() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let error = listener::bind(address, 4_096).unwrap_err().to_string();
+    let error = sockets::bind(address, 2, 4_096).unwrap_err().to_string();
     assert!(error.starts_with(&format!("collector.statsd.address: cannot listen on {address}")), "{error}");
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Exemplar;
+use crate::model::{Exemplar, SampleKind, SampleValue, is_stale};
+use crate::source::Tallies;
 use crate::source::statsd::line::parse;
 
 const START: i64 = 1_000_000_000;
@@ -27,45 +28,58 @@ fn settings() -> Settings {
 
 struct Bench {
     aggregator: Aggregator,
-    added: Added,
-    malformed: Vec<&'static str>,
+    tally: Arc<Tally>,
+    /// Nanoseconds by which the next packet comes later than its second.
+    turn: u64,
 }
 
 impl Bench {
-    fn new(settings: Settings) -> Bench {
-        Bench { aggregator: Aggregator::new(settings, at(0)), added: Added::default(), malformed: Vec::new() }
+    fn new(settings: &Settings) -> Bench {
+        Bench::with_threads(settings, 1)
+    }
+
+    fn with_threads(settings: &Settings, threads: usize) -> Bench {
+        let tally = Tallies::default().of("statsd", "test");
+        Bench { aggregator: Aggregator::new(settings, threads, at(0)), tally, turn: 0 }
     }
 
     /// Lines that arrive at this second.
     fn send(&mut self, seconds: i64, lines: &str) {
-        self.aggregator.roll(at(seconds));
-        let mut tags = Vec::new();
-        for line in lines.split(' ') {
-            match parse(line, Dialects::default())
-                .and_then(|metric| self.aggregator.add(&metric, at(seconds), "h", &mut tags))
-            {
-                Ok(added) => {
-                    self.added.taken.values += added.taken.values;
-                    self.added.taken.bad_values += added.taken.bad_values;
-                    self.added.beyond_limit += added.beyond_limit;
-                    self.added.unreadable_trace |= added.unreadable_trace;
-                }
-                Err(malformed) => self.malformed.push(malformed.reason()),
-            }
-        }
+        self.send_to(0, seconds, lines);
+    }
+
+    fn send_to(&mut self, thread: usize, seconds: i64, lines: &str) {
+        let packet = lines.replace(' ', "\n");
+        self.turn += 1;
+        let now = at(seconds).saturating_add(Duration::from_nanos(self.turn));
+        self.aggregator.take(thread, packet.as_bytes(), now, &self.tally);
     }
 
     /// Everything that ended, one line a sample, sorted.
     fn ended(&mut self) -> Vec<String> {
-        let mut shown: Vec<String> = self.aggregator.take_ended().iter().map(shown).collect();
-        shown.sort();
-        shown
+        shown_sorted(self.aggregator.ready())
     }
+
+    /// The same, the window that gathers included.
+    fn finish(self) -> Vec<String> {
+        shown_sorted(self.aggregator.finish())
+    }
+
+    fn problems(&self) -> Vec<(&'static str, u64)> {
+        self.tally.snapshot().problems.iter().map(|problem| (problem.reason, problem.count)).collect()
+    }
+}
+
+fn shown_sorted(ready: Ready) -> Vec<String> {
+    let mut shown: Vec<String> = ready.samples.iter().map(shown).collect();
+    shown.sort();
+    shown
 }
 
 fn shown(sample: &Sample) -> String {
     let value = match &sample.value {
         SampleValue::Counter { sum } => format!("{sum}"),
+        SampleValue::Gauge { last, .. } if is_stale(*last) => "ended".to_owned(),
         SampleValue::Gauge { last, min, max } => format!("{last} {min}..{max}"),
         SampleValue::Distribution(d) => format!("{} {} {}..{}", d.count, d.sum, d.min, d.max),
         SampleValue::Set(set) => format!("{}", set.count()),
@@ -76,12 +90,11 @@ fn shown(sample: &Sample) -> String {
 }
 
 fn check(sent: &[(i64, &str)], expected: &[&str]) {
-    let mut bench = Bench::new(settings());
+    let mut bench = Bench::new(&settings());
     for (seconds, lines) in sent {
         bench.send(*seconds, lines);
     }
-    bench.aggregator.end_window();
-    assert_eq!(bench.ended(), expected, "{sent:?}");
+    assert_eq!(bench.finish(), expected, "{sent:?}");
 }
 
 #[test]
@@ -141,18 +154,16 @@ fn a_signed_gauge_changes_the_level_over_windows_until_it_is_forgotten() {
     let mut sent = vec![(1, "g:10|g")];
     sent.extend((1..=7).map(|window| (window * 10, "tick:1|c")));
     sent.push((80, "g:+1|g"));
-    let mut bench = Bench::new(settings());
+    let mut bench = Bench::new(&settings());
     sent.iter().for_each(|(seconds, lines)| bench.send(*seconds, lines));
-    bench.aggregator.end_window();
-    assert!(bench.ended().contains(&r#"g{host="h"} @80+10 1 1..1"#.to_owned()));
+    assert!(bench.finish().contains(&r#"g{host="h"} @80+10 1 1..1"#.to_owned()));
 }
 
 #[test]
 fn a_signed_gauge_sets_the_level_where_the_setting_says_so() {
-    let mut bench = Bench::new(Settings { signed_is_delta: false, ..settings() });
+    let mut bench = Bench::new(&Settings { signed_is_delta: false, ..settings() });
     bench.send(1, "g:10|g g:-3|g");
-    bench.aggregator.end_window();
-    assert_eq!(bench.ended(), [r#"g{host="h"} @0+10 -3 -3..10"#]);
+    assert_eq!(bench.finish(), [r#"g{host="h"} @0+10 -3 -3..10"#]);
 }
 
 #[test]
@@ -161,26 +172,23 @@ fn a_timestamp_puts_a_value_into_its_own_window() {
     let lines = [stamped("a:1|c", -95), stamped("a:2|c|@0.5", -91), stamped("a:4|c", 3), "a:8|c".to_owned()];
     check(&[(5, &lines.join(" "))], &[r#"a{host="h"} @-100+10 3"#, r#"a{host="h"} @0+10 12"#]);
     check(&[(5, &stamped("g:-7|g", -91))], &[r#"g{host="h"} @-100+10 -7 -7..-7"#]);
-    let mut bench = Bench::new(settings());
+    let mut bench = Bench::new(&settings());
     bench.send(5, &stamped("a:1|c", 3_600));
-    assert_eq!(bench.malformed, ["future_timestamp"]);
+    assert_eq!(bench.problems(), [("future_timestamp", 1)]);
 }
 
 #[test]
 fn a_bad_value_costs_neither_its_neighbours_nor_makes_a_series() {
-    let mut bench = Bench::new(settings());
+    let mut bench = Bench::new(&settings());
     bench.send(1, "a:1:nan:3|ms b:x|c a:1|c|#__name__:b");
-    bench.aggregator.end_window();
-    assert_eq!(bench.ended(), [r#"a{host="h"} @0+10 2 4 1..3ms"#]);
-    assert_eq!(bench.added.taken, Taken { values: 2, bad_values: 2 });
-    assert_eq!(bench.malformed, ["reserved_tag"]);
+    assert_eq!(bench.problems(), [("bad_value", 2), ("reserved_tag", 1)]);
+    assert_eq!(bench.finish(), [r#"a{host="h"} @0+10 2 4 1..3ms"#]);
 }
 
 #[test]
 fn beyond_the_limit_of_series_values_are_counted_by_type() {
-    let mut bench = Bench::new(Settings { series_max: 2, ..settings() });
+    let mut bench = Bench::new(&Settings { series_max: 2, ..settings() });
     bench.send(1, "a:1|c b:1|c c:1:2|c d:1|g a:1|c e:1:2|s");
-    assert_eq!(bench.added.beyond_limit, 4);
     bench.send(11, "a:1|c");
     assert_eq!(
         bench.ended(),
@@ -193,42 +201,129 @@ fn beyond_the_limit_of_series_values_are_counted_by_type() {
         ]
     );
     bench.send(21, "c:1|c"); // b was silent, and makes room
-    bench.aggregator.end_window();
-    assert!(bench.ended().contains(&r#"c{host="h"} @20+10 1"#.to_owned()));
+    assert!(bench.finish().contains(&r#"c{host="h"} @20+10 1"#.to_owned()));
 }
 
 #[test]
 fn a_spelling_that_is_known_finds_its_series_and_forgets_it_with_the_series() {
-    let mut bench = Bench::new(Settings { series_max: 1, ..settings() });
+    let mut bench = Bench::new(&Settings { series_max: 1, ..settings() });
     bench.send(1, "a:1|c|#x:1,b a:2|c|#b,x:1 a:4|c|#x:1,b");
     bench.send(12, "c:1|c");
     assert_eq!(bench.ended(), [r#"a{b="true", host="h", x="1"} @0+10 7"#]);
     bench.send(21, "a:8|c|#x:1,b"); // the silent series made room
-    bench.aggregator.end_window();
-    assert!(bench.ended().contains(&r#"a{b="true", host="h", x="1"} @20+10 8"#.to_owned()));
-    let mut bench = Bench::new(settings());
+    assert!(bench.finish().contains(&r#"a{b="true", host="h", x="1"} @20+10 8"#.to_owned()));
+    let mut bench = Bench::new(&settings());
     for spelling in 0..1_000 {
         bench.send(1, &format!("a:1|c|#x:{spelling},x:1"));
     }
-    bench.aggregator.end_window();
-    assert_eq!(bench.ended(), [r#"a{host="h", x="1"} @0+10 1000"#]);
+    assert_eq!(bench.finish(), [r#"a{host="h", x="1"} @0+10 1000"#]);
 }
 
 #[test]
 fn trace_tags_make_exemplars_and_no_series() {
-    let mut bench = Bench::new(settings());
+    let mut bench = Bench::new(&settings());
     for value in 1..=50 {
         bench.send(1, &format!("a:{}|ms|#trace_id:{value:032x},span_id:{value:016x},k:v", value * 7 % 50));
     }
     bench.send(1, "a:99|ms|#k:v a:1|ms|#trace_id:none,k:v");
-    assert!(bench.added.unreadable_trace);
-    bench.aggregator.end_window();
-    let samples = bench.aggregator.take_ended();
+    assert_eq!(bench.problems(), [("bad_trace_id", 1)]);
+    let samples = bench.aggregator.finish().samples;
     assert_eq!(samples.len(), 1);
     let [greatest, chosen]: &[Exemplar; 2] = samples[0].exemplars.as_slice().try_into().unwrap();
     assert_eq!((greatest.value, greatest.trace_id.bits()), (49.0, 7));
     assert_eq!(greatest.span_id.unwrap().bits(), 7);
     assert_eq!(chosen.value, f64::from(u32::try_from(chosen.trace_id.bits() * 7 % 50).unwrap()));
+}
+
+#[test]
+fn a_spelling_with_a_trace_takes_no_slot_of_its_own() {
+    let mut bench = Bench::new(&Settings { series_max: 1, ..settings() });
+    for trace in 1..=1_000 {
+        bench.send(1, &format!("a:1|ms|#trace_id:{trace:032x}"));
+    }
+    assert_eq!(bench.problems(), []);
+    assert_eq!(bench.finish(), [r#"a{host="h"} @0+10 1000 1000 1..1ms"#]);
+}
+
+#[test]
+fn a_gauges_level_is_one_on_all_threads_and_over_windows() {
+    let mut bench = Bench::with_threads(&settings(), 3);
+    for (thread, second, lines) in
+        [(0, 1, "g:10|g"), (1, 2, "g:+5|g"), (2, 3, "g:-1|g"), (2, 11, "g:+1|g"), (0, 12, "g:+1|g"), (1, 25, "g:3|g")]
+    {
+        bench.send_to(thread, second, lines);
+    }
+    assert_eq!(
+        bench.finish(),
+        [r#"g{host="h"} @0+10 14 10..15"#, r#"g{host="h"} @10+10 16 15..16"#, r#"g{host="h"} @20+10 3 3..3"#]
+    );
+}
+
+#[test]
+fn the_end_of_a_silent_gauge_is_marked_and_then_its_level_is_gone() {
+    let mut bench = Bench::new(&Settings { gauge_ttl: Duration::from_secs(20), ..settings() });
+    bench.send(1, "g:10|g c:1|c");
+    for window in 1..=5 {
+        bench.send(window * 10, "tick:1|c");
+    }
+    let ended = bench.ended();
+    let of_gauge: Vec<&String> = ended.iter().filter(|line| line.starts_with("g{")).collect();
+    assert_eq!(of_gauge, [r#"g{host="h"} @0+10 10 10..10"#, r#"g{host="h"} @30+10 ended"#]);
+    bench.send(55, "g:+1|g");
+    assert!(bench.finish().contains(&r#"g{host="h"} @50+10 1 1..1"#.to_owned()));
+}
+
+#[test]
+fn spellings_that_are_no_longer_used_are_forgotten_and_make_room() {
+    let mut bench = Bench::new(&Settings { series_max: 10, ..settings() });
+    for window in 0..50 {
+        let lines: Vec<String> = (0..10).map(|n| format!("a{window}.{n}:1|c")).collect();
+        bench.send(window * 20, &lines.join(" "));
+        bench.send(window * 20 + 10, "tick:1|c");
+    }
+    assert_eq!(bench.problems(), [], "the threads refuse nothing");
+    let ready = bench.aggregator.finish();
+    assert!(sums(&ready, |name| name.starts_with('a')) >= 450.0, "at most one of ten has no room beside the tick");
+    assert_eq!(sums(&ready, |_| true), 550.0);
+}
+
+#[test]
+fn a_clock_that_leaps_to_and_fro_costs_nothing_on_several_threads() {
+    let mut bench = Bench::with_threads(&settings(), 2);
+    for (turn, seconds) in [5, -25, 5, 95, 5, -25, 15].into_iter().enumerate() {
+        bench.send_to(turn % 2, seconds, "a:1|c");
+    }
+    assert_eq!(sums(&bench.aggregator.finish(), |name| name == "a"), 7.0);
+}
+
+fn sums(ready: &Ready, is_wanted: impl Fn(&str) -> bool) -> f64 {
+    let wanted = ready.samples.iter().filter(|sample| is_wanted(sample.labels.name()));
+    wanted.map(|sample| if let SampleValue::Counter { sum } = sample.value { sum } else { 0.0 }).sum()
+}
+
+#[test]
+fn series_are_listed_and_deleted_by_kind() {
+    let mut merger = Merger::new(settings().of_merger(), 1, at(0));
+    let mut window = Window::new(0, settings().of_window(), at(0));
+    for line in ["a:1|c", "a:2|c", "b:1|c", "a:7|g"] {
+        window.add(&parse(line, Dialects::default()).unwrap(), at(1)).unwrap();
+    }
+    merger.take(window.hand_over(Some(at(0))), |_, _| {});
+    let mut counters: Vec<_> =
+        merger.list(SampleKind::Counter).into_iter().map(|l| (l.labels.name().to_owned(), l.value)).collect();
+    counters.sort_by(|a, b| a.0.cmp(&b.0));
+    let sum = |sum| Some(SampleValue::Counter { sum });
+    assert_eq!(counters, [("a".to_owned(), sum(3.0)), ("b".to_owned(), sum(1.0))]);
+    for kind in [SampleKind::Counter, SampleKind::Gauge] {
+        assert_eq!(merger.delete(kind, &|labels| labels.name() == "a").len(), 1);
+    }
+    merger.take(window.hand_over(Some(at(10))), |_, _| {});
+    let ready = Ready { samples: merger.take_ended(), ..Ready::default() };
+    assert_eq!(shown_sorted(ready), [r#"a{host="h"} @0+10 ended"#, r#"b{host="h"} @0+10 1"#]);
+    window.add(&parse("a:+1|g", Dialects::default()).unwrap(), at(11)).unwrap();
+    merger.take(window.hand_over(None), |_, _| {});
+    let ready = Ready { samples: merger.take_ended(), ..Ready::default() };
+    assert_eq!(shown_sorted(ready), [r#"a{host="h"} @10+10 1 1..1"#]);
 }
 
 /// What the aggregator should say of plain lines, in the plainest way.
@@ -237,24 +332,31 @@ struct Model(BTreeMap<(i64, String, char), Vec<(f64, f64)>>);
 
 proptest! {
     #[test]
-    fn windows_equal_a_plain_model(
-        lines in prop::collection::vec((0i64..40, 0u8..3, 0u8..3, prop::sample::select(vec!['c', 'd', 's']), 0i32..20, 1u8..=4), 1..80),
+    fn windows_equal_a_plain_model_whatever_the_spread_over_threads(
+        lines in prop::collection::vec(
+            (0i64..40, 0usize..3, 0u8..3, 0u8..3, prop::sample::select(vec!['c', 'd', 's', 'g']), 0i32..20, 1u8..=4),
+            1..80,
+        ),
     ) {
         let mut lines = lines;
         lines.sort_by_key(|line| line.0);
-        let mut bench = Bench::new(settings());
+        let mut bench = Bench::with_threads(&settings(), 3);
         let mut model = Model::default();
-        for (second, name, tag, kind, value, parts) in lines {
-            let rate = 1.0 / f64::from(parts);
-            bench.send(second, &format!("m{name}:{value}|{kind}|@{rate}|#t:{tag}"));
+        for (second, thread, name, tag, kind, value, parts) in lines {
+            let rate = if kind == 'g' { 1.0 } else { 1.0 / f64::from(parts) };
+            bench.send_to(thread, second, &format!("m{name}:{value}|{kind}|@{rate}|#t:{tag}"));
             let series = format!("m{name}{{host=\"h\", t=\"{tag}\"}}");
             model.0.entry((second / 10 * 10, series, kind)).or_default().push((value.into(), 1.0 / rate));
         }
-        bench.aggregator.end_window();
         let mut expected: Vec<String> = model.0.into_iter().map(|((start, series, kind), seen)| {
             let sum: f64 = seen.iter().map(|(value, weight)| value * weight).sum();
             let value = match kind {
                 'c' => format!("{}", seen.iter().fold(0.0, |sum, (value, weight)| sum + value / (1.0 / weight))),
+                'g' => {
+                    let levels = seen.iter().map(|(value, _)| *value);
+                    let (min, max) = levels.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+                    format!("{} {min}..{max}", seen[seen.len() - 1].0)
+                }
                 's' => format!("{}", seen.iter().map(|(value, _)| value.to_bits()).collect::<BTreeSet<_>>().len()),
                 _ => {
                     let count: f64 = seen.iter().map(|(_, weight)| weight).sum();
@@ -266,6 +368,6 @@ proptest! {
             format!("{series} @{start}+10 {value}")
         }).collect();
         expected.sort();
-        prop_assert_eq!(bench.ended(), expected);
+        prop_assert_eq!(bench.finish(), expected);
     }
 }

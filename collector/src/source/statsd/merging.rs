@@ -1,0 +1,133 @@
+//! The thread that merges: takes handovers of the reading threads and questions, and sends on what becomes ready.
+//!
+//! Reading threads send over one bounded channel. When the merging thread falls several windows behind they wait, and then the
+//! kernel's buffers fill and what it drops is counted; that takes a window shorter than the merging of all its series.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::ask::{Ask, Asked, Statistics};
+use super::cell::Cell;
+use super::deliver::{batches_of, count_lost};
+use super::intake::HandOver;
+use super::merger::Merger;
+use super::window::Handover;
+use crate::model::{Batch, Sample, Timestamp};
+use crate::source::Tally;
+
+/// Handovers that wait, for each reading thread.
+const HANDOVERS_WAITING: usize = 4;
+
+/// The channel from reading threads to the merging thread, and back.
+#[derive(Debug)]
+pub struct Merging {
+    handovers: mpsc::Receiver<Handover>,
+    sender: mpsc::Sender<Handover>,
+    back: Vec<std::sync::mpsc::Sender<Vec<Cell>>>,
+    /// Counts the questions that need what the threads have so far.
+    pub question: Arc<AtomicU64>,
+}
+
+impl Merging {
+    /// For so many reading threads.
+    pub fn new(threads: usize) -> Merging {
+        let (sender, handovers) = mpsc::channel(HANDOVERS_WAITING * threads.max(1));
+        Merging { handovers, sender, back: Vec::new(), question: Arc::default() }
+    }
+
+    /// Where the next thread hands over; the first is thread 0.
+    pub fn add_thread(&mut self) -> HandOver {
+        let (back, emptied) = std::sync::mpsc::channel::<Vec<Cell>>();
+        self.back.push(back);
+        let sender = self.sender.clone();
+        Box::new(move |handover| {
+            if sender.blocking_send(handover).is_err() {
+                tracing::error!("a window of StatsD metrics is lost: the merging thread has ended");
+            }
+            emptied.try_iter().max_by_key(Vec::capacity)
+        })
+    }
+
+    /// Merges until all threads have ended. Blocks its thread all the while.
+    pub fn run(self, mut merger: Merger, mut asked: Asked, batches: &mpsc::Sender<Batch>, tally: &Tally) {
+        let Merging { mut handovers, sender, back, question } = self;
+        drop(sender);
+        let runtime = tokio::runtime::Handle::current();
+        let mut statistics = Statistics::default();
+        let mut open: Vec<(u64, Ask)> = Vec::new();
+        while !merger.is_done() {
+            let came = runtime.block_on(async {
+                tokio::select! {
+                    handover = handovers.recv() => handover.map(Came::Handover),
+                    Some(ask) = asked.recv() => Some(Came::Ask(ask)),
+                }
+            });
+            match came {
+                None => break,
+                Some(Came::Handover(handover)) => {
+                    let started = Instant::now();
+                    merger.take(handover, |thread, emptied| {
+                        let _ = back[thread].send(emptied); // a thread that has ended needs none
+                    });
+                    let samples = merger.take_ended();
+                    if !samples.is_empty() {
+                        statistics.note(&samples, started);
+                        send(samples, batches, tally);
+                    }
+                    match merger.take_beyond_limit() {
+                        0 => {}
+                        values => tally.problem("series_limit", values, b"raise collector.statsd.series_max"),
+                    }
+                }
+                Some(Came::Ask(Ask::Statistics(reply))) => {
+                    statistics.series = merger.live();
+                    let _ = reply.send(statistics); // whoever asked may have gone
+                }
+                Some(Came::Ask(ask)) => open.push((question.fetch_add(1, Relaxed) + 1, ask)),
+            }
+            let (answered, still_open) = open.into_iter().partition(|&(number, _)| merger.have_answered(number));
+            open = still_open;
+            for (_, ask) in answered {
+                answer(&mut merger, ask);
+            }
+            send(merger.take_ended(), batches, tally);
+        }
+    }
+}
+
+enum Came {
+    Handover(Handover),
+    Ask(Ask),
+}
+
+fn answer(merger: &mut Merger, ask: Ask) {
+    // Whoever asked may have gone.
+    match ask {
+        Ask::List(kind, reply) => drop(reply.send(merger.list(kind))),
+        Ask::Delete(kind, matching, reply) => drop(reply.send(merger.delete(kind, &*matching))),
+        Ask::Statistics(_) => {}
+    }
+}
+
+fn send(samples: Vec<Sample>, batches: &mpsc::Sender<Batch>, tally: &Tally) {
+    for batch in batches_of(samples) {
+        match batches.try_send(batch) {
+            Ok(()) => {}
+            Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => {
+                count_lost(tally, "delivery_queue_full", &batch);
+            }
+        }
+    }
+}
+
+impl Statistics {
+    fn note(&mut self, samples: &[Sample], started: Instant) {
+        self.last_flush = Some(Timestamp::now());
+        self.flush_took = started.elapsed();
+        self.flush_samples = samples.len();
+        self.samples += samples.len() as u64;
+    }
+}
