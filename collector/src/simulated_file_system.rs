@@ -42,6 +42,7 @@ struct Disk {
     failing_syncs: u32,
     failing_appends: u32,
     operations_left: Option<u64>,
+    unreadable: Option<PathBuf>,
     syncs: u64,
 }
 
@@ -104,6 +105,11 @@ impl SimulatedFileSystem {
     /// The next `count` appends write a random prefix and fail with EIO.
     pub fn fail_appends(&self, count: u32) {
         self.0.lock().failing_appends = count;
+    }
+
+    /// Reading this file fails with EIO from now on.
+    pub fn fail_reads_of(&self, path: &Path) {
+        self.0.lock().unreadable = Some(path.to_owned());
     }
 
     /// After `count` more changing operations every one fails, as if the process stood still until the power is lost.
@@ -238,6 +244,9 @@ impl FileSystem for SimulatedFileSystem {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let disk = self.0.lock();
+        if disk.unreadable.as_deref() == Some(path) {
+            return Err(input_output_error());
+        }
         disk.find(path).map(|file| disk.files[file].now.clone())
     }
 

@@ -160,18 +160,6 @@ pub fn not_written(error: &JournalError) -> Refusal {
     Refusal { reason: RefusalReason::WriteFailed, message, retry_after: Some(Duration::from_secs(5)) }
 }
 
-/// Another live agent has this one's identity.
-pub fn identity_conflict(batch: &Batch) -> Refusal {
-    Refusal {
-        reason: RefusalReason::IdentityConflict,
-        message: format!(
-            "another live agent sends as {}: was collector.state_dir copied to a second machine? Remove it there",
-            batch.agent
-        ),
-        retry_after: Some(Duration::from_secs(60)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +199,6 @@ mod tests {
         };
         check(overloaded(1, 2, &limits()), "store.memory_bytes_max", true);
         check(disk_reserve_reached(1, &limits()), "store.disk_reserve_bytes", true);
-        check(identity_conflict(&Batch::local()), "collector.state_dir", true);
         check(too_large(&EncodeError { what: "rows", found: 2, limit: 1 }), "smaller batches", false);
         let full =
             |kind| JournalError::Io { action: "append to", path: "j".into(), source: std::io::Error::from(kind) };

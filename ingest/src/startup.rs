@@ -219,7 +219,7 @@ fn replay<F: FileSystem>(
             // After a damaged stretch a stream may have a hole; what follows it is still true.
             Verdict::Next | Verdict::Gap { .. } => {}
             // A batch that was refused after a failed fsync, survived all the same, and was sent again.
-            Verdict::Duplicate { .. } | Verdict::Conflict => continue,
+            Verdict::Duplicate { .. } => continue,
             Verdict::Overlap { stored } => {
                 trim(&mut batch, stored);
                 first_seq += stored;

@@ -4,15 +4,11 @@
 //! that a replay of the journal rebuilds the marks, too.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
 
 use taffrail_collector::broken_on_purpose::{RECOGNITION, is_broken};
 use taffrail_collector::model::{AgentId, Batch, Checkpoint, StreamPlace};
 
 use crate::catalog::StreamMark;
-
-/// While an agent's newer epoch was heard of within this span, an older one is a second live agent with the same identity.
-const LIVE: Duration = Duration::from_secs(60);
 
 /// One stream of one agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,8 +41,6 @@ pub enum Verdict {
         /// The number with which the stream goes on.
         expected: u64,
     },
-    /// An agent with the same identity and a newer epoch is alive.
-    Conflict,
 }
 
 /// Marks of streams and checkpoints of sources, with a list of what changed since it was last sealed.
@@ -57,14 +51,6 @@ pub struct StreamMarks {
     checkpoints: HashMap<AgentId, HashMap<String, Vec<u8>>>,
     changed_streams: HashSet<StreamKey>,
     changed_checkpoints: HashSet<(AgentId, String)>,
-    epochs: HashMap<AgentId, Epochs>,
-}
-
-#[derive(Debug)]
-struct Epochs {
-    current: u64,
-    heard: Instant,
-    superseded: HashSet<u64>,
 }
 
 /// Marks and checkpoints that changed since the last seal, as they are now.
@@ -100,26 +86,6 @@ impl StreamMarks {
             Some(_) if place.first_seq < expected => Verdict::Overlap { stored: expected - place.first_seq },
             _ => Verdict::Gap { expected },
         }
-    }
-
-    /// Notes that the agent speaks with the batch's epoch; says whether another live agent has its identity.
-    pub fn hear(&mut self, batch: &Batch, now: Instant) -> Option<Verdict> {
-        let place = batch.place?;
-        let epochs = self.epochs.entry(batch.agent).or_insert_with(|| Epochs {
-            current: place.epoch,
-            heard: now,
-            superseded: HashSet::new(),
-        });
-        if epochs.current != place.epoch {
-            if epochs.superseded.contains(&place.epoch) && now.saturating_duration_since(epochs.heard) < LIVE {
-                return Some(Verdict::Conflict);
-            }
-            let before = std::mem::replace(&mut epochs.current, place.epoch);
-            epochs.superseded.insert(before);
-            epochs.superseded.remove(&place.epoch);
-        }
-        epochs.heard = now;
-        None
     }
 
     /// Moves the stream's mark past the batch; returns what takes that back.
@@ -263,18 +229,6 @@ mod tests {
         marks.take_back(first);
         assert_eq!(marks.acked_through(&batch(1, 0, 0)), None);
         assert_eq!(marks.streams(AgentId(7)), []);
-    }
-
-    #[test]
-    fn an_older_epoch_that_comes_back_is_a_second_agent() {
-        let mut marks = StreamMarks::default();
-        let start = Instant::now();
-        assert_eq!(marks.hear(&batch(1, 0, 1), start), None);
-        assert_eq!(marks.hear(&batch(2, 0, 1), start), None);
-        assert_eq!(marks.hear(&batch(1, 1, 1), start + LIVE / 2), Some(Verdict::Conflict));
-        assert_eq!(marks.hear(&batch(2, 1, 1), start + LIVE / 2), None);
-        assert_eq!(marks.hear(&batch(1, 1, 1), start + LIVE * 2), None);
-        assert_eq!(marks.hear(&Batch::local(), start), None);
     }
 
     #[test]

@@ -258,7 +258,7 @@ impl<F: FileSystem> Writer<F> {
     fn append(&mut self, prepared: Prepared, marks: &mut StreamMarks, held: usize) -> Option<Waiting> {
         let Prepared { mut batch, receipt, mut frame, mut bytes, adjusted } = prepared;
         self.shared.queued_bytes.fetch_sub(bytes, Relaxed);
-        match marks.hear(&batch, Instant::now()).unwrap_or_else(|| marks.judge(&batch)) {
+        match marks.judge(&batch) {
             Verdict::Next => {}
             Verdict::Overlap { stored } => {
                 trim(&mut batch, stored);
@@ -272,7 +272,6 @@ impl<F: FileSystem> Writer<F> {
                 receipt.answer(Outcome::Gap { expected });
                 return None;
             }
-            Verdict::Conflict => return self.refuse(receipt, admission::identity_conflict(&batch)),
         }
         let frame = match frame {
             Ok(frame) => frame,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 use super::segment::{NewerVersion, Next, SegmentCursor, first_seq_of, numbers_taken};
+use super::writer::READ;
 use crate::file_system::FileSystem;
 
 /// One good record.
@@ -100,7 +101,7 @@ impl<F: FileSystem> JournalReader<F> {
             let bytes = match self.file_system.read(&path) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(JournalError::Io { action: "read", path, source }),
+                Err(source) => return Err(JournalError::Io { action: READ, path, source }),
             };
             let cursor = SegmentCursor::new(&bytes, first_seq)
                 .map_err(|NewerVersion(version)| JournalError::NewerVersion { path, version })?;

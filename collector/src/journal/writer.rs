@@ -13,6 +13,9 @@ use super::segment::{
 use crate::file_system::{Append, FileSystem};
 use crate::random::random_bits;
 
+/// What [`JournalError::Io`] says of a segment that could not be read.
+pub(super) const READ: &str = "read";
+
 /// Where the journal lies and how long its segments get.
 #[derive(Clone, Debug)]
 pub struct JournalConfig {
@@ -76,6 +79,14 @@ impl JournalError {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             _ => false,
+        }
+    }
+
+    /// The segment that the disk does not give back.
+    pub fn unreadable_segment(&self) -> Option<&Path> {
+        match self {
+            JournalError::Io { action: READ, path, .. } => Some(path),
+            _ => None,
         }
     }
 }
@@ -230,6 +241,26 @@ impl<F: FileSystem> JournalWriter<F> {
         if removed { self.sync_directory() } else { Ok(()) }
     }
 
+    /// Moves a segment that cannot be read into another directory, as it is; what it held is missing from now on. Returns where it is.
+    pub fn set_aside(&mut self, segment: &Path, directory: &Path) -> Result<PathBuf, JournalError> {
+        let is_last = |segments: &[Segment]| segments.last().is_some_and(|last| last.path == segment);
+        if is_last(&self.segments) {
+            self.rotate()?;
+        }
+        let name = segment.file_name().unwrap_or_default();
+        let target = directory.join(name);
+        self.file_system.create_directories(directory).map_err(|source| failed("create", directory, source))?;
+        if is_last(&self.segments) {
+            // It holds no record, and says where the journal goes on.
+            return Err(failed("move away", segment, io::ErrorKind::InvalidInput.into()));
+        }
+        self.file_system.rename(segment, &target).map_err(|source| failed("move away", segment, source))?;
+        self.segments.retain(|known| known.path != segment);
+        self.file_system.sync_directory(directory).map_err(|source| failed("sync", directory, source))?;
+        self.sync_directory()?;
+        Ok(target)
+    }
+
     /// Bytes of all segments on disk.
     pub fn disk_bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
@@ -238,7 +269,7 @@ impl<F: FileSystem> JournalWriter<F> {
     fn recover(&mut self) -> Result<(), JournalError> {
         let Some(last) = self.segments.last_mut() else { return Ok(()) };
         let path = &last.path;
-        let bytes = self.file_system.read(path).map_err(|source| failed("read", path, source))?;
+        let bytes = self.file_system.read(path).map_err(|source| failed(READ, path, source))?;
         let mut cursor = SegmentCursor::new(&bytes, last.first_seq)
             .map_err(|NewerVersion(version)| JournalError::NewerVersion { path: path.clone(), version })?;
         let mut sound = cursor.at();

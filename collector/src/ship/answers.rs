@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::endpoint::Answer;
 use super::line::Step;
 use super::sender::{Answered, Event, Sender, blocking};
+use super::spool::QUARANTINE;
 use super::unit::Unit;
 use crate::crash_point::crash_point;
 use crate::file_system::FileSystem;
@@ -27,14 +28,20 @@ impl<F: FileSystem> Sender<F> {
         self.servers[server].in_flight -= 1;
         let line = &mut self.lines[at];
         let Step::Sending(unit) = std::mem::replace(&mut line.step, Step::Idle { not_before: None }) else { return };
-        let Some(answer) = answer else { return self.unreadable(at, unit).await };
         let stream = &self.ledger.streams[at];
         // Since this was sent the server has been asked what it has, and the books have gone on.
         let is_stale =
             stream.id != id || stream.server != server || stream.next_seq != first_seq || stream.lease.is_none();
-        if !is_stale {
+        if !is_stale && !unit.is_joined() {
             line.step = Step::Ready(unit.clone());
         }
+        let Some(answer) = answer else {
+            return match unit.is_joined() {
+                _ if is_stale => {}
+                true => self.lines[at].is_single = true,
+                false => self.unreadable(at, unit).await,
+            };
+        };
         if !matches!(answer, Answer::Acked { .. }) {
             self.shared.status.update(|status| status.failed_attempts += 1);
             self.servers[server].failed(&answer, deadline, now);
@@ -47,7 +54,7 @@ impl<F: FileSystem> Sender<F> {
                 self.servers[server].failed(&Answer::Failed { reason }, deadline, now);
             }
             Answer::Acked { duplicate, .. } => {
-                self.servers[server].acked(took, now);
+                self.servers[server].acked(took, unit.bytes(), now);
                 if is_stale {
                     return;
                 }
@@ -63,6 +70,10 @@ impl<F: FileSystem> Sender<F> {
                 self.go_on_if_through(at, &unit).await;
             }
             _ if is_stale => {}
+            // What is wrong with one of its frames is for that one to tell.
+            Answer::Poison { .. } | Answer::TooLarge { .. } | Answer::Broken { .. } if unit.is_joined() => {
+                self.lines[at].is_single = true;
+            }
             // Perhaps another store answers here by now: asking who it is, and what it has, comes first.
             Answer::Gap { .. } if self.lines[at].failures < GAPS_MAX => {
                 if !was_uncertain {
@@ -89,7 +100,9 @@ impl<F: FileSystem> Sender<F> {
             }
             Answer::TimedOut { reason } => {
                 self.lines[at].failures += 1;
-                if self.lines[at].failures >= TIMEOUTS_MAX && rows > 1 {
+                if unit.is_joined() {
+                    self.lines[at].is_single = true;
+                } else if self.lines[at].failures >= TIMEOUTS_MAX && rows > 1 {
                     self.halve(at, rows, &reason);
                 }
             }
@@ -131,7 +144,7 @@ impl<F: FileSystem> Sender<F> {
 
     async fn go_on_if_through(&mut self, at: usize, unit: &Unit) {
         if self.ledger.streams[at].lease.is_none_or(|lease| lease.row >= unit.rows) {
-            self.ledger.go_on(at, unit.record + 1);
+            self.ledger.go_on(at, unit.last + 1);
             self.lines[at].finish();
             if self.lines[at].piece_rows.is_some_and(|rows| rows >= unit.rows) {
                 self.lines[at].piece_rows = None;
@@ -191,7 +204,7 @@ impl<F: FileSystem> Sender<F> {
         self.shared.status.update(|status| status.new_streams += 1);
         server.breaker.pause(now + super::server::PAUSE);
         let end = self.shared.spool.lock().end();
-        self.ledger.abandon(at, end);
+        self.abandon(at, end);
         self.lines[at].finish();
         self.save().await;
     }
@@ -212,7 +225,7 @@ impl<F: FileSystem> Sender<F> {
     async fn put_aside(&mut self, at: usize, unit: &Unit, row: Option<u32>, reason: &str) -> bool {
         let (shared, unit, lane) = (Arc::clone(&self.shared), unit.clone(), self.ledger.streams[at].lane);
         let written = blocking(move || {
-            let directory = shared.state_dir.join("quarantine");
+            let directory = shared.state_dir.join(QUARANTINE);
             unit.put_aside(lane, row, &shared.file_system, &directory)
         })
         .await;

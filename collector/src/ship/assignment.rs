@@ -7,11 +7,13 @@ use tokio::time::Instant;
 use super::ledger::Stream;
 use super::line::Line;
 use super::sender::Sender;
+use super::spool::SpooledRecord;
 use crate::file_system::FileSystem;
 use crate::model::Lane;
 
-/// What was spooled so long ago and not sent is backlog: what comes now goes first.
+/// Once something was spooled so long ago and not sent, what is older than [`LIVE_AGE_KEPT`] is backlog: what comes now goes first.
 const LIVE_AGE: Duration = Duration::from_secs(5);
+const LIVE_AGE_KEPT: Duration = Duration::from_secs(1);
 
 /// Streams that work off one lane's backlog at once.
 const BACKLOG_STREAMS: usize = 3;
@@ -51,14 +53,15 @@ impl<F: FileSystem> Sender<F> {
         let live = self.ledger.streams.iter().position(is_live);
         let leased = live.and_then(|at| self.ledger.streams[at].lease.map(|lease| (at, lease)));
         let live_from = self.ledger.lanes[lane as usize].live_from;
-        let oldest = leased.map_or(live_from, |(_, lease)| lease.next);
+        let oldest = leased.map_or(live_from, |(_, lease)| lease.next.max(lease.uncertain_until));
         if oldest < end && self.has_waited_long(oldest, now) && self.holds(lane, oldest) {
+            let young = self.first_spooled_within(LIVE_AGE_KEPT, now, end);
             // What is on its way stays with the stream.
             if let Some((at, _)) = leased {
-                changed |= self.ledger.give_back(at, end);
+                changed |= self.ledger.give_back(at, young);
             }
-            if self.ledger.lanes[lane as usize].live_from < end {
-                self.ledger.age(lane, end);
+            if self.ledger.lanes[lane as usize].live_from < young {
+                self.ledger.age(lane, young);
                 changed = true;
             }
         }
@@ -87,6 +90,17 @@ impl<F: FileSystem> Sender<F> {
         spool.recent(record).is_none_or(|record| now.saturating_duration_since(record.spooled) > LIVE_AGE)
     }
 
+    /// The first record that was spooled so lately.
+    fn first_spooled_within(&self, age: Duration, now: Instant, end: u64) -> u64 {
+        let spool = self.shared.spool.lock();
+        let is_young = |record: &SpooledRecord| now.saturating_duration_since(record.spooled) <= age;
+        let mut first = end;
+        while first.checked_sub(1).and_then(|before| spool.recent(before)).is_some_and(is_young) {
+            first -= 1;
+        }
+        first
+    }
+
     /// Lets another server have what one has not settled for too long; whether it does.
     fn give_up_waiting(&mut self, at: usize, now: Instant, end: u64) -> bool {
         let stream = &self.ledger.streams[at];
@@ -105,7 +119,7 @@ impl<F: FileSystem> Sender<F> {
         if !has_waited && !is_in_the_way && self.identities.gone(stream.server).is_none() {
             return false;
         }
-        let records = lease.end - lease.next;
+        let records = lease.end.min(end) - lease.next;
         let server = self.identities.known()[stream.server].url.clone();
         tracing::error!(
             server,
@@ -113,8 +127,7 @@ impl<F: FileSystem> Sender<F> {
             "a server is no longer named by collector.to, or has not said for collector.uncertain_wait whether it has these; \
              or the spool is full because of them: another gets them, and they may be stored twice"
         );
-        self.shared.status.update(|status| status.possible_duplicates += records);
-        self.ledger.abandon(at, end);
+        self.abandon(at, end);
         self.lines[at] = Line::default();
         true
     }

@@ -20,8 +20,8 @@ pub const DEFAULT_UNCERTAIN_WAIT: Duration = Duration::from_secs(3600);
 pub struct ShipConfig {
     /// Servers to deliver to, tried in turn (`https://logs-a:6464`). At least one.
     pub to: Vec<String>,
-    /// The file that holds the token to show to the servers: one line. It is read again whenever a server refuses the token,
-    /// so that it can be changed while the agent runs. Absent: no token is shown.
+    /// The file that holds the token to show to the servers: one line. It is read for every request, so
+    /// that it can be changed while the agent runs. Absent: no token is shown.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
     /// Where the agent's identity and its spool lie. Not shared with another agent.

@@ -3,13 +3,14 @@
 //! It is asked before the first batch and again after every failure. Where a crash left it open what a server has, its answer closes
 //! that: the books go on behind what is stored there, and nothing is sent again.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
 use super::endpoint::{Endpoint, ServerView};
 use super::ledger::{Ledger, Stream};
-use super::unit::{Found, find_on_disk};
+use super::unit::{Found, Search, find_on_disk, rows_before};
 use crate::broken_on_purpose::{ASKING, is_broken};
 use crate::file_system::FileSystem;
 use crate::journal::JournalError;
@@ -44,6 +45,15 @@ pub(super) async fn ask_all(endpoints: &[Arc<dyn Endpoint>], agent: AgentId, pat
     futures_util::future::join_all(asking).await.into_iter().flatten().collect()
 }
 
+/// The same, and what was noticed on the way.
+pub(super) struct Understood {
+    pub(super) understanding: Understanding,
+    /// Records that may be stored twice from now on.
+    pub(super) doubtful: u64,
+    /// Records of the spool that cannot be read any more.
+    pub(super) missing: Vec<Range<u64>>,
+}
+
 /// Brings the books of this server's streams into line with what it has. Blocks: it may read the spool.
 pub(super) fn understand<F: FileSystem>(
     shared: &Arc<Shared<F>>,
@@ -51,17 +61,18 @@ pub(super) fn understand<F: FileSystem>(
     server: usize,
     asked: &Asked,
     view: &ServerView,
-) -> Result<Understanding, JournalError> {
+) -> Result<Understood, JournalError> {
     let (epoch, end) = {
         let spool = shared.spool.lock();
         (spool.epoch(), spool.end())
     };
+    let mut understood = Understood { understanding: Understanding::Contradiction, doubtful: 0, missing: Vec::new() };
     let marks: Vec<(u32, u64)> =
         view.streams.iter().filter(|(of, ..)| *of == epoch).map(|(_, stream, acked)| (*stream, acked + 1)).collect();
     if marks.iter().any(|(stream, _)| *stream >= ledger.next_stream) {
-        return Ok(Understanding::Contradiction);
+        return Ok(understood);
     }
-    let mut understanding = Understanding::Sound;
+    let mut has_lost = false;
     for at in 0..ledger.streams.len() {
         let stream = &ledger.streams[at];
         if stream.server != server {
@@ -71,39 +82,71 @@ pub(super) fn understand<F: FileSystem>(
         let acked = asked.iter().find(|(id, _)| *id == stream.id).map_or(0, |(_, next)| *next);
         let stored = if is_broken(ASKING) { acked } else { stored };
         if stored < acked {
-            ledger.abandon(at, end);
-            understanding = Understanding::Lost;
-        } else if !go_behind(shared, ledger, at, stored)? {
-            return Ok(Understanding::Contradiction);
+            understood.doubtful += ledger.abandon(at, end);
+            has_lost = true;
+            continue;
+        }
+        match go_behind(shared, ledger, at, stored, &mut understood.missing)? {
+            Behind::Yes => {}
+            Behind::Unclear => understood.doubtful += ledger.abandon(at, end),
+            Behind::Impossible => return Ok(understood),
         }
     }
-    Ok(understanding)
+    understood.understanding = if has_lost { Understanding::Lost } else { Understanding::Sound };
+    Ok(understood)
 }
 
-/// Takes the stream behind the rows that are stored; false when those are more than can have been sent.
+/// Whether a stream is behind the rows that are stored.
+enum Behind {
+    Yes,
+    /// What the disk has damaged leaves open where that is.
+    Unclear,
+    /// They are more than can have been sent.
+    Impossible,
+}
+
+/// Takes the stream behind the rows that are stored. What is missing of the spool was there when it was sent: what is found to be
+/// missing by then is passed over in the books before anything goes out.
 fn go_behind<F: FileSystem>(
     shared: &Arc<Shared<F>>,
     ledger: &mut Ledger,
     at: usize,
     stored: u64,
-) -> Result<bool, JournalError> {
-    let mut reader = None;
+    all_missing: &mut Vec<Range<u64>>,
+) -> Result<Behind, JournalError> {
+    let mut kept = None;
     while ledger.streams[at].next_seq < stored {
-        let Stream { lane, next_seq, lease: Some(lease), .. } = ledger.streams[at].clone() else { return Ok(false) };
+        let Stream { lane, next_seq, lease: Some(lease), .. } = ledger.streams[at].clone() else {
+            return Ok(Behind::Impossible);
+        };
         if !lease.is_uncertain() {
-            return Ok(false);
+            return Ok(Behind::Impossible);
         }
-        let (found, next_reader) = find_on_disk(shared, lane, lease.next, lease.uncertain_until, reader)?;
-        reader = next_reader;
+        let Search { found, missing, reader } = find_on_disk(shared, lane, lease.next, lease.uncertain_until, 0, kept)?;
+        kept = reader;
+        let is_whole = missing.is_empty();
+        all_missing.extend(missing);
+        let open = stored - next_seq;
         match found {
-            Found::Nothing(next) => ledger.go_on(at, next),
-            Found::Unit(unit) => {
-                if unit.record > lease.next {
-                    ledger.go_on(at, unit.record);
-                    continue;
+            Found::Nothing(next) => {
+                if !is_whole {
+                    ledger.streams[at].next_seq = stored;
                 }
+                ledger.go_on(at, next);
+            }
+            Found::Unit(unit) if unit.record > lease.next => {
+                if !is_whole {
+                    let before = rows_before(shared, lane, lease.next)?.map(|rows| rows + u64::from(lease.row));
+                    let Some(gone) = before.and_then(|before| unit.first_row.checked_sub(before)) else {
+                        return Ok(Behind::Unclear);
+                    };
+                    ledger.streams[at].next_seq += gone.min(open);
+                }
+                ledger.go_on(at, unit.record);
+            }
+            Found::Unit(unit) => {
                 let left = u64::from(unit.rows - lease.row.min(unit.rows));
-                let there = left.min(stored - next_seq);
+                let there = left.min(open);
                 ledger.stored(at, u32::try_from(there).unwrap_or(u32::MAX));
                 if there == left {
                     ledger.go_on(at, unit.record + 1);
@@ -111,5 +154,5 @@ fn go_behind<F: FileSystem>(
             }
         }
     }
-    Ok(true)
+    Ok(Behind::Yes)
 }

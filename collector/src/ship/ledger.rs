@@ -11,7 +11,7 @@
 //!
 //! A **stream** is a row of sequence numbers at one server. A **lease** gives a stream a range of records, which may reach beyond
 //! the spool's end. Leases are written down before the first frame goes out under them, so that after a crash it is known who
-//! may have what. What may have reached a server is **uncertain** until that server has said so or has been heard to lack it; only that
+//! may have what. What may have reached a server is **uncertain** until that server has acknowledged or refused it; only that
 //! server gets it again, and recognises it. Everything else can be given back and go elsewhere at once.
 
 use super::range_set::RangeSet;
@@ -185,7 +185,7 @@ impl Ledger {
         book.live_from = book.live_from.max(end);
     }
 
-    /// Takes back what the stream has not tried to send; what is spooled by now (below `end`) has waited. Whether the books changed.
+    /// Takes back what the stream has not tried to send; what is spooled and below `end` has waited. Whether the books changed.
     pub(super) fn give_back(&mut self, at: usize, end: u64) -> bool {
         let stream = &mut self.streams[at];
         let Some(lease) = &mut stream.lease else { return false };
@@ -208,9 +208,13 @@ impl Ledger {
         true
     }
 
-    /// Takes everything back, what is uncertain too: those may be stored twice from now on. The stream's numbers are not used again.
-    pub(super) fn abandon(&mut self, at: usize, end: u64) {
+    /// Takes everything back, what is uncertain too. The stream's numbers are not used again. Returns how many records may be stored
+    /// twice from now on.
+    #[must_use]
+    pub(super) fn abandon(&mut self, at: usize, end: u64) -> u64 {
+        let mut doubtful = 0;
         if let Some(lease) = &mut self.streams[at].lease {
+            doubtful = lease.uncertain_until.min(end).saturating_sub(lease.next);
             (lease.uncertain_until, lease.row) = (lease.next, 0);
         }
         self.give_back(at, end);
@@ -218,12 +222,13 @@ impl Ledger {
         self.streams[at].id = self.next_stream;
         self.streams[at].next_seq = 0;
         self.next_stream += 1;
+        doubtful
     }
 
-    /// The frame that the stream is to send next is on its way.
-    pub(super) fn attempt(&mut self, at: usize) {
+    /// What the stream is to send next, up to the record `last`, is on its way.
+    pub(super) fn attempt(&mut self, at: usize, last: u64) {
         if let Some(lease) = &mut self.streams[at].lease {
-            lease.uncertain_until = lease.uncertain_until.max(lease.next + 1);
+            lease.uncertain_until = lease.uncertain_until.max(last + 1);
         }
     }
 
@@ -347,7 +352,7 @@ mod tests {
                         let first = !lease.is_uncertain();
                         let at_server = *tried.entry((stream.lane as usize, record)).or_insert(stream.server);
                         prop_assert_eq!(at_server, stream.server, "record {} in two places", record);
-                        ledger.attempt(at);
+                        ledger.attempt(at, record);
                         if matches!(step, Step::Send(_)) {
                             ledger.stored(at, 1);
                             ledger.go_on(at, record + 1);
@@ -392,7 +397,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let (at, changed) = ledger.lease_live(0, Lane::Normal, 10);
         assert!(changed);
-        ledger.attempt(at);
+        ledger.attempt(at, 0);
         assert!(ledger.give_back(at, 10));
         let lease = ledger.streams[at].lease.expect("the frame on its way stays");
         assert_eq!((lease.next, lease.end, lease.is_uncertain()), (0, 1, true));
@@ -401,7 +406,7 @@ mod tests {
         assert_eq!(ledger.streams[other].lease.map(|lease| lease.next), Some(10));
         let backlog = ledger.lease_backlog(1, Lane::Normal).expect("nine records wait");
         assert_eq!(ledger.streams[backlog].lease.map(|lease| (lease.next, lease.end)), Some((1, 10)));
-        ledger.abandon(at, 10);
+        assert_eq!(ledger.abandon(at, 10), 1, "records that may be stored twice");
         assert_eq!(ledger.lanes[Lane::Normal as usize].waiting.ranges(), std::slice::from_ref(&(0..1)));
     }
 }

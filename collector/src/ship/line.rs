@@ -13,6 +13,8 @@ pub(super) struct Line<F: FileSystem> {
     pub(super) reader: Reader<F>,
     /// Rows of a frame that are sent at once, after a server did not take all of it.
     pub(super) piece_rows: Option<u32>,
+    /// A frame made of several failed: its records go one by one.
+    pub(super) is_single: bool,
     /// How often the frame at hand failed at a server that answered, or did not in time.
     pub(super) failures: u32,
     /// Since when it is at this record and row of it without going on, while its server is not the one that gets everything.
@@ -40,6 +42,7 @@ impl<F: FileSystem> Default for Line<F> {
             step: Step::Idle { not_before: None },
             reader: None,
             piece_rows: None,
+            is_single: false,
             failures: 0,
             uncertain_since: None,
         }
@@ -61,12 +64,13 @@ impl<F: FileSystem> Line<F> {
     pub(super) fn finish(&mut self) {
         self.step = Step::Idle { not_before: None };
         self.failures = 0;
+        self.is_single = false;
     }
 
     /// Forgets a frame that the books no longer give to this stream.
     pub(super) fn drop_what_was_given_back(&mut self, lease: Option<Lease>) {
         if let Step::Ready(unit) = &self.step
-            && lease.is_none_or(|lease| lease.next != unit.record)
+            && lease.is_none_or(|lease| lease.next != unit.record || lease.end <= unit.last)
         {
             self.finish();
             self.piece_rows = None;

@@ -19,12 +19,13 @@
 //! spool/          journal of batches: a frame a lane, one number a batch
 //! acquainted      there once servers have said how far an agent of this name had read its sources
 //! reserve         room for state.json on a full disk
-//! quarantine/     records that servers refused for good, one file each
+//! quarantine/     records that servers refused for good, one file each; segments of the spool that cannot be read
 //! ```
 //!
 //! Reading order: [`config`]; what is spooled: `lanes.rs`, `spool.rs`, `state.rs`, `intake.rs` (channel to spool); the books: `range_set.rs`,
-//! `ledger.rs`; a server: `connection.rs`, `endpoint.rs` (one request), `breaker.rs`, `pace.rs` (deadline, concurrency), `server.rs`, `identity.rs`; spool
-//! to servers: `unit.rs`, `line.rs`, `schedule.rs`, `greeting.rs`, `sender.rs`, `assignment.rs`, `answers.rs`; [`status`].
+//! `ledger.rs`; a server: `connection.rs`, `endpoint.rs` (one request), `breaker.rs`, `pace.rs` (deadline, concurrency, size), `server.rs`, `identity.rs`; spool
+//! to servers: `unit.rs`, `line.rs`, `schedule.rs`, `greeting.rs`, `sender.rs`,
+//! `assignment.rs`, `reading.rs`, `answers.rs`; [`status`].
 
 mod answers;
 mod assignment;
@@ -40,6 +41,7 @@ mod ledger;
 mod line;
 mod pace;
 mod range_set;
+mod reading;
 mod schedule;
 mod sender;
 mod server;

@@ -1,9 +1,11 @@
-//! How long to wait for an answer and how many requests to have under way: both learnt from the answers.
+//! How long to wait for an answer, how many requests to have under way and how many bytes in one: all learnt from the answers.
 //!
 //! The deadline is three times the 95th percentile of recent answers, between 2 and 30 s, and 10 s before anything is known. An
 //! answer that did not come in time counts as one that took as long as was waited, so that a slow server's deadline grows
 //! instead of cutting off every request. Concurrency goes up by one a round of answers and down by a tenth when one fails or
-//! takes much longer than usual (additive increase, multiplicative decrease; usual is a moving mean and its deviation).
+//! takes much longer than usual (additive increase, multiplicative decrease; usual is a moving mean and its deviation). Small frames
+//! are made one up to a number of bytes that grows while answers take hardly longer than the quickest of late, which is the line's
+//! round trip, and shrinks when one took so much longer that what comes now would wait for it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,10 +26,21 @@ const DEVIATIONS: f64 = 2.5;
 /// Differences below this are noise of scheduling.
 const NOISE: f64 = 0.05;
 
+/// Bytes of small frames that are made one.
+const BODY_BYTES_FIRST: usize = 8 << 10;
+const BODY_BYTES_LEAST: usize = 4 << 10;
+const BODY_BYTES_MOST: usize = 256 << 10;
+/// Where answers come so quickly, sending frames one by one keeps up, and costs less than making them one. In tests, whose servers
+/// are near, they are made one all the same.
+const QUICK: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 30 });
+/// What an answer may take longer than the quickest before bodies are made smaller: what comes now waits for it.
+const LONGER: Duration = Duration::from_millis(400);
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Pace {
     answers: VecDeque<Duration>,
+    body_bytes: usize,
     concurrency: f64,
     /// Mean and deviation of the time to an answer, in seconds.
     usual: Option<(f64, f64)>,
@@ -35,7 +48,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new() -> Pace {
-        Pace { answers: VecDeque::new(), concurrency: CONCURRENCY_FIRST, usual: None }
+        Pace { answers: VecDeque::new(), body_bytes: BODY_BYTES_FIRST, concurrency: CONCURRENCY_FIRST, usual: None }
     }
 
     /// How long the next answer may take.
@@ -53,14 +66,27 @@ impl Pace {
         self.concurrency as usize
     }
 
+    /// Bytes up to which small frames are made one; 0 when that gains nothing.
+    pub(super) fn body_bytes(&self) -> usize {
+        if self.usual().is_some_and(|usual| usual < QUICK) { 0 } else { self.body_bytes }
+    }
+
     /// The usual time to an answer.
     pub(super) fn usual(&self) -> Option<Duration> {
         self.usual.map(|(mean, _)| Duration::from_secs_f64(mean))
     }
 
-    /// An answer came after this time.
-    pub(super) fn answered(&mut self, took: Duration) {
+    /// An answer to so many bytes came after this time.
+    pub(super) fn answered(&mut self, took: Duration, bytes: usize) {
         self.note(took);
+        let quickest = self.answers.iter().min().copied().unwrap_or(took);
+        let wanted = quickest + LONGER;
+        if took > wanted {
+            let fitting = (bytes as f64 * wanted.as_secs_f64() / took.as_secs_f64()) as usize;
+            self.body_bytes = self.body_bytes.min(fitting).max(BODY_BYTES_LEAST);
+        } else if bytes >= self.body_bytes / 2 {
+            self.body_bytes = (self.body_bytes * 5 / 4).min(BODY_BYTES_MOST);
+        }
         let seconds = took.as_secs_f64();
         let (mean, deviation) = self.usual.unwrap_or((seconds, 0.0));
         if seconds > mean + (DEVIATIONS * deviation).max(NOISE) {
@@ -75,6 +101,7 @@ impl Pace {
     /// No answer came in this time.
     pub(super) fn timed_out(&mut self, waited: Duration) {
         self.note(waited);
+        self.body_bytes = BODY_BYTES_LEAST;
         self.slow_down();
     }
 
@@ -102,7 +129,7 @@ mod tests {
 
     fn fed(answers: impl IntoIterator<Item = u64>) -> Pace {
         let mut pace = Pace::new();
-        answers.into_iter().for_each(|millis| pace.answered(Duration::from_millis(millis)));
+        answers.into_iter().for_each(|millis| pace.answered(Duration::from_millis(millis), 100));
         pace
     }
 
@@ -135,10 +162,30 @@ mod tests {
         let mut pace = fed([20; 100]);
         assert_eq!(pace.concurrency(), 8);
         for millis in [100, 200, 400, 800, 1600, 3200, 6400] {
-            pace.answered(Duration::from_millis(millis));
+            pace.answered(Duration::from_millis(millis), 100);
         }
         assert!(pace.concurrency() < 6, "{pace:?}");
         pace.ramp();
         assert_eq!(pace.concurrency(), 2);
+    }
+
+    #[test]
+    fn bodies_grow_on_a_long_wide_line_and_stay_small_on_a_thin_one() {
+        let check = |round_trip: Duration, bytes_per_second: usize, expected: std::ops::RangeInclusive<usize>| {
+            let mut pace = Pace::new();
+            for _ in 0..50 {
+                let bytes = pace.body_bytes();
+                pace.answered(round_trip + Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64), bytes);
+            }
+            assert!(expected.contains(&pace.body_bytes()), "{}", pace.body_bytes());
+        };
+        check(Duration::from_millis(5), 100 << 20, BODY_BYTES_MOST..=BODY_BYTES_MOST);
+        check(Duration::from_secs(1), 10 << 20, BODY_BYTES_MOST..=BODY_BYTES_MOST);
+        check(Duration::from_millis(20), 20 << 10, 4 << 10..=20 << 10);
+        // Frames that come one by one teach nothing of larger ones.
+        assert_eq!(fed([5; 50]).body_bytes(), BODY_BYTES_FIRST);
+        let mut pace = fed([5; 50]);
+        pace.timed_out(Duration::from_secs(2));
+        assert_eq!(pace.body_bytes(), BODY_BYTES_LEAST);
     }
 }

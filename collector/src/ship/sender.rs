@@ -5,7 +5,7 @@
 //! spooled is leased, sent, acknowledged, and only then removed. What a failure leaves open is settled with the server it concerns.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -16,30 +16,32 @@ use tokio::time::Instant;
 use super::Shared;
 use super::breaker::Permit;
 use super::endpoint::{Answer, ServerView};
-use super::greeting::{Asked, Understanding, understand};
+use super::greeting::{Asked, Understanding, Understood, understand};
 use super::identity::Identities;
 use super::ledger::Ledger;
 use super::line::{Line, Step};
+use super::range_set::RangeSet;
 use super::schedule::{Class, Schedule};
 use super::server::Server;
-use super::unit::{Found, Reader, Unit, find_on_disk, find_recent};
+use super::spool::SpooledRecord;
+use super::unit::{Search, Unit};
 use crate::crash_point::crash_point;
 use crate::file_system::{Append, FileSystem};
 use crate::journal::JournalError;
 use crate::model::{Lane, StreamPlace};
 
+/// While what comes now waits for longer than this, the backlog has its share and no more.
+const LIVE_LAG: Duration = Duration::from_secs(1);
+
 /// More batches than this that wait are a backlog, which parts new ones by lane.
 const BACKLOGGED: u64 = 32;
 
-/// The books are written at least so often while acknowledgements come.
+/// The books are written at least so often while acknowledgements or batches come.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The file that gives its room to the books on a full disk: as much as the books of many thousand sources take.
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 2 << 20;
-
-/// How long to leave the spool alone after it could not be read.
-const UNREADABLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module's documentation.
 pub(super) struct Sender<F: FileSystem> {
@@ -53,8 +55,14 @@ pub(super) struct Sender<F: FileSystem> {
     tasks: JoinSet<Event<F>>,
     /// The books on disk are older than these, since then.
     changed_since: Option<Instant>,
+    /// The spool's end as they know it.
+    saved_end: u64,
     /// They could not be written: nothing is sent before they are.
     is_unwritten: bool,
+    /// Records of the spool that cannot be read, as far as they are not dealt with.
+    pub(super) missing: RangeSet,
+    /// The segment that could not be read last, and how often.
+    pub(super) unreadable: Option<(PathBuf, u32)>,
     /// The highest record that went out ahead of one before it.
     last_ahead: Option<u64>,
     /// The server that gets everything now.
@@ -74,7 +82,7 @@ pub(super) enum Event<F: FileSystem> {
         at: usize,
         id: u32,
         records: Range<u64>,
-        found: Result<(Found, Reader<F>), JournalError>,
+        found: Result<Search<F>, JournalError>,
     },
     Answered(Answered),
     /// The answer to an empty batch after a row was refused.
@@ -119,7 +127,10 @@ impl<F: FileSystem> Sender<F> {
             schedule: Schedule::default(),
             tasks: JoinSet::new(),
             changed_since: None,
+            saved_end: 0,
             is_unwritten: false,
+            missing: RangeSet::default(),
+            unreadable: None,
             last_ahead: None,
             preferred: None,
         };
@@ -163,6 +174,10 @@ impl<F: FileSystem> Sender<F> {
         if self.last_ahead.is_some_and(|last| self.ledger.first_undone() > last) {
             self.spool_checkpoints().await;
         }
+        if self.saved_end < end {
+            // In an outage nothing else changes; a start reads what was spooled after the books were written.
+            self.changed();
+        }
         if self.changed_since.is_some_and(|since| now.saturating_duration_since(since) >= SAVE_EVERY) {
             self.save().await;
         }
@@ -184,42 +199,6 @@ impl<F: FileSystem> Sender<F> {
                 Event::Greeted { server: at, asked, answer, deadline }
             });
         }
-    }
-
-    /// Finds the next frame of every stream that has none at hand.
-    fn fetch(&mut self, now: Instant, end: u64) {
-        // One at a time reads from disk: it is quick beside the network, and each thread that does keeps memory.
-        let mut is_reading = self.lines.iter().any(|line| matches!(line.step, Step::Fetching));
-        for at in 0..self.lines.len() {
-            let (stream, line) = (&self.ledger.streams[at], &mut self.lines[at]);
-            line.drop_what_was_given_back(stream.lease);
-            let Some(lease) = stream.lease.filter(|lease| lease.next < end) else { continue };
-            if !line.is_idle(now) || !self.servers.get(stream.server).is_some_and(|server| server.is_usable(now)) {
-                continue;
-            }
-            let (lane, from, to) = (stream.lane, lease.next, lease.end.min(end));
-            match find_recent(&self.shared, lane, from, to) {
-                Some(Found::Unit(unit)) => self.found(at, unit),
-                Some(Found::Nothing(next)) => self.ledger.go_on(at, next),
-                None if is_reading => {}
-                None => {
-                    is_reading = true;
-                    line.step = Step::Fetching;
-                    let (shared, reader, id) = (Arc::clone(&self.shared), line.reader.take(), stream.id);
-                    self.tasks.spawn_blocking(move || {
-                        let found = find_on_disk(&shared, lane, from, to, reader);
-                        Event::Found { at, id, records: from..to, found }
-                    });
-                }
-            }
-        }
-    }
-
-    fn found(&mut self, at: usize, unit: Unit) {
-        if self.ledger.streams[at].lease.is_some_and(|lease| lease.next < unit.record) {
-            self.ledger.go_on(at, unit.record);
-        }
-        self.lines[at].step = Step::Ready(unit);
     }
 
     /// Sends as many frames as the servers take.
@@ -246,7 +225,7 @@ impl<F: FileSystem> Sender<F> {
                         of.push(at);
                     }
                 }
-                let is_roomy = self.servers[server].is_roomy();
+                let is_roomy = self.servers[server].is_roomy() && !streams.iter().any(|&at| self.lags(at, now));
                 let Some(chosen) = self.schedule.next(&wanting, is_roomy) else { break };
                 let bytes = self.start(of[chosen], now);
                 self.schedule.served(wanting[chosen].0, bytes);
@@ -254,10 +233,18 @@ impl<F: FileSystem> Sender<F> {
         }
     }
 
-    /// Whether more was spooled for the stream than the frame that is on its way.
-    fn has_more(&self, at: usize) -> bool {
+    /// Whether what comes now is kept waiting on this stream.
+    fn lags(&self, at: usize, now: Instant) -> bool {
         let stream = &self.ledger.streams[at];
-        stream.lease.is_some_and(|lease| self.holds(stream.lane, lease.next + 1))
+        let spool = self.shared.spool.lock();
+        let oldest = stream.lease.filter(|lease| stream.is_live && lease.next < spool.end()).map(|lease| lease.next);
+        let waits_long = |record: &SpooledRecord| now.saturating_duration_since(record.spooled) > LIVE_LAG;
+        oldest.is_some_and(|oldest| spool.recent(oldest).is_none_or(waits_long))
+    }
+
+    /// Whether the stream had more to send than went out at once.
+    fn has_more(&self, at: usize) -> bool {
+        matches!(&self.lines[at].step, Step::Sending(unit) if unit.is_full)
     }
 
     /// Sends the frame at hand, or as many of its rows as the server has lately taken at once. Returns its bytes.
@@ -267,9 +254,9 @@ impl<F: FileSystem> Sender<F> {
         let unit = unit.clone();
         let left = unit.rows.saturating_sub(lease.row);
         let rows = self.lines[at].piece_rows.map_or(left, |most| left.min(most));
-        let is_ahead = unit.has_checkpoints && self.is_ahead(stream.lane, unit.record);
+        let is_ahead = unit.has_checkpoints && self.is_ahead(stream.lane, &unit);
         if is_ahead {
-            self.last_ahead = self.last_ahead.max(Some(unit.record));
+            self.last_ahead = self.last_ahead.max(Some(unit.last));
         }
         let server = stream.server;
         self.servers[server].in_flight += 1;
@@ -280,14 +267,14 @@ impl<F: FileSystem> Sender<F> {
             lane: stream.lane,
             first_seq: stream.next_seq,
         };
-        let bytes = unit.frame.len();
-        self.ledger.attempt(at);
+        let bytes = unit.bytes();
+        self.ledger.attempt(at, unit.last);
         let was_uncertain = lease.is_uncertain();
         self.lines[at].step = Step::Sending(unit.clone());
         self.tasks.spawn(async move {
-            let is_whole = lease.row == 0 && rows == unit.rows;
+            let is_whole = lease.row == 0 && rows == unit.rows && !unit.is_joined();
             let make = move || unit.addressed(lease.row, rows, place, is_ahead);
-            // A piece is decoded and encoded again, which takes its time.
+            // A piece, or what is made of several, is decoded and encoded again, which takes its time.
             let frame = if is_whole { make() } else { tokio::task::spawn_blocking(make).await.ok().flatten() };
             crash_point("ship:before_request");
             let wire_bytes = frame.as_ref().map_or(0, |frame| frame.len() as u64);
@@ -312,14 +299,13 @@ impl<F: FileSystem> Sender<F> {
         bytes
     }
 
-    /// Whether something that was made before this record's frame is not known to be with a server.
-    fn is_ahead(&self, lane: Lane, record: u64) -> bool {
+    /// Whether something that was made before the last of these frames is not known to be with a server, and not among them.
+    fn is_ahead(&self, lane: Lane, unit: &Unit) -> bool {
         let parted = self.shared.spool.lock().parted_until();
         Lane::ALL.into_iter().any(|other| {
             let undone = self.ledger.first_undone_of(other);
             // Outside of parted records the other lanes carry what has no checkpoints.
-            undone < record && (other == lane || undone < parted)
-                || other != lane && undone == record && record < parted
+            if other == lane { undone < unit.record } else { undone <= unit.last && undone < parted }
         })
     }
 
@@ -330,7 +316,7 @@ impl<F: FileSystem> Sender<F> {
                 let stream = &self.ledger.streams[at];
                 let lease = stream.lease.filter(|lease| lease.next == records.start && lease.end >= records.end);
                 match self.lines[at].step {
-                    Step::Fetching if stream.id == id && lease.is_some() => self.read(at, found),
+                    Step::Fetching if stream.id == id && lease.is_some() => self.read(at, found).await,
                     // The books went on meanwhile; it is looked for again.
                     Step::Fetching => self.lines[at].step = Step::Idle { not_before: None },
                     _ => {}
@@ -341,23 +327,10 @@ impl<F: FileSystem> Sender<F> {
         }
     }
 
-    fn read(&mut self, at: usize, found: Result<(Found, Reader<F>), JournalError>) {
-        let line = &mut self.lines[at];
-        line.step = Step::Idle { not_before: None };
-        match found {
-            Ok((Found::Unit(unit), reader)) => {
-                line.reader = reader;
-                self.found(at, unit);
-            }
-            Ok((Found::Nothing(next), _)) => {
-                self.ledger.go_on(at, next);
-                self.changed_since.get_or_insert_with(Instant::now);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the spool cannot be read");
-                line.step = Step::Idle { not_before: Some(Instant::now() + UNREADABLE_PAUSE) };
-            }
-        }
+    /// Gives a stream up with its numbers.
+    pub(super) fn abandon(&mut self, at: usize, end: u64) {
+        let doubtful = self.ledger.abandon(at, end);
+        self.shared.status.update(|status| status.possible_duplicates += doubtful);
     }
 
     async fn greeted(&mut self, at: usize, asked: Asked, answer: Result<ServerView, Answer>, deadline: Duration) {
@@ -375,9 +348,17 @@ impl<F: FileSystem> Sender<F> {
         let understood =
             blocking(move || understand(&shared, &mut ledger, at, &asked, &view).map(|found| (found, ledger))).await;
         match understood {
-            Ok((Understanding::Contradiction, _)) => self.open_epoch().await,
-            Ok((understanding, ledger)) => {
+            Ok((Understood { understanding: Understanding::Contradiction, .. }, _)) => self.open_epoch().await,
+            Ok((Understood { understanding, doubtful, missing }, ledger)) => {
                 self.ledger = ledger;
+                self.note_missing(missing);
+                self.shared.status.update(|status| status.possible_duplicates += doubtful);
+                if doubtful > 0 {
+                    tracing::error!(
+                        batches = doubtful,
+                        "they may be stored twice: what the server has of them cannot be told"
+                    );
+                }
                 if understanding == Understanding::Lost {
                     self.shared.status.update(|status| status.new_streams += 1);
                     tracing::error!(
@@ -388,8 +369,8 @@ impl<F: FileSystem> Sender<F> {
                 self.servers[at].is_greeted = true;
             }
             Err(error) => {
-                tracing::error!(%error, "the spool cannot be read");
-                self.servers[at].breaker.pause(now + UNREADABLE_PAUSE);
+                self.servers[at].breaker.pause(now + super::reading::UNREADABLE_PAUSE);
+                self.could_not_read(&error).await;
             }
         }
         self.changed_since.get_or_insert(now);
@@ -408,7 +389,7 @@ impl<F: FileSystem> Sender<F> {
             spool.end()
         };
         for at in 0..self.ledger.streams.len() {
-            self.ledger.abandon(at, end);
+            self.abandon(at, end);
             self.lines[at].drop_what_was_given_back(None);
         }
         self.servers.iter_mut().for_each(|server| server.is_greeted = false);
@@ -417,7 +398,8 @@ impl<F: FileSystem> Sender<F> {
 
     /// How much waits is told to the intake, and to whoever asks.
     fn report(&self, now: Instant) {
-        let spool = self.shared.spool.lock();
+        let mut spool = self.shared.spool.lock();
+        spool.set_outage(!self.servers.iter().any(|server| server.is_usable(now)));
         let (end, bytes) = (spool.end(), spool.disk_bytes());
         let first = self.ledger.first_undone();
         let oldest = spool.recent(first).map(|record| now.saturating_duration_since(record.spooled));
@@ -481,7 +463,9 @@ impl<F: FileSystem> Sender<F> {
         self.changed_since = None;
         let (shared, ledger) = (Arc::clone(&self.shared), self.ledger.clone());
         let (servers, first) = (self.identities.known().to_vec(), ledger.first_undone());
+        self.missing.remove_below(first);
         let was_unwritten = self.is_unwritten;
+        self.saved_end = self.shared.spool.lock().end();
         self.is_unwritten = blocking(move || {
             let image = shared.spool.lock().image(&ledger);
             let write = || image.save(&servers, &shared.file_system, &shared.state_dir);

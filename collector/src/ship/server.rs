@@ -86,10 +86,10 @@ impl Server {
         }
     }
 
-    /// Notes an acknowledgement that took so long.
-    pub(super) fn acked(&mut self, took: Duration, now: Instant) {
+    /// Notes an acknowledgement of so many bytes that took so long.
+    pub(super) fn acked(&mut self, took: Duration, bytes: usize, now: Instant) {
         self.breaker.succeeded(now);
-        self.pace.answered(took);
+        self.pace.answered(took, bytes);
         self.acked_batches += 1;
         self.failures = 0;
     }

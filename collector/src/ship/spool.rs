@@ -1,12 +1,13 @@
 //! The agent's spool: a journal of what waits for a server, and the books that say where it goes.
 //!
 //! A record of the journal is one batch: up to one frame a lane, one behind the other, so that a batch is spooled as a whole or not
-//! at all. Records are numbered from 0 on (the journal's numbers). A frame's place says its lane only; the sender writes the place of a
-//! stream into its own copy.
+//! at all. Records are numbered from 0 on (the journal's numbers). A frame's place says its lane and how many rows of that lane were
+//! spooled before it, so that what the disk damages leaves no doubt about what stands behind it; the sender writes the place of a stream
+//! into its own copy.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,15 @@ use crate::source::StartError;
 /// it often does.
 const RECENT_BYTES_MAX: usize = if cfg!(test) { 6 << 10 } else { 2 << 20 };
 
+/// The same while no server takes anything: in an outage memory does not grow, and what waited is read from disk anyway.
+const RECENT_BYTES_IN_OUTAGE: usize = RECENT_BYTES_MAX / 8;
+
+/// A segment that cannot be read at the start is put aside after so many tries.
+const CATCH_UP_TRIES: u32 = 3;
+
+/// What is put aside lies here, in the state directory.
+pub(super) const QUARANTINE: &str = "quarantine";
+
 /// See the module's documentation.
 pub(super) struct Spool<F: FileSystem> {
     file_system: F,
@@ -37,9 +47,14 @@ pub(super) struct Spool<F: FileSystem> {
     journal: JournalWriter<F>,
     /// Appended and not yet durable.
     pending: Vec<Appended>,
+    /// Rows of each lane, with those.
+    rows_with_pending: [u64; LANES],
     /// The newest durable records, by number without a hole.
     recent: VecDeque<SpooledRecord>,
     recent_bytes: usize,
+    recent_bytes_max: usize,
+    /// How often numbers were given again: what was read before may be another record than what bears its number now.
+    generation: u64,
     /// The last record since the start that has a frame of each lane.
     last_in: [Option<u64>; LANES],
 }
@@ -104,12 +119,28 @@ impl<F: FileSystem> Spool<F> {
             state,
             journal,
             pending: Vec::new(),
+            rows_with_pending: [0; LANES],
             recent: VecDeque::new(),
             recent_bytes: 0,
+            recent_bytes_max: RECENT_BYTES_MAX,
+            generation: 0,
             last_in: [None; LANES],
         };
-        spool.catch_up().map_err(|error| refused(error.to_string()))?;
-        ledger.recover(spool.journal.first_seq(), spool.end());
+        let first = spool.journal.first_seq();
+        let mut tries = 0;
+        while let Err(error) = spool.catch_up() {
+            tries += 1;
+            match error.unreadable_segment() {
+                None => return Err(refused(error.to_string())),
+                Some(_) if tries % CATCH_UP_TRIES > 0 => {}
+                Some(segment) => {
+                    let file = spool.set_aside(segment).map_err(|_| refused(error.to_string()))?;
+                    tracing::error!(%error, file = %file.display(), "a part of the spool that cannot be read is put aside");
+                }
+            }
+        }
+        spool.rows_with_pending = spool.state.rows;
+        ledger.recover(first, spool.end());
         Ok(Opened { spool, ledger, servers })
     }
 
@@ -122,6 +153,7 @@ impl<F: FileSystem> Spool<F> {
                 self.state.parted_until = record.seq + 1;
             }
             for (lane, bytes) in parts {
+                self.note_rows(lane, &bytes);
                 match frame::decode(&bytes) {
                     Ok((batch, _)) => {
                         if lane != Lane::Normal && !batch.checkpoints.is_empty() {
@@ -231,8 +263,10 @@ impl<F: FileSystem> Spool<F> {
     ) -> Result<(), Refusal> {
         let mut payload = Vec::with_capacity(frames.iter().map(|(_, bytes)| bytes.len()).sum());
         for (lane, bytes) in &mut frames {
-            let place = StreamPlace { epoch: 0, stream: 0, lane: *lane, first_seq: 0 };
+            let rows = &mut self.rows_with_pending[*lane as usize];
+            let place = StreamPlace { epoch: 0, stream: 0, lane: *lane, first_seq: *rows };
             frame::set_place(bytes, place).expect("the frame was encoded just now");
+            *rows += frame::peek(bytes).map_or(0, |header| u64::from(header.rows()));
             payload.extend_from_slice(bytes);
         }
         let number = self.journal.append(1, &payload).map_err(|error| refusal(&error))?;
@@ -248,6 +282,7 @@ impl<F: FileSystem> Spool<F> {
     pub(super) fn commit(&mut self) -> Commit {
         let refusal = self.journal.sync().err().map(|error| refusal(&error));
         let durable = self.journal.synced_seq();
+        self.generation += u64::from(refusal.is_some());
         self.pending.retain(|appended| appended.record.number < durable);
         let stored = self.pending.len();
         for Appended { record, checkpoints } in std::mem::take(&mut self.pending) {
@@ -258,15 +293,27 @@ impl<F: FileSystem> Spool<F> {
             }
             self.note_checkpoints(checkpoints);
             for (lane, bytes) in &record.frames {
+                self.note_rows(*lane, bytes);
                 self.last_in[*lane as usize] = Some(record.number);
                 self.recent_bytes += bytes.len();
             }
             self.recent.push_back(record);
         }
-        while self.recent_bytes > RECENT_BYTES_MAX && self.recent.len() > 1 {
+        self.rows_with_pending = self.state.rows;
+        self.keep_to_memory();
+        Commit { stored, refusal }
+    }
+
+    /// Says whether no server takes what is spooled.
+    pub(super) fn set_outage(&mut self, is_outage: bool) {
+        self.recent_bytes_max = if is_outage { RECENT_BYTES_IN_OUTAGE } else { RECENT_BYTES_MAX };
+        self.keep_to_memory();
+    }
+
+    fn keep_to_memory(&mut self) {
+        while self.recent_bytes > self.recent_bytes_max && self.recent.len() > 1 {
             self.forget_oldest();
         }
-        Commit { stored, refusal }
     }
 
     /// The record of this number, if it is still in memory.
@@ -274,6 +321,11 @@ impl<F: FileSystem> Spool<F> {
         let first = self.recent.front()?.number;
         let at = usize::try_from(number.checked_sub(first)?).ok()?;
         self.recent.get(at)
+    }
+
+    /// What was read from the spool under another of these must be read again.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Reads the durable records from this number on; records that are spooled later may be missing.
@@ -293,6 +345,12 @@ impl<F: FileSystem> Spool<F> {
     /// Whether all is dealt with, and yet the last segment takes so much that nothing new might be let in.
     fn holds_nothing_but_room(&self, number: u64) -> bool {
         number >= self.journal.next_seq() && self.journal.disk_bytes() > self.bytes_max / 4
+    }
+
+    /// Puts a segment that cannot be read aside, for a person to look at; returns where. Its records are missing from now on.
+    pub(super) fn set_aside(&mut self, segment: &Path) -> Result<PathBuf, JournalError> {
+        self.generation += 1;
+        self.journal.set_aside(segment, &self.state_dir.join(QUARANTINE))
     }
 
     /// Whether whole segments would be removed below `number`.
@@ -315,6 +373,13 @@ impl<F: FileSystem> Spool<F> {
     /// What is to be written into the state file.
     pub(super) fn image(&self, ledger: &Ledger) -> Image {
         Image { state: self.state.clone(), ledger: ledger.clone() }
+    }
+
+    fn note_rows(&mut self, lane: Lane, frame: &[u8]) {
+        if let Ok(header) = frame::peek(frame) {
+            let before = header.place.map_or(0, |place| place.first_seq);
+            self.state.rows[lane as usize] = before + u64::from(header.rows());
+        }
     }
 
     fn forget_oldest(&mut self) {
@@ -342,7 +407,7 @@ impl Image {
         &self,
         servers: &[KnownServer],
         file_system: &F,
-        directory: &std::path::Path,
+        directory: &Path,
     ) -> io::Result<()> {
         self.state.save(&self.ledger, servers, file_system, directory)
     }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use rapidhash::v3::rapidhash_v3;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{LaneBook, Lease, Ledger, Stream};
+use super::ledger::{LANES, LaneBook, Lease, Ledger, Stream};
 use crate::file_system::{FILE_MODE, FileSystem, replace_file};
 use crate::model::{AgentId, Lane};
 use crate::random::random_bits;
@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) spooled: u64,
     /// Behind the last record whose frames went into several lanes.
     pub(super) parted_until: u64,
+    /// Rows of each lane in them, and in those before that are gone.
+    pub(super) rows: [u64; LANES],
     /// The number that the last checkpoint bears: of two servers that know a source, the one with the higher number knows more.
     pub(super) checkpoint_order: u64,
     /// How far the sources were read.
@@ -52,6 +54,9 @@ struct StateFile {
     epoch: String,
     spooled: u64,
     parted_until: u64,
+    /// Absent in files of releases that did not count them.
+    #[serde(default)]
+    rows: [u64; LANES],
     checkpoint_order: u64,
     servers: Vec<KnownServer>,
     next_stream: u32,
@@ -106,6 +111,7 @@ impl State {
             epoch: random_bits(),
             spooled: 0,
             parted_until: 0,
+            rows: [0; LANES],
             checkpoint_order: 0,
             checkpoints: BTreeMap::new(),
         }
@@ -151,6 +157,7 @@ impl State {
             epoch: u64::from_str_radix(&file.epoch, 16).map_err(io::Error::other)?,
             spooled: file.spooled,
             parted_until: file.parted_until,
+            rows: file.rows,
             checkpoint_order: file.checkpoint_order,
             checkpoints: checkpoints.collect::<io::Result<_>>()?,
         };
@@ -183,6 +190,7 @@ impl State {
             epoch: format!("{:016x}", self.epoch),
             spooled: self.spooled,
             parted_until: self.parted_until,
+            rows: self.rows,
             checkpoint_order: self.checkpoint_order,
             servers: servers.to_vec(),
             next_stream: ledger.next_stream,
@@ -231,6 +239,7 @@ mod tests {
         let mut state = State::fresh(directory);
         state.checkpoints.insert("file:1:2".to_owned(), vec![0, 255]);
         (state.spooled, state.parted_until, state.checkpoint_order) = (12, 3, 4);
+        state.rows = [5, 6, 7, 8];
         let mut ledger = Ledger::default();
         ledger.lease_live(1, Lane::Normal, 7);
         ledger.age(Lane::Bulk, 9);

@@ -17,7 +17,7 @@ pub struct ShipStatus(Arc<Mutex<ShipSnapshot>>);
 pub struct ShipSnapshot {
     /// Who the agent is, 32 hexadecimal digits.
     pub agent: String,
-    /// Batches that a server acknowledged, resends included.
+    /// Batches that a server acknowledged, resends included; small ones that were sent as one count as one.
     pub acked_batches: u64,
     /// Their records and samples.
     pub acked_rows: u64,
@@ -29,14 +29,14 @@ pub struct ShipSnapshot {
     pub failed_attempts: u64,
     /// Records that servers refused for good: they lie in the quarantine.
     pub quarantined_records: u64,
-    /// Records whose fate at a server stayed unknown for longer than `collector.uncertain_wait`, so that another server got
-    /// them: they may be stored twice.
+    /// Batches whose fate at a server stayed unknown, so that they were sent once more, and may be stored twice: for longer than
+    /// `collector.uncertain_wait`, or because server and spool no longer fit together.
     pub possible_duplicates: u64,
     /// How often a stream had to start anew because server and spool no longer fit together.
     pub new_streams: u64,
     /// How often all of them had to.
     pub new_epochs: u64,
-    /// Records of the spool that could not be read any more.
+    /// Batches of the spool that could not be read any more.
     pub damaged_records: u64,
     /// Bytes of the spool on disk.
     pub spool_bytes: u64,

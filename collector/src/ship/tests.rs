@@ -1,5 +1,7 @@
 //! The sender against a real server on loopback that fails in every way it can: what was taken arrives once, in order.
 
+mod damaged_spool;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -19,7 +21,6 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{Outcome, RefusalReason, channel};
-use crate::enrich::Enricher;
 use crate::frame;
 use crate::model::{Batch, Checkpoint, Lane, LogRecord, Severity, Timestamp};
 use crate::simulated_file_system::SimulatedFileSystem;
@@ -127,14 +128,7 @@ impl Server {
                 delivery.receipt.answer(taker.take(delivery.batch));
             }
         });
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: Enricher::default(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext::bare(outlet);
         let inner = routes(context, Arc::new(model.clone()));
         let door = Door { inner, poison: Arc::default(), faults: Arc::default(), token: Arc::default() };
         let (poison, faults, token) = (Arc::clone(&door.poison), Arc::clone(&door.faults), Arc::clone(&door.token));
@@ -283,8 +277,11 @@ async fn every_line_arrives_once_and_in_order_whatever_the_server_answers() {
     agent.deliver(0..5).await;
     // A sound answer after each, or the waiting times would grow.
     server.faults.lock().extend(faults.into_iter().flat_map(|fault| [Some(fault), None]));
-    agent.deliver(5..30).await;
-    agent.sent().await;
+    for n in 5..30 {
+        // One by one: what waits for the same answer goes out together.
+        agent.deliver([n]).await;
+        agent.sent().await;
+    }
     assert_eq!(server.model.lines(), lines_of(0..30));
     let status = agent.shipping.status.snapshot();
     assert!(status.failed_attempts >= 8, "{status:?}");
@@ -321,8 +318,10 @@ async fn what_was_spooled_while_no_server_was_there_arrives_after_a_restart() {
     assert_eq!(agent.checkpoints["file"], b"19");
     agent.deliver(20..25).await;
     agent.sent().await;
-    // What waited comes beside what comes now.
+    // What waited comes beside what comes now, and small batches go together.
     assert_eq!(sorted(server.model.lines()), sorted(lines_of(0..25)));
+    let requests = agent.shipping.status.snapshot().acked_batches;
+    assert!(requests < 15, "{requests} requests for 25 batches");
     agent.stop().await;
 }
 

@@ -1,5 +1,10 @@
-//! What one request carries: a frame of the spool, or some rows of it.
+//! What one request carries: a frame of the spool, some rows of it, or several small frames made one.
+//!
+//! A source that trickles makes a frame of a few lines every moment; over a line with a long round trip one such frame a request
+//! would never keep up. Neighbours are made one as far as the server answers quickly ([`Pace`](super::pace::Pace)); the rows keep their
+//! numbers, so that whatever of it the server has is recognised when they come one by one.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,17 +17,29 @@ use crate::frame;
 use crate::journal::{JournalError, JournalReader};
 use crate::model::{Batch, Lane, StreamPlace};
 
-/// A frame that a stream is to send next.
+/// Frames are made one up to so many bytes of their content, and so many rows: larger ones gain nothing by it, and cost memory.
+const JOINED_RAW_MAX: u64 = 1 << 20;
+const JOINED_ROWS_MAX: u32 = 16 << 10;
+
+/// What a stream is to send next.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
-    /// The record it is part of.
+    /// The record it starts with.
     pub(super) record: u64,
-    /// Its bytes as they were spooled.
-    pub(super) frame: Bytes,
-    /// Rows in it.
+    /// The record it ends with.
+    pub(super) last: u64,
+    /// Its frames as they were spooled; of one record each.
+    frames: Vec<Bytes>,
+    /// Rows of this lane that were spooled before it.
+    pub(super) first_row: u64,
+    /// Rows in them.
     pub(super) rows: u32,
-    /// Whether it carries checkpoints.
+    /// Whether one carries checkpoints.
     pub(super) has_checkpoints: bool,
+    /// Whether more followed that did not fit.
+    pub(super) is_full: bool,
+    raw_bytes: u64,
+    has_samples: bool,
 }
 
 /// What stands in the spool for a lane, from a record on.
@@ -32,30 +49,103 @@ pub(super) enum Found {
     Nothing(u64),
 }
 
-/// A journal reader, and the record that it goes on with.
-pub(super) type Reader<F> = Option<(u64, JournalReader<F>)>;
+/// What came of looking for it on disk.
+pub(super) struct Search<F: FileSystem> {
+    pub(super) found: Found,
+    /// Records before it that should be there and cannot be read.
+    pub(super) missing: Vec<Range<u64>>,
+    /// To go on with.
+    pub(super) reader: Reader<F>,
+}
+
+/// Where the spool was read to.
+pub(super) struct Reading<F: FileSystem> {
+    /// The record it goes on with.
+    next: u64,
+    /// Everything below was read, though not all of it was of the lane.
+    read_to: u64,
+    /// The record behind that, if it was read already.
+    ahead: Option<(u64, Bytes)>,
+    /// The spool's [`Spool::generation`](super::spool::Spool::generation) when it was opened.
+    generation: u64,
+    reader: JournalReader<F>,
+}
+
+/// The same, if any.
+pub(super) type Reader<F> = Option<Reading<F>>;
 
 impl Unit {
-    /// The frame, unless it cannot be one of ours.
+    /// The frame of a record, unless it cannot be one of ours.
     pub(super) fn new(record: u64, frame: Bytes) -> Option<Unit> {
         let header = frame::peek(&frame).ok()?;
-        Some(Unit { record, rows: header.rows(), has_checkpoints: header.checkpoints > 0, frame })
+        Some(Unit {
+            record,
+            last: record,
+            first_row: header.place.map_or(0, |place| place.first_seq),
+            rows: header.rows(),
+            has_checkpoints: header.checkpoints > 0,
+            is_full: false,
+            raw_bytes: header.raw_bytes.into(),
+            has_samples: header.samples > 0,
+            frames: vec![frame],
+        })
+    }
+
+    /// Whether it may be made one with the frame of a later record: that it is no larger than `bytes_max` on the wire, and no row
+    /// changes its place (in a frame records come before samples).
+    fn takes(&self, next: &Unit, bytes_max: usize) -> bool {
+        let has_logs = next.rows > 0 && !next.is_all_samples();
+        self.bytes() + next.bytes() <= bytes_max
+            && self.raw_bytes + next.raw_bytes <= JOINED_RAW_MAX
+            && self.rows + next.rows <= JOINED_ROWS_MAX
+            && !(self.has_samples && has_logs)
+    }
+
+    fn join(&mut self, next: Unit) {
+        self.last = next.last;
+        self.rows += next.rows;
+        self.has_checkpoints |= next.has_checkpoints;
+        self.raw_bytes += next.raw_bytes;
+        self.has_samples |= next.has_samples;
+        self.frames.extend(next.frames);
+    }
+
+    fn is_all_samples(&self) -> bool {
+        self.frames.iter().all(|frame| frame::peek(frame).is_ok_and(|header| header.logs == 0))
+    }
+
+    /// Whether it is made of several records.
+    pub(super) fn is_joined(&self) -> bool {
+        self.frames.len() > 1
+    }
+
+    /// Its bytes as they were spooled.
+    pub(super) fn bytes(&self) -> usize {
+        self.frames.iter().map(Bytes::len).sum()
     }
 
     /// Some of its rows as a frame with this place; its checkpoints go with the last of them. `is_ahead` says that records
-    /// before it are still to come. None when the frame cannot be read.
+    /// before it are still to come. None when a frame cannot be read.
     pub(super) fn addressed(&self, row: u32, rows: u32, place: StreamPlace, is_ahead: bool) -> Option<Bytes> {
-        let mut bytes = if row == 0 && rows == self.rows {
-            self.frame.to_vec()
-        } else {
-            let (mut batch, _) = frame::decode(&self.frame).ok()?;
-            if row + rows < self.rows {
-                batch.checkpoints.clear();
+        let is_whole = row == 0 && rows == self.rows;
+        let mut bytes = match &*self.frames {
+            [frame] if is_whole => frame.to_vec(),
+            frames => {
+                let mut batch = Batch::local();
+                for frame in frames {
+                    let (next, _) = frame::decode(frame).ok()?;
+                    batch.agent = next.agent;
+                    batch.logs.extend(next.logs);
+                    batch.samples.extend(next.samples);
+                    batch.checkpoints.extend(next.checkpoints);
+                }
+                if row + rows < self.rows {
+                    batch.checkpoints.clear();
+                }
+                let mut bytes = Vec::new();
+                frame::encode(&rows_of(batch, row as usize, rows as usize), &mut bytes).ok()?;
+                bytes
             }
-            let batch = rows_of(batch, row as usize, rows as usize);
-            let mut bytes = Vec::new();
-            frame::encode(&batch, &mut bytes).ok()?;
-            bytes
         };
         frame::address(&mut bytes, place, is_ahead).ok()?;
         Some(bytes.into())
@@ -77,7 +167,7 @@ impl Unit {
         let place = StreamPlace { epoch: 0, stream: 0, lane, first_seq: 0 };
         let single = row.and_then(|row| self.addressed(row, 1, place, false));
         file_system.create_directories(directory)?;
-        replace_file(file_system, &path, single.as_ref().unwrap_or(&self.frame))?;
+        replace_file(file_system, &path, single.as_ref().unwrap_or(&self.frames[0]))?;
         Ok(path)
     }
 }
@@ -90,16 +180,31 @@ fn rows_of(mut batch: Batch, row: usize, rows: usize) -> Batch {
     batch
 }
 
-/// The next frame of this lane in the records `from..end` that are still in memory; none when they are not.
-pub(super) fn find_recent<F: FileSystem>(shared: &Shared<F>, lane: Lane, from: u64, end: u64) -> Option<Found> {
+/// What is next of this lane in the records `from..end`, made one up to `bytes_max`, as far as they are still in memory; none when
+/// the first is not.
+pub(super) fn find_recent<F: FileSystem>(
+    shared: &Shared<F>,
+    lane: Lane,
+    from: u64,
+    end: u64,
+    bytes_max: usize,
+) -> Option<Found> {
     let spool = shared.spool.lock();
+    let mut found: Option<Unit> = None;
     for number in from..end {
-        let record = spool.recent(number)?;
-        if let Some((_, frame)) = record.frames.iter().find(|(of, _)| *of == lane) {
-            return Unit::new(number, frame.clone()).map(Found::Unit);
+        let Some(record) = spool.recent(number) else { return found.map(Found::Unit) };
+        let frame = record.frames.iter().find(|(of, _)| *of == lane);
+        let Some(next) = frame.and_then(|(_, frame)| Unit::new(number, frame.clone())) else { continue };
+        match &mut found {
+            None => found = Some(next),
+            Some(unit) if unit.takes(&next, bytes_max) => unit.join(next),
+            Some(unit) => {
+                unit.is_full = true;
+                break;
+            }
         }
     }
-    Some(Found::Nothing(end))
+    Some(found.map_or(Found::Nothing(end), Found::Unit))
 }
 
 /// The same from disk. Blocks.
@@ -108,29 +213,90 @@ pub(super) fn find_on_disk<F: FileSystem>(
     lane: Lane,
     from: u64,
     end: u64,
-    reader: Reader<F>,
-) -> Result<(Found, Reader<F>), JournalError> {
-    let kept = reader.filter(|(next, _)| *next == from).map(|(_, reader)| reader);
-    let fresh = || shared.spool.lock().reader(from);
+    bytes_max: usize,
+    kept: Reader<F>,
+) -> Result<Search<F>, JournalError> {
+    let generation = shared.spool.lock().generation();
+    let kept = kept.filter(|reading| reading.next == from && reading.generation == generation);
+    let fresh = |from| -> Result<Reading<F>, JournalError> {
+        let spool = shared.spool.lock();
+        Ok(Reading {
+            next: from,
+            read_to: from,
+            ahead: None,
+            generation: spool.generation(),
+            reader: spool.reader(from)?,
+        })
+    };
     // A reader that was opened before does not see what was appended since.
     let mut is_fresh = kept.is_none();
-    let mut reader = kept.map_or_else(fresh, Ok)?;
+    let mut reading = kept.map_or_else(|| fresh(from), Ok)?;
+    let mut missing = Vec::new();
+    let (mut expected, mut found) = (reading.read_to.max(from), None::<Unit>);
     loop {
-        match reader.next_record()? {
-            Some(record) if record.seq < end => {
-                let frame = parts_of(record.payload.into()).into_iter().find(|(of, _)| *of == lane);
-                if let Some(unit) = frame.and_then(|(_, frame)| Unit::new(record.seq, frame)) {
-                    return Ok((Found::Unit(unit), Some((record.seq + 1, reader))));
-                }
-            }
-            Some(_) => return Ok((Found::Nothing(end), None)),
-            None if is_fresh => return Ok((Found::Nothing(end), None)),
-            None => {
+        let record = match reading.ahead.take() {
+            Some(record) => Ok(Some(record)),
+            None => reading.reader.next_record().map(|record| record.map(|record| (record.seq, record.payload.into()))),
+        };
+        let (number, payload) = match (record, &found) {
+            (Ok(Some((number, payload))), _) if number < end => (number, payload),
+            (Ok(None), None) if !is_fresh => {
                 is_fresh = true;
-                reader = fresh()?;
+                reading = fresh(from)?;
+                (missing, expected) = (Vec::new(), from);
+                continue;
             }
+            (Err(error), None) => return Err(error),
+            // What is behind it is for the next time.
+            (_, Some(unit)) => return Ok(Search { found: Found::Unit(unit.clone()), missing, reader: None }),
+            (Ok(_), None) => {
+                missing.extend(Some(expected..end).filter(|range| !range.is_empty()));
+                return Ok(Search { found: Found::Nothing(end), missing, reader: None });
+            }
+        };
+        let frame = parts_of(Bytes::clone(&payload)).into_iter().find(|(of, _)| *of == lane);
+        let next = frame.and_then(|(_, frame)| Unit::new(number, frame));
+        match &mut found {
+            None => {
+                missing.extend(Some(expected..number).filter(|range| !range.is_empty()));
+                found = next;
+            }
+            Some(unit) => match next {
+                Some(next) if number == expected && unit.takes(&next, bytes_max) => unit.join(next),
+                None if number == expected => {}
+                _ => {
+                    unit.is_full = true;
+                    let (next, ahead) = (unit.last + 1, Some((number, payload)));
+                    let reading = Reading { next, read_to: expected, ahead, ..reading };
+                    return Ok(Search { found: Found::Unit(unit.clone()), missing, reader: Some(reading) });
+                }
+            },
+        }
+        expected = number + 1;
+    }
+}
+
+/// How many rows of this lane were spooled before a record, if the records before it still say so. Blocks.
+pub(super) fn rows_before<F: FileSystem>(
+    shared: &Arc<Shared<F>>,
+    lane: Lane,
+    record: u64,
+) -> Result<Option<u64>, JournalError> {
+    /// Records of other lanes that may stand between two of this one.
+    const LOOK_BACK: u64 = 1000;
+    let (mut expected, mut rows) = (0, (record == 0).then_some(0));
+    let mut reader = shared.spool.lock().reader(record.saturating_sub(LOOK_BACK))?;
+    while let Some(found) = reader.next_record()?.filter(|found| found.seq < record) {
+        if found.seq != expected {
+            rows = None;
+        }
+        expected = found.seq + 1;
+        let frame = parts_of(found.payload.into()).into_iter().find(|(of, _)| *of == lane);
+        if let Some(unit) = frame.and_then(|(_, frame)| Unit::new(found.seq, frame)) {
+            rows = Some(unit.first_row + u64::from(unit.rows));
         }
     }
+    Ok(rows.filter(|_| expected == record))
 }
 
 #[cfg(test)]
@@ -161,6 +327,22 @@ mod tests {
         check(0, 2, &["0", "1"], 0);
         check(2, 2, &["2", "3"], 0);
         check(4, 1, &["4"], 1);
+    }
+
+    #[test]
+    fn small_neighbours_make_one_frame_unless_rows_would_change_their_order() {
+        let sample_rows = |record| Unit { record, last: record, has_samples: true, ..unit(0) };
+        let mut joined = unit(2);
+        assert!(joined.takes(&unit(3), 1 << 20) && !joined.takes(&unit(3), joined.bytes()));
+        joined.join(Unit { record: 7, last: 7, ..unit(3) });
+        let bytes = joined.addressed(0, 5, PLACE, false).unwrap();
+        let (batch, _) = frame::decode(&bytes).unwrap();
+        let bodies: Vec<_> = batch.logs.iter().map(|log| &*log.body).collect();
+        assert_eq!((bodies, batch.checkpoints.len()), (vec!["0", "1", "0", "1", "2"], 2));
+        assert_eq!((joined.record, joined.last, joined.rows, joined.is_joined()), (4, 7, 5, true));
+        assert!(joined.takes(&sample_rows(8), 1 << 20), "samples may follow records");
+        joined.join(sample_rows(8));
+        assert!(!joined.takes(&unit(1), 1 << 20), "records may not follow samples");
     }
 
     #[test]

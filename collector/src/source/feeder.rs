@@ -189,14 +189,7 @@ mod tests {
 
     fn context() -> (SourceContext, Receiver<Delivery>) {
         let (outlet, receiver) = delivery::channel(1);
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: Enricher::default(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext::bare(outlet);
         (context, receiver)
     }
 

@@ -66,6 +66,19 @@ pub struct SourceContext {
 }
 
 impl SourceContext {
+    /// One that nothing is known to, for tests.
+    #[cfg(test)]
+    pub(crate) fn bare(outlet: Outlet) -> SourceContext {
+        SourceContext {
+            outlet,
+            tallies: Arc::default(),
+            enricher: Enricher::default(),
+            resource: Arc::default(),
+            checkpoints: Arc::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
     /// The same for one source, whose batches are known by its kind.
     #[must_use]
     pub fn of_source(&self, kind: &'static str) -> SourceContext {

@@ -51,7 +51,6 @@ async fn report(rules: &Rules, context: &SourceContext, feed: Feed) {
 
 #[cfg(test)]
 mod tests {
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::config::Config;
@@ -68,14 +67,7 @@ mod tests {
             ..Default::default()
         };
         let config = Config { shape: vec![rule], ..Config::default() };
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: config.enricher().unwrap(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext { enricher: config.enricher().unwrap(), ..SourceContext::bare(outlet) };
         let running = start(&context);
         let resource = Arc::new(Resource { service: "shop".into(), ..Resource::default() });
         let mut enricher = context.enricher.clone().of_source("files");

@@ -8,12 +8,10 @@ use axum::body::Body;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{Outcome, Refusal, RefusalReason, channel};
-use crate::enrich::Enricher;
 use crate::frame::{self, HEADER_BYTES};
 use crate::model::{Batch, Lane, StreamPlace};
 use crate::source::SourceContext;
@@ -43,14 +41,7 @@ fn router(outcome: Outcome) -> (Router, SourceContext) {
             delivery.receipt.answer(outcome.clone());
         }
     });
-    let context = SourceContext {
-        outlet,
-        tallies: Arc::default(),
-        enricher: Enricher::default(),
-        resource: Arc::default(),
-        checkpoints: Arc::default(),
-        stop: CancellationToken::new(),
-    };
+    let context = SourceContext::bare(outlet);
     (routes(context.clone(), Arc::new(Marks)), context)
 }
 
@@ -97,6 +88,28 @@ async fn every_outcome_has_its_answer() {
     check(refused(RefusalReason::WriteFailed, Some(1_000)), 503, Some("1"), said.clone()).await;
     check(refused(RefusalReason::ShuttingDown, Some(1_001)), 503, Some("2"), said).await;
     check(refused(RefusalReason::IdentityConflict, None), 403, None, sure).await;
+}
+
+#[tokio::test]
+async fn of_two_live_agents_with_one_identity_the_older_is_refused_with_words() {
+    let (router, context) = router(Outcome::Stored { acked_through: Some(9) });
+    let check = async |agent: u128, run: u64, expected: u16| {
+        let request = Request::post("/api/v1/ship").header(RUN_HEADER, format!("{run:016x}"));
+        let (status, _, body) =
+            answer(router.clone(), request.body(Body::from(frame_of(agent, Some(PLACE)))).unwrap()).await;
+        assert_eq!(status.as_u16(), expected, "{agent} {run}: {body}");
+        if expected == 403 {
+            assert!(body["error"]["message"].as_str().unwrap().contains("collector.state_dir"), "{body}");
+            assert_eq!(body["error"]["stored"], false);
+        }
+    };
+    check(5, 1, 200).await;
+    check(5, 2, 200).await;
+    check(5, 1, 403).await;
+    check(6, 1, 200).await;
+    check(5, 2, 200).await;
+    let tally = context.tallies.snapshot().remove(0);
+    assert_eq!((tally.problems[0].reason, tally.problems[0].count), ("identity_conflict", 1));
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::{FileId, Place};
 use super::*;
 use crate::delivery::{self, Outcome, Refusal};
-use crate::enrich::Enricher;
 use crate::model::{LogRecord, Resource};
 use crate::source::multiline::Multiline;
 use crate::source::{Running, SourceContext, Tallies};
@@ -82,12 +81,10 @@ impl Rig {
             }
         });
         let context = SourceContext {
-            outlet,
             tallies: Arc::clone(&self.tallies),
-            enricher: Enricher::default(),
             resource: Arc::new(Resource { host: "here".into(), ..Resource::default() }),
             checkpoints: Arc::new(self.store.lock().checkpoints.clone()),
-            stop: CancellationToken::new(),
+            ..SourceContext::bare(outlet)
         };
         let stop = context.stop.clone();
         let running = start(vec![self.config.clone()], context).unwrap();

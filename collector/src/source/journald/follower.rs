@@ -202,8 +202,6 @@ async fn first_words(mut errors: impl AsyncRead + Unpin) -> Vec<u8> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use tokio_util::sync::CancellationToken;
-
     use super::*;
     use crate::delivery::{self, Outcome};
 
@@ -224,14 +222,7 @@ echo "gone" >&2
         fs::write(&program, JOURNALCTL).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let (outlet, mut deliveries) = delivery::channel(1);
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: Enricher::default(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext::bare(outlet);
         let running = start_following(program, Config::default(), context.clone());
         let (mut bodies, mut cursor) = (Vec::new(), Vec::new());
         while bodies.len() < 4 {

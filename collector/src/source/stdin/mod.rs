@@ -209,14 +209,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_trace_is_one_record_and_what_a_silent_program_said_last_is_given_at_the_stop() {
         let (outlet, mut deliveries) = delivery::channel(1);
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: Enricher::default(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext::bare(outlet);
         let text = b"one\nError: no\n    at x (y.js:1:1)\n{\"msg\":\"two\"}\nError: no\n    at z (y.js:2:2)\n";
         let running = start_reading(Config::default(), context.clone(), Silent(text)).unwrap();
         let mut bodies = Vec::new();
@@ -244,14 +237,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_program_that_never_pauses_does_not_hold_up_the_stop() {
         let (outlet, mut deliveries) = delivery::channel(1);
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: Enricher::default(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext::bare(outlet);
         let running = start_reading(Config::default(), context.clone(), Endless).unwrap();
         let stop = context.stop.clone();
         drop(context);
@@ -267,14 +253,7 @@ mod tests {
     #[tokio::test]
     async fn lines_are_stored_and_the_last_needs_no_end() {
         let (outlet, mut deliveries) = delivery::channel(1);
-        let context = SourceContext {
-            outlet,
-            tallies: Arc::default(),
-            enricher: Enricher::default(),
-            resource: Arc::default(),
-            checkpoints: Arc::default(),
-            stop: CancellationToken::new(),
-        };
+        let context = SourceContext::bare(outlet);
         let config = Config { service: "shop".to_owned(), line_bytes_max: 20, ..Config::default() };
         let input = io::Cursor::new(b"one\r\n\n{\"msg\":\"two\"}\nthree is longer than it may be\nfour");
         let running = start_reading(config, context.clone(), input).unwrap();

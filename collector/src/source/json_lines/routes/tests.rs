@@ -3,7 +3,6 @@
 use axum::body::Body;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::super::batches::BATCH_RECORDS_MAX;
@@ -22,14 +21,7 @@ fn router(config: Config, outcome: Outcome) -> (Router, SourceContext, Arc<Mutex
             delivery.receipt.answer(outcome.clone());
         }
     });
-    let context = SourceContext {
-        outlet,
-        tallies: Arc::default(),
-        enricher: enricher(),
-        resource: Arc::default(),
-        checkpoints: Arc::default(),
-        stop: CancellationToken::new(),
-    };
+    let context = SourceContext { enricher: enricher(), ..SourceContext::bare(outlet) };
     (routes(config, context.clone()), context, stored)
 }
 

@@ -26,12 +26,8 @@ async fn rig(config: Config) -> Rig {
         }
     });
     let context = SourceContext {
-        outlet,
-        tallies: Arc::default(),
-        enricher: Enricher::default(),
         resource: Arc::new(Resource { host: "here".into(), ..Resource::default() }),
-        checkpoints: Arc::default(),
-        stop: CancellationToken::new(),
+        ..SourceContext::bare(outlet)
     };
     let config = Config { address: "127.0.0.1:0".parse().unwrap(), ..config };
     let running = start(config, context.clone()).unwrap();
