@@ -36,6 +36,7 @@ bench: need-rust ## print the table of benches/ with its targets (ROWS=500000 fo
 	cargo bench --bench whole_system
 	cargo bench -p taffrail-collector --bench enrich
 	cargo bench -p taffrail-collector --bench statsd
+	cargo bench -p taffrail-collector --bench statsd_lines
 	cargo bench -p taffrail-ingest --bench samples
 
 lint: need-rust need-node web/ui/node_modules/.installed ## formatting, clippy, fuzz targets that compile, licences and sources of dependencies, TypeScript

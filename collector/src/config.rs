@@ -128,6 +128,7 @@ impl Config {
     /// # Errors
     /// Which setting is wrong.
     pub fn check(&self) -> Result<(), StartError> {
+        self.statsd.check()?;
         let enricher = self.enricher()?;
         let parses = [
             ("collector.stdin.parse", &self.stdin.parse),

@@ -25,6 +25,11 @@ fn mangled_statsd_input_is_no_panic() {
 }
 
 #[test]
+fn mangled_statsd_mapping_input_is_no_panic() {
+    mangled(&seeds("statsd_mapping"), 100, statsd_mapping);
+}
+
+#[test]
 fn mangled_syslog_input_is_no_panic() {
     mangled(&seeds("syslog"), 400, syslog);
 }

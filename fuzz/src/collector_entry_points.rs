@@ -9,7 +9,7 @@ use taffrail_collector::enrich::{Enricher, Parse, ReceivedLine, Zone};
 use taffrail_collector::file_system::{Append, FileSystem};
 use taffrail_collector::frame::{self, FrameError, HEADER_BYTES};
 use taffrail_collector::journal::{JournalConfig, JournalReader, JournalWriter};
-use taffrail_collector::model::{Batch, LogRecord, Resource, Severity, Timestamp, Value};
+use taffrail_collector::model::{Batch, LogRecord, Resource, SampleKind, Severity, Timestamp, Value};
 use taffrail_collector::simulated_file_system::SimulatedFileSystem;
 use taffrail_collector::source::{Tallies, json_lines, statsd, syslog};
 
@@ -104,6 +104,23 @@ pub fn statsd(bytes: &[u8]) {
     }
 }
 
+/// Bytes as a mapping file: refused with its place, or a map of any name.
+pub fn statsd_mapping(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match statsd::mapping::file::parse("fuzz.yml", text) {
+        Ok(mapping) => {
+            for name in text.lines().chain(["", ".", "a.b.c", "shop.berlin.orders.paid", "größe"]) {
+                for kind in [SampleKind::Counter, SampleKind::Gauge, SampleKind::Distribution, SampleKind::Set] {
+                    if let Ok(found) = mapping.identify(name, [("env", "prod")].into_iter(), kind) {
+                        assert!(name.is_empty() || !found.labels.name().is_empty(), "a series has a name");
+                    }
+                }
+            }
+        }
+        Err(mistakes) => assert!(mistakes.to_string().lines().all(|mistake| mistake.starts_with("fuzz.yml:"))),
+    }
+}
+
 fn statsd_settings() -> statsd::aggregate::Settings {
     statsd::aggregate::Settings {
         interval: Duration::from_secs(10),
@@ -112,6 +129,8 @@ fn statsd_settings() -> statsd::aggregate::Settings {
         series_max: 50,
         gauge_ttl: Duration::from_secs(60),
         host: "web-1".into(),
+        mapper: Arc::default(),
+        etsy: None,
     }
 }
 
@@ -217,6 +236,11 @@ pub fn seeds(entry_point: &str) -> Vec<Vec<u8>> {
         "statsd" => &[
             "web.hits:1|c|@0.1|#env:prod,host:a\nweb.time:12.5:13|ms\nusers:alice|s\ntemp:-3|g\nload:+2|g",
             "_e{5,4}:title|text|t:warning|#k:v\n_sc|db|1|m:down\na;k=v:1|d|#trace_id:4bf92f3577b34da6a3ce929d0e0e4736",
+            "a:1|c:2|c|@0.1:320|ms\na.[k=v,l=w]b:1|c\na,k=v:1|g|T1656581400|c:ci-1|e:it-false|card:low\na#k=v:1:2|h\na|C|#k:v",
+        ],
+        "statsd_mapping" => &[
+            "defaults: {match_type: glob, ttl: 1m, glob_disable_ordering: false}\nmappings:\n- match: shop.*.orders.*\n  name: orders_${2}\n  labels: {shop: $1}\n  honor_labels: true\n- match: '^a\\.(?<x>.+)$'\n  match_type: regex\n  match_metric_type: observer\n  name: $x\n  ttl: 5s\n",
+            "mappings:\n- match: .\n  match_type: regex\n  action: drop\n- {match: '*', name: $1, labels: {a: b}, observer_type: histogram, help: x}\n",
         ],
         "syslog" => &[
             "<34>1 2026-10-11T22:14:15.003Z host su - ID47 [ex@1 iut=\"3\" a=\"q\\\"\"] \u{feff}'su root' failed",

@@ -157,6 +157,25 @@ const KEYS: &[Key] = &[
     key("collector.statsd.series_max", "Series held at once; more are counted in taffrail.statsd.overflow."),
     key("collector.statsd.gauge_ttl", "How long a silent gauge's level is remembered for later deltas."),
     key(
+        "collector.statsd.mapping_file",
+        "A file of rules in the format of statsd_exporter that turn dotted names into names with labels. It is read again when it \
+         changes, and a bad one keeps the rules there were.",
+    ),
+    key(
+        "collector.statsd.admin_address",
+        "Where the admin interface of etsy's StatsD is served over TCP (stats, counters, delgauges …), or \"off\"; etsy's is \
+         127.0.0.1:8126.",
+    ),
+    key(
+        "collector.statsd.etsy_percentiles",
+        "Of which percentiles etsy's figures are computed of each timer, like [90, -10], as gauges stats.timers.NAME.mean_90 and so \
+         on; empty for none. It keeps all values of a window in memory.",
+    ),
+    key(
+        "collector.statsd.etsy_histograms",
+        "Etsy's histograms of timers, like [{ metric = \"\", bins = [10, 100, \"inf\"] }]; the first whose metric is part of a name counts.",
+    ),
+    key(
         "collector.statsd.receive_buffer_bytes",
         "The receive buffer to ask the kernel for, for each UDP socket; net.core.rmem_max is its upper limit.",
     ),

@@ -156,6 +156,7 @@ impl File {
         let addresses = [
             ("server.http", Some(server.http.0)),
             ("collector.statsd.address", collector.statsd.address.address()),
+            ("collector.statsd.admin_address", collector.statsd.admin_address.address()),
             ("collector.syslog.address", collector.syslog.address.address()),
         ];
         for (key, address) in addresses {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::cell::Cell;
+use super::etsy::Etsy;
 use super::intake::{Events, HandOver, Intake};
 use super::line::Dialects;
+use super::mapping::mapper::Mapper;
 use super::merger::{Merger, MergerSettings};
 use super::window::{Window, WindowSettings};
 use crate::model::{LogRecord, Resource, Sample, Timestamp};
@@ -28,6 +30,10 @@ pub struct Settings {
     pub gauge_ttl: Duration,
     /// The `host` of series whose sender names none.
     pub host: Arc<str>,
+    /// What dotted names become.
+    pub mapper: Arc<Mapper>,
+    /// What is computed of timers beside their sketch.
+    pub etsy: Option<Arc<Etsy>>,
 }
 
 /// What is ready to be delivered.
@@ -51,13 +57,14 @@ impl Settings {
     /// What a thread's window is told.
     pub fn of_window(&self) -> WindowSettings {
         let Settings { interval, signed_is_delta, series_max, .. } = *self;
-        WindowSettings { interval, signed_is_delta, series_max }
+        WindowSettings { interval, signed_is_delta, series_max, keeps_timer_values: self.etsy.is_some() }
     }
 
     /// What the merger is told.
     pub fn of_merger(&self) -> MergerSettings {
         let Settings { interval, series_max, gauge_ttl, .. } = *self;
-        MergerSettings { interval, series_max, gauge_ttl, host: Arc::clone(&self.host) }
+        let (host, mapper, etsy) = (Arc::clone(&self.host), Arc::clone(&self.mapper), self.etsy.clone());
+        MergerSettings { interval, series_max, gauge_ttl, host, mapper, etsy }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one spelling of a series gathers in one window on one reading thread, until the merger takes it.
 
+use super::etsy::VALUES_MAX;
 use super::gauge::GaugeRuns;
 use super::line::{Malformed, MetricKind, Segment, number};
 use super::trace_tags::TraceTags;
@@ -41,6 +42,8 @@ pub struct Reading {
     pub moment: Timestamp,
     /// The trace it names.
     pub traces: TraceTags,
+    /// Whether the values of timers are kept as they came, for [`super::etsy`].
+    pub keeps_timer_values: bool,
 }
 
 /// How many of a segment's values were taken.
@@ -59,6 +62,8 @@ pub struct Observed {
     weight: f64,
     few: Vec<f64>,
     summed: Distribution,
+    /// All as they came, when they are to be kept; one too many says that there were more.
+    kept: Option<Vec<f64>>,
 }
 
 /// Members of a set, and how many values named one.
@@ -145,6 +150,9 @@ impl Cell {
                 }
                 let Cell::Distribution(observed) = self else { return Err(Malformed::UnknownType) };
                 observed.observe(value, 1.0 / sample_rate);
+                if reading.keeps_timer_values && kind == MetricKind::Timer {
+                    observed.keep(value);
+                }
                 Ok(value)
             }
             SampleKind::Set => {
@@ -169,6 +177,18 @@ impl Observed {
             *all = self.summed;
         } else {
             all.merge(&self.summed);
+        }
+    }
+
+    /// The values as they came, when they were to be kept.
+    pub fn take_kept(&mut self) -> Option<Vec<f64>> {
+        self.kept.take()
+    }
+
+    fn keep(&mut self, value: f64) {
+        let kept = self.kept.get_or_insert_default();
+        if kept.len() <= VALUES_MAX {
+            kept.push(value);
         }
     }
 

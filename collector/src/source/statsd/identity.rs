@@ -4,11 +4,12 @@
 //! name *( 0x1F key 0x1E value )      tags as they stood in the line, without those that name a trace
 //! ```
 //! Neither names nor tags hold control characters, so nothing needs escaping. In which dialect a line wrote its tags is forgotten
-//! here; which labels they become is decided by the merger, once per series ([`labels`]).
+//! here; which labels they become is decided by the merger, once per series ([`identify`]).
 
 use super::line::{Malformed, Metric};
+use super::mapping::{Dropped, Identified, Mapping};
 use super::trace_tags::TraceTags;
-use crate::model::LabelSet;
+use crate::model::SampleKind;
 use crate::model::label_set::NAME_LABEL;
 
 const BEFORE_KEY: char = '\u{1F}';
@@ -36,10 +37,13 @@ pub fn write(metric: &Metric<'_>, identity: &mut String) -> Result<TraceTags, Ma
     Ok(traces)
 }
 
-/// The labels of the series; `host` is the collecting host, for series whose tags name none. Of a tag that stands twice the last
-/// counts, and one without a value is none: an empty `host` leaves the label out.
-pub fn labels(identity: &str, host: &str) -> LabelSet {
+/// The labels of the series, by the rules of a mapping; `host` is the collecting host, for series whose tags name none. Of a tag that
+/// stands twice the last counts, and one without a value is none: an empty `host` leaves the label out.
+///
+/// # Errors
+/// The rule that drops it.
+pub fn identify(identity: &str, host: &str, kind: SampleKind, mapping: &Mapping) -> Result<Identified, Dropped> {
     let (name, tags) = identity.split_once(BEFORE_KEY).unwrap_or((identity, ""));
     let tags = tags.split(BEFORE_KEY).filter_map(|tag| tag.split_once(BEFORE_VALUE));
-    LabelSet::new(std::iter::once(("host", host)).chain(tags).chain([(NAME_LABEL, name)]))
+    mapping.identify(name, std::iter::once(("host", host)).chain(tags), kind)
 }

@@ -197,6 +197,8 @@ mod tests {
             series_max: 3,
             gauge_ttl: Duration::from_secs(60),
             host: "h".into(),
+            mapper: Arc::default(),
+            etsy: None,
         };
         let now = Timestamp::now();
         let mut aggregator = Aggregator::new(&settings, 1, now);

@@ -14,9 +14,11 @@ use std::time::Duration;
 use rapidhash::fast::RandomState;
 
 use super::cell::Cell;
+use super::etsy::Etsy;
 use super::exemplars::Dice;
 use super::identity;
 use super::line::MetricKind;
+use super::mapping::mapper::Mapper;
 use super::series::Series;
 use super::window::Handover;
 use crate::model::label_set::NAME_LABEL;
@@ -34,6 +36,9 @@ const OVERFLOW_TYPES: [&str; 4] = ["counter", "gauge", "distribution", "set"];
 /// A slot whose series had no room.
 const NO_ROOM: u32 = u32::MAX;
 
+/// A slot whose series a rule of the mapping drops.
+const DROPPED: u32 = u32::MAX - 1;
+
 /// What the merger is told once.
 #[derive(Clone, Debug)]
 pub struct MergerSettings {
@@ -45,6 +50,21 @@ pub struct MergerSettings {
     pub gauge_ttl: Duration,
     /// The `host` of series whose sender names none.
     pub host: Arc<str>,
+    /// What dotted names become.
+    pub mapper: Arc<Mapper>,
+    /// What is computed of timers beside their sketch.
+    pub etsy: Option<Arc<Etsy>>,
+}
+
+/// Values that the merger counts, since the last call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uncommon {
+    /// Counted in the overflow series: those of series that had no room.
+    pub beyond_limit: u64,
+    /// Dropped by a rule of the mapping.
+    pub dropped: u64,
+    /// Timers of which [`super::etsy`] computed nothing, since they had too many values.
+    pub too_many_for_etsy: u64,
 }
 
 /// A series as [`Merger::list`] shows it.
@@ -71,7 +91,7 @@ pub struct Merger {
     gathering: Timestamp,
     pending: Vec<Handover>,
     overflow: [u64; 4],
-    beyond_limit: u64,
+    uncommon: Uncommon,
     ended: Vec<Sample>,
     dice: Dice,
 }
@@ -100,10 +120,9 @@ impl Merger {
     /// For so many threads, all of which gather the window that starts at `start`.
     pub fn new(settings: MergerSettings, threads: usize, start: Timestamp) -> Merger {
         let thread = || Thread { window: Some(start), slots: Vec::new(), refused: HashMap::default(), asked: 0 };
-        let windows = settings.gauge_ttl.as_millis() / settings.interval.as_millis().max(1);
         Merger {
             interval_ms: u32::try_from(settings.interval.as_millis()).unwrap_or(u32::MAX),
-            gauge_windows_kept: u32::try_from(windows).unwrap_or(u32::MAX),
+            gauge_windows_kept: windows_of(settings.gauge_ttl, settings.interval),
             series: Vec::new(),
             free: Vec::new(),
             by_identity: HashMap::default(),
@@ -112,7 +131,7 @@ impl Merger {
             gathering: start,
             pending: Vec::new(),
             overflow: [0; 4],
-            beyond_limit: 0,
+            uncommon: Uncommon::default(),
             ended: Vec::new(),
             dice: Dice::default(),
             settings,
@@ -165,9 +184,9 @@ impl Merger {
         std::mem::take(&mut self.ended)
     }
 
-    /// How many values were counted in the overflow series by the merger since the last call: those of series that had no room.
-    pub fn take_beyond_limit(&mut self) -> u64 {
-        std::mem::take(&mut self.beyond_limit)
+    /// Values that had another fate than to be written as they came.
+    pub fn take_uncommon(&mut self) -> Uncommon {
+        std::mem::take(&mut self.uncommon)
     }
 
     /// How many series are held.
@@ -203,6 +222,7 @@ impl Merger {
             let Thread { slots, refused, .. } = &mut self.threads[thread];
             match self.series.get_mut(series as usize).and_then(Option::as_mut) {
                 Some(series) => series.slots += 1,
+                None if series == DROPPED => {}
                 None => drop(refused.insert(u32::try_from(slots.len()).unwrap_or(NO_ROOM), (kind, name))),
             }
             slots.push(series);
@@ -253,9 +273,10 @@ impl Merger {
                 self.live += usize::from(!std::mem::replace(&mut series.is_live, true));
                 series.take(cell);
             }
+            _ if at == DROPPED => self.uncommon.dropped += u64::from(cell.values()),
             _ => {
                 let values = u64::from(cell.values());
-                self.beyond_limit += values;
+                self.uncommon.beyond_limit += values;
                 self.overflow[kind_of(&cell) as usize - 1] += values;
             }
         }
@@ -263,7 +284,9 @@ impl Merger {
 
     /// The place of a series, which is made when it is new and there is room.
     fn series_of(&mut self, window: Option<Timestamp>, kind: MetricKind, name: &str) -> u32 {
-        let labels = Arc::new(identity::labels(name, &self.settings.host));
+        let MergerSettings { host, mapper, .. } = &self.settings;
+        let Ok(found) = identity::identify(name, host, kind.sample_kind(), &mapper.mapping()) else { return DROPPED };
+        let labels = Arc::new(found.labels);
         let identity = Identity { window, kind: kind.sample_kind(), labels };
         if let Some(&at) = self.by_identity.get(&identity) {
             return at;
@@ -271,7 +294,8 @@ impl Merger {
         if self.live >= self.settings.series_max {
             return NO_ROOM;
         }
-        let series = Series::new(Arc::clone(&identity.labels), kind, window);
+        let mut series = Series::new(Arc::clone(&identity.labels), kind, window);
+        series.windows_kept = found.ttl.map(|ttl| windows_of(ttl, self.settings.interval));
         let at = match self.free.pop() {
             Some(at) => {
                 self.series[at as usize] = Some(series);
@@ -294,12 +318,19 @@ impl Merger {
         for at in 0..self.series.len() {
             let Some(series) = &mut self.series[at] else { continue };
             if series.is_live {
-                self.ended.extend(series.close_window(start, interval_ms));
-                let kept = match series.kind() {
+                let sample = series.close_window(start, interval_ms);
+                if let (Some(etsy), Some(sample), Some(values)) = (&self.settings.etsy, &sample, series.take_kept()) {
+                    match etsy.samples(sample, values) {
+                        Some(figures) => self.ended.extend(figures),
+                        None => self.uncommon.too_many_for_etsy += 1,
+                    }
+                }
+                self.ended.extend(sample);
+                let kept = series.windows_kept.unwrap_or(match series.kind() {
                     SampleKind::Gauge => self.gauge_windows_kept,
                     _ if is_full => 0,
                     _ => IDLE_WINDOWS_KEPT,
-                };
+                });
                 if series.window().is_some() || series.idle_windows > kept {
                     self.ended.extend(series.end(start, interval_ms));
                     self.live -= 1;
@@ -336,6 +367,10 @@ impl Merger {
             }
         }
     }
+}
+
+fn windows_of(span: Duration, interval: Duration) -> u32 {
+    u32::try_from(span.as_millis() / interval.as_millis().max(1)).unwrap_or(u32::MAX)
 }
 
 fn kind_of(cell: &Cell) -> SampleKind {

@@ -13,7 +13,7 @@ use super::ask::{Ask, Asked, Statistics};
 use super::cell::Cell;
 use super::deliver::{batches_of, count_lost};
 use super::intake::HandOver;
-use super::merger::Merger;
+use super::merger::{Merger, Uncommon};
 use super::window::Handover;
 use crate::model::{Batch, Sample, Timestamp};
 use crate::source::Tally;
@@ -58,6 +58,7 @@ impl Merging {
         let runtime = tokio::runtime::Handle::current();
         let mut statistics = Statistics::default();
         let mut open: Vec<(u64, Ask)> = Vec::new();
+        let mapping_rules = Arc::from("collector.statsd.mapping_file");
         while !merger.is_done() {
             let came = runtime.block_on(async {
                 tokio::select! {
@@ -77,10 +78,7 @@ impl Merging {
                         statistics.note(&samples, started);
                         send(samples, batches, tally);
                     }
-                    match merger.take_beyond_limit() {
-                        0 => {}
-                        values => tally.problem("series_limit", values, b"raise collector.statsd.series_max"),
-                    }
+                    count(merger.take_uncommon(), tally, &mapping_rules);
                 }
                 Some(Came::Ask(Ask::Statistics(reply))) => {
                     statistics.series = merger.live();
@@ -101,6 +99,23 @@ impl Merging {
 enum Came {
     Handover(Handover),
     Ask(Ask),
+}
+
+fn count(uncommon: Uncommon, tally: &Tally, mapping_rules: &Arc<str>) {
+    let Uncommon { beyond_limit, dropped, too_many_for_etsy } = uncommon;
+    if beyond_limit > 0 {
+        tally.problem("series_limit", beyond_limit, b"raise collector.statsd.series_max");
+    }
+    if dropped > 0 {
+        tally.rule_did(mapping_rules, "dropped", dropped);
+    }
+    if too_many_for_etsy > 0 {
+        tally.problem(
+            "etsy_values_limit",
+            too_many_for_etsy,
+            b"a timer had more values than its etsy figures can hold",
+        );
+    }
 }
 
 fn answer(merger: &mut Merger, ask: Ask) {

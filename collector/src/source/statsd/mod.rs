@@ -6,15 +6,17 @@
 //! Unix       ─ thread: intake ─ window ┤ ◄──────────────── emptied cells  └ answers to an administrator
 //! TCP, Unix connections ─ thread: …    ┘
 //! ```
-//! Reading order: [`line`] (the grammar), [`tags`] (the five forms of tags), [`trace_tags`], [`event`] (events and service checks, which become log records),
+//! Reading order: [`line`] (the grammar), [`tags`] (the five forms of tags), [`trace_tags`], [`event`] (events and service checks, which
+//! become log records),
 //! [`spelling_table`] (how a line's series is found), [`cell`], [`gauge`] and [`exemplars`] (what one gathers on one thread),
 //! [`window`] (all of a thread), [`identity`] (what a new series is called), [`intake`] (packets to lines, and what is wrong with
-//! them), [`sockets`], [`datagrams`] and [`streams`] (the doors), [`series`] and [`merger`] (all threads' windows become samples),
-//! [`merging`] (the thread that does it), [`ask`] (questions to it), [`deliver`] (samples and events to the outlet). [`aggregate`] is
-//! all of it without sockets.
+//! them), [`sockets`], [`datagrams`] and [`streams`] (the doors), [`mapping`] (dotted names become labels), [`series`] and [`merger`]
+//! (all threads' windows become samples), [`etsy`] (what etsy's StatsD says of timers), [`merging`] (the thread that does it), [`ask`]
+//! and [`admin`] (questions to it), [`deliver`] (samples and events to the outlet). [`aggregate`] is all of it without sockets.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,17 +28,20 @@ use crate::model::Timestamp;
 use crate::source::kernel_drops::KernelDrops;
 use crate::source::{Running, SourceContext, StartError};
 
+pub mod admin;
 pub mod aggregate;
 pub mod ask;
 pub mod cell;
 mod datagrams;
 mod deliver;
+pub mod etsy;
 pub mod event;
 pub mod exemplars;
 pub mod gauge;
 pub mod identity;
 pub mod intake;
 pub mod line;
+pub mod mapping;
 pub mod merger;
 mod merging;
 pub mod series;
@@ -48,6 +53,7 @@ pub mod trace_tags;
 pub mod window;
 
 use self::line::Dialects;
+use self::mapping::mapper::Mapper;
 use self::tags::TagDialect;
 
 pub use streams::Framing;
@@ -86,6 +92,16 @@ pub struct Config {
     /// windows in which something arrived, whatever this says.
     #[serde(with = "crate::config::span")]
     pub gauge_ttl: Duration,
+    /// A file of rules that turn dotted names into names with labels, as `statsd_exporter` reads it ([`mapping`]). It is read again when
+    /// it changes; a bad one keeps the rules there were, and is counted as `bad_mapping_file`. Default none: names stay as they are.
+    pub mapping_file: Option<PathBuf>,
+    /// Where an administrator is answered over TCP as by etsy's StatsD ([`admin`]), or `off`. Default `off`; etsy's is port 8126.
+    pub admin_address: ListenAddress,
+    /// Of which percentiles etsy's figures are computed of each timer, `[90]` or `[90, 99.9, -10]` (below zero: of the greatest
+    /// values), as gauges `stats.timers.NAME.mean_90` and so on ([`etsy`]). Default none. It keeps every value of the window in memory.
+    pub etsy_percentiles: Vec<f64>,
+    /// Etsy's histograms of timers: `[{ metric = "", bins = [10, 100, "inf"] }]`. Default none.
+    pub etsy_histograms: Vec<etsy::Histogram>,
     /// The receive buffer to ask the kernel for, in bytes, for each UDP socket. Default 4 MiB. The kernel caps it at `net.core.rmem_max`.
     pub receive_buffer_bytes: usize,
 }
@@ -115,12 +131,37 @@ impl Default for Config {
             implied_value: false,
             series_max: 100_000,
             gauge_ttl: Duration::from_secs(3_600),
+            mapping_file: None,
+            admin_address: ListenAddress::Off,
+            etsy_percentiles: Vec::new(),
+            etsy_histograms: Vec::new(),
             receive_buffer_bytes: 4 << 20,
         }
     }
 }
 
 impl Config {
+    /// Checks what would otherwise only be found wrong at the start, the mapping file included.
+    ///
+    /// # Errors
+    /// Which setting is wrong.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.mapper()?;
+        self.etsy().map(drop)
+    }
+
+    fn mapper(&self) -> Result<Mapper, StartError> {
+        let refused = |mistakes: mapping::file::Mistakes| StartError {
+            setting: "collector.statsd.mapping_file",
+            message: mistakes.to_string(),
+        };
+        Mapper::open(self.mapping_file.as_deref()).map_err(refused)
+    }
+
+    fn etsy(&self) -> Result<Option<Arc<etsy::Etsy>>, StartError> {
+        Ok(etsy::Etsy::new(&self.etsy_percentiles, &self.etsy_histograms)?.map(Arc::new))
+    }
+
     /// How lines are read by these settings.
     pub fn dialects(&self) -> Dialects {
         Dialects { tags: self.tag_dialects.iter().copied().collect(), implied_value: self.implied_value }
@@ -142,6 +183,7 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         let message = format!("{} is more than {UDP_SOCKETS_MAX}", config.udp_sockets);
         return Err(StartError { setting: "collector.statsd.udp_sockets", message });
     }
+    let (mapper, etsy) = (Arc::new(config.mapper()?), config.etsy()?);
     let bound = Bound::open(&config)?;
     let address = bound.network.as_ref().map(|sockets| sockets.address);
     if bound.threads() == 0 {
@@ -154,6 +196,8 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         series_max: config.series_max.max(1),
         gauge_ttl: config.gauge_ttl,
         host: Arc::clone(&context.resource.host),
+        mapper,
+        etsy,
     };
     Ok(Running { kind: KIND, address, task: tokio::spawn(run(bound, settings, config, context)) })
 }
@@ -163,6 +207,7 @@ struct Bound {
     network: Option<sockets::Sockets>,
     unix: Option<(std::os::unix::net::UnixDatagram, PathBuf)>,
     unix_stream: Option<(std::os::unix::net::UnixListener, PathBuf)>,
+    admin: Option<std::net::TcpListener>,
 }
 
 impl Bound {
@@ -174,6 +219,7 @@ impl Bound {
             network: config.address.address().map(bind).transpose()?,
             unix: config.unix_path.as_ref().map(unix).transpose()?,
             unix_stream: config.unix_stream_path.as_ref().map(unix_stream).transpose()?,
+            admin: config.admin_address.address().map(admin::bind).transpose()?,
         })
     }
 
@@ -269,7 +315,21 @@ async fn run(bound: Bound, settings: aggregate::Settings, config: Config, contex
     drop(pieces);
     let tally = main_tally.expect("there is a thread, so something was opened");
 
-    let (_asker, asked) = ask::channel();
+    let (asker, asked) = ask::channel();
+    let mut beside = JoinSet::new();
+    let renamed = Arc::clone(&merging.question);
+    let forget = move || {
+        renamed.fetch_add(1 << 32, Relaxed); // the number that `window::naming` reads
+    };
+    beside.spawn(settings.mapper.watch(Arc::clone(&tally), context.stop.clone(), forget));
+    match bound.admin.map(tokio::net::TcpListener::from_std) {
+        Some(Ok(listener)) => {
+            let admin = Arc::new(admin::Admin::new(asker, Arc::clone(&context.tallies), KIND, config));
+            beside.spawn(admin::serve(listener, admin, context.stop.clone()));
+        }
+        Some(Err(error)) => tally.problem("accept_failed", 1, error.to_string().as_bytes()),
+        None => {}
+    }
     let (batches, waiting) = deliver::queue(settings.series_max);
     let ended = CancellationToken::new();
     let sending = deliver::send_events(events, batches.clone(), Arc::clone(&tally), ended.clone());
@@ -282,6 +342,11 @@ async fn run(bound: Bound, settings: aggregate::Settings, config: Config, contex
         }
     }
     ended.cancel();
+    while let Some(one) = beside.join_next().await {
+        if one.is_err() {
+            tracing::error!("what watches the mapping file of StatsD or answers its administrator failed");
+        }
+    }
     if merged.is_err() || sending.await.is_err() || delivering.await.is_err() {
         tracing::error!("a task that hands on StatsD windows failed");
     }

@@ -25,7 +25,15 @@ pub struct Series {
     pub is_live: bool,
     /// Slots of threads that stand for it.
     pub slots: u32,
+    /// How many windows it is kept while it is silent, when a rule says so.
+    pub windows_kept: Option<u32>,
+    /// A timer's values as they came, for [`super::etsy`].
+    kept: Option<Box<Kept>>,
 }
+
+/// Boxed as exemplars are.
+#[derive(Debug, Default)]
+struct Kept(Vec<f64>);
 
 #[derive(Debug)]
 enum State {
@@ -55,6 +63,8 @@ impl Series {
             idle_windows: 0,
             is_live: true,
             slots: 0,
+            windows_kept: None,
+            kept: None,
         }
     }
 
@@ -83,7 +93,12 @@ impl Series {
         match (&mut self.state, cell) {
             (State::Counter { sum: all }, Cell::Counter { sum, .. }) => *all += sum,
             (State::Gauge(gauge), Cell::Gauge(runs)) => gauge.threads.push(*runs),
-            (State::Distribution(all), Cell::Distribution(observed)) => observed.move_into(all.get_or_insert_default()),
+            (State::Distribution(all), Cell::Distribution(mut observed)) => {
+                if let Some(values) = observed.take_kept() {
+                    self.kept.get_or_insert_default().0.extend(values);
+                }
+                observed.move_into(all.get_or_insert_default());
+            }
             (State::Set(all), Cell::Set(members)) => members.move_into(all.get_or_insert_default()),
             _ => return,
         }
@@ -93,6 +108,11 @@ impl Series {
     /// Takes in the traces that a thread saw in the window.
     pub fn take_exemplars(&mut self, exemplars: Exemplars, random: u64) {
         self.exemplars.get_or_insert_default().merge(exemplars, random);
+    }
+
+    /// The values of a timer as they came since the last call, when they were to be kept.
+    pub fn take_kept(&mut self) -> Option<Vec<f64>> {
+        self.kept.take().map(|kept| kept.0)
     }
 
     /// What the window has so far; of a gauge the level, though nothing came in the window.
@@ -138,6 +158,7 @@ impl Series {
         self.is_live = false;
         self.touched = false;
         self.exemplars = None;
+        self.kept = None;
         self.state = State::empty(self.kind());
         let ended = SampleValue::Gauge { last: STALE, min: STALE, max: STALE };
         (self.kind() == SampleKind::Gauge && self.window.is_none()).then(|| Sample {

@@ -43,6 +43,8 @@ pub struct WindowSettings {
     pub signed_is_delta: bool,
     /// How many series are held at once.
     pub series_max: usize,
+    /// Whether the values of timers are kept as they came.
+    pub keeps_timer_values: bool,
 }
 
 /// What became of a line that was taken.
@@ -157,6 +159,7 @@ impl Window {
             aggregated: false,
             moment: now,
             traces: TraceTags::default(),
+            keeps_timer_values: self.settings.keeps_timer_values,
         };
         let mut added = Added::default();
         if let Some(seconds) = metric.timestamp {
@@ -223,10 +226,19 @@ impl Window {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Hands over what was gathered so far when `question` is a new one.
+    /// Hands over what was gathered so far when `question` is a new one. When it is of another [`naming`], all spellings are
+    /// forgotten, since the series behind them may be called otherwise now.
     pub fn answer(&mut self, question: u64) -> Option<Handover> {
-        let is_new = std::mem::replace(&mut self.asked, question) < question;
-        is_new.then(|| self.hand_over(Some(self.start)))
+        let before = std::mem::replace(&mut self.asked, question);
+        (before < question).then(|| {
+            let handover = self.hand_over(Some(self.start));
+            if naming(before) == naming(question) {
+                return handover;
+            }
+            self.table = new_table(self.settings.series_max);
+            self.cells.clear();
+            Handover { forgot: true, ..handover }
+        })
     }
 
     /// Takes back the cells of a handover, which the merger has emptied.
@@ -322,6 +334,11 @@ impl Added {
         self.taken.values += taken.values;
         self.taken.bad_values += taken.bad_values;
     }
+}
+
+/// Which rules gave names when a question was asked: the upper half of its number.
+pub const fn naming(question: u64) -> u64 {
+    question >> 32
 }
 
 fn new_table(series_max: usize) -> SpellingTable {

@@ -23,6 +23,8 @@ fn settings() -> Settings {
         series_max: 100,
         gauge_ttl: Duration::from_secs(60),
         host: "h".into(),
+        mapper: Arc::default(),
+        etsy: None,
     }
 }
 
