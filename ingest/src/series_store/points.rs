@@ -146,7 +146,7 @@ impl Points {
             (Some(_), None) => return,
         };
         if in_order {
-            newer.ends.iter().for_each(|end| self.ends.push(end));
+            self.ends.append(&newer.ends);
             self.values.append(newer.values);
             return;
         }

@@ -133,6 +133,23 @@ impl WindowEnds {
         }
     }
 
+    /// Adds others, all behind these.
+    pub fn append(&mut self, others: &WindowEnds) {
+        match (&mut *self, others) {
+            (
+                WindowEnds::Grid { first, step, count },
+                WindowEnds::Grid { first: next, step: other_step, count: other_count },
+            ) if *count > 1
+                && (*other_count < 2 || step == other_step)
+                && step.checked_mul(*count as i64).and_then(|ahead| first.checked_add(ahead)) == Some(*next) =>
+            {
+                *count += other_count;
+            }
+            (WindowEnds::Listed(list), others) => list.extend(others.iter()),
+            _ => others.iter().for_each(|end| self.push(end)),
+        }
+    }
+
     /// Puts one in at its place.
     pub fn insert(&mut self, place: usize, end: End) {
         if place == self.len() {
@@ -188,7 +205,10 @@ mod tests {
             for &end in list.iter().rev() {
                 inserted.insert(0, end);
             }
-            for made in [pushed, inserted, WindowEnds::from_list(list.clone())] {
+            let half = cut.0.index(list.len() + 1);
+            let mut appended = WindowEnds::from_list(list[..half].to_vec());
+            appended.append(&WindowEnds::from_list(list[half..].to_vec()));
+            for made in [pushed, inserted, appended, WindowEnds::from_list(list.clone())] {
                 prop_assert_eq!(made.iter().collect::<Vec<_>>(), list.clone());
                 prop_assert_eq!(made.find(asked), list.binary_search(&asked));
                 prop_assert_eq!((made.first(), made.last()), (list.first().copied(), list.last().copied()));

@@ -26,16 +26,62 @@ impl Sum {
         self.sum = total;
     }
 
+    /// The mean of so many values whose sum this is; none when the sum overflowed.
+    pub(super) fn mean_of(self, count: usize) -> Option<f64> {
+        let count = count as f64;
+        self.sum.is_finite().then(|| self.sum / count + self.compensation / count)
+    }
+
     pub(super) fn total(self) -> f64 {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.compensation }
     }
 }
 
-/// The sum of values.
-pub(super) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut sum = Sum::default();
-    values.into_iter().for_each(|value| sum.add(value));
-    sum.total()
+/// Windows that are summed side by side: the additions of one wait for each other, those of several do not.
+const SIDE_BY_SIDE: usize = 8;
+
+/// The sums of these windows (places from, to) of values, each as adding its values one by one gives it.
+pub(super) fn window_sums(values: &[f64], windows: &[(u32, u32)]) -> Vec<Sum> {
+    let mut sums = Vec::with_capacity(windows.len());
+    let mut rest = windows;
+    while let Some(&(from, to)) = rest.first() {
+        let length = to.saturating_sub(from);
+        let same = rest.iter().take(SIDE_BY_SIDE).take_while(|(from, to)| to.saturating_sub(*from) == length).count();
+        let (now, later) = rest.split_at(same);
+        if let Ok(now) = <&[(u32, u32); SIDE_BY_SIDE]>::try_from(now) {
+            let starts = now.map(|(from, _)| from as usize);
+            sums.extend(sums_side_by_side(values, starts, length as usize));
+        } else {
+            sums.extend(now.iter().map(|&(from, to)| {
+                let mut sum = Sum::default();
+                values[from as usize..to.max(from) as usize].iter().for_each(|&value| sum.add(value));
+                sum
+            }));
+        }
+        rest = later;
+    }
+    // Where a sum overflowed, or a value was no number, the errors below mean nothing.
+    for (sum, &(from, to)) in sums.iter_mut().zip(windows).filter(|(sum, _)| !sum.compensation.is_finite()) {
+        *sum = Sum::default();
+        values[from as usize..to.max(from) as usize].iter().for_each(|&value| sum.add(value));
+    }
+    sums
+}
+
+/// What each addition loses is worked out without a comparison (D. E. Knuth, TAOCP 2, §4.2.2, theorem B); it is the same number.
+fn sums_side_by_side(values: &[f64], starts: [usize; SIDE_BY_SIDE], length: usize) -> [Sum; SIDE_BY_SIDE] {
+    let windows = starts.map(|start| &values[start..start + length]);
+    let (mut sums, mut lost) = ([0.0; SIDE_BY_SIDE], [0.0; SIDE_BY_SIDE]);
+    for place in 0..length {
+        for lane in 0..SIDE_BY_SIDE {
+            let (sum, value): (f64, f64) = (sums[lane], windows[lane][place]);
+            let total = sum + value;
+            let added = total - sum;
+            lost[lane] += (sum - (total - added)) + (value - added);
+            sums[lane] = total;
+        }
+    }
+    std::array::from_fn(|lane| Sum { sum: sums[lane], compensation: lost[lane] })
 }
 
 /// A mean. It is sum ÷ count until the sum overflows, and is then carried on step by step.
@@ -130,10 +176,33 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn windows_summed_side_by_side_are_summed_as_one_by_one(
+            values in prop::collection::vec(
+                prop_oneof![8 => -1e3f64..1e3, 1 => any::<f64>(), 1 => Just(f64::INFINITY), 1 => Just(1e308)],
+                1..60,
+            ),
+            windows in prop::collection::vec((any::<prop::sample::Index>(), 0usize..9), 0..30),
+        ) {
+            let places = |(from, length): (prop::sample::Index, usize)| {
+                let from = from.index(values.len());
+                (from as u32, (from + length).min(values.len()) as u32)
+            };
+            let windows: Vec<(u32, u32)> = windows.into_iter().map(places).collect();
+            for (sum, &(from, to)) in window_sums(&values, &windows).into_iter().zip(&windows) {
+                let mut expected = Sum::default();
+                values[from as usize..to as usize].iter().for_each(|&value| expected.add(value));
+                prop_assert_eq!(sum.total().to_bits(), expected.total().to_bits());
+            }
+        }
+    }
 
     #[test]
     fn small_values_survive_large_ones_and_means_do_not_overflow() {
-        assert_eq!(sum([2.0, 8.0, 1e100, -1e100]), 10.0);
+        assert_eq!(window_sums(&[2.0, 8.0, 1e100, -1e100], &[(0, 4)])[0].total(), 10.0);
         assert_eq!(mean([1e308; 4]), Some(1e308));
         assert_eq!(mean([52.0; 12]), Some(52.0));
         assert_eq!(variance([13.3; 3]), 0.0);

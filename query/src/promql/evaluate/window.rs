@@ -63,7 +63,8 @@ impl Windows {
         }
     }
 
-    fn places(&self, times: &Arc<[i64]>) -> Arc<[(u32, u32)]> {
+    /// Of each step the places (from, to) of its window's points; an empty window has the same twice.
+    pub(crate) fn places(&self, times: &Arc<[i64]>) -> Arc<[(u32, u32)]> {
         if let Some((known, places)) = &*self.known.lock()
             && Arc::ptr_eq(known, times)
         {

@@ -2,14 +2,19 @@
 
 use super::super::PromqlError;
 use super::super::labels::value_text;
-use super::super::summation::{mean, quantile, sum, variance};
+use super::super::summation::{Sum, mean, quantile, variance, window_sums};
 use super::{Arguments, Value, Window};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
     let fold: fn(Window<'_>) -> f64 = match name {
         "quantile_over_time" => return Some(quantile_over_time(arguments)),
-        "sum_over_time" => |window| sum(values(window)),
-        "avg_over_time" => |window| mean(values(window)).unwrap_or(f64::NAN),
+        "sum_over_time" => return Some(summed(arguments, |sum, _| sum.total())),
+        "avg_over_time" => {
+            let mean_of = |sum: Sum, window: Window<'_>| {
+                sum.mean_of(window.len()).or_else(|| mean(values(window))).unwrap_or(f64::NAN)
+            };
+            return Some(summed(arguments, mean_of));
+        }
         "count_over_time" => |window| window.len() as f64,
         "present_over_time" => |_| 1.0,
         "min_over_time" => |window| least(window).1,
@@ -29,6 +34,18 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
     Some(arguments.range_vector(0).and_then(|range| {
         arguments.fold_windows(&range, keep_name, |_| move |_: usize, window: Window<'_>, _: usize| Some(fold(window)))
     }))
+}
+
+/// What comes of each window's sum.
+fn summed(
+    arguments: &Arguments<'_, '_>,
+    of: impl Fn(Sum, Window<'_>) -> f64 + Copy + Sync,
+) -> Result<Value, PromqlError> {
+    let range = arguments.range_vector(0)?;
+    arguments.fold_windows(&range, false, |series| {
+        let sums = window_sums(&series.values, &range.windows.places(&series.times));
+        move |step: usize, window: Window<'_>, _: usize| Some(of(sums[step], window))
+    })
 }
 
 fn values(window: Window<'_>) -> impl Iterator<Item = f64> {
