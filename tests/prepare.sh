@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: Debian packages (a browser, Python, curl, logger, ip, iptables), Python clients in a
-# virtual environment below target/, cargo-deny. Says in one line what is missing when it may not install.
+# Installs what the tests need and is not there: Debian packages (a browser, Python, curl, logger, ip, iptables), clients of Python
+# and Node.js below target/, cargo-deny. Says in one line what is missing when it may not install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,11 +21,16 @@ if ((${#missing[@]})); then
 fi
 
 clients=target/test-clients
-if ! cmp -s tests/clients.txt "$clients/installed.txt" 2>/dev/null; then
+node_clients=(hot-shots@17.1.1 statsd-client@0.4.7 node-statsd@0.1.1)
+installed() { cat tests/clients.txt && echo "${node_clients[*]}"; }
+if ! installed | cmp -s - "$clients/installed.txt" 2>/dev/null; then
     rm -rf "$clients"
     python3 -m venv "$clients"
     "$clients/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/clients.txt
-    cp tests/clients.txt "$clients/installed.txt"
+    # Of npm the test goes on without: a machine may have no registry, and then it says what it skips.
+    npm install --silent --ignore-scripts --omit=optional --no-audit --no-fund --prefix "$clients/node" "${node_clients[@]}" ||
+        echo "npm supplies no StatsD clients: their tests are skipped" >&2
+    installed >"$clients/installed.txt"
 fi
 
 # 0.20 is checked against; any newer one does.

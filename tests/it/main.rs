@@ -2,7 +2,8 @@
 //!
 //! - [`house`]: the promises about the code itself (who may import whom, where `unsafe` may stand).
 //! - [`first_answers`]: a line and a metric in through each door, and out through HTTP and the command line.
-//! - [`senders`]: clients that are not ours (`PyPI`'s `statsd` and `datadog`, Python's `SysLogHandler`, `logger`, `curl`).
+//! - [`senders`]: clients that are not ours (Python's `SysLogHandler`, `logger`, `curl`).
+//! - [`statsd_clients`]: clients of StatsD that are not ours, from `PyPI`, npm and crates.io.
 //! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
 //! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
 //! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
@@ -50,3 +51,4 @@ mod rotation;
 mod senders;
 mod server;
 mod startup;
+mod statsd_clients;

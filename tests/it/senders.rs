@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::server::{Server, wait_for};
+use crate::server::Server;
 
 fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-clients/bin/python");
@@ -19,70 +19,6 @@ fn python() -> Option<PathBuf> {
 fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn value(server: &Server, question: &str) -> f64 {
-    wait_for(question, || server.promql(question).first().map(|(_, value)| *value))
-}
-
-#[test]
-fn the_python_statsd_client_is_understood() {
-    let Some(python) = python() else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(&directory.path().join("data"));
-    let script = r#"
-import sys, statsd
-c = statsd.StatsClient("127.0.0.1", int(sys.argv[1]), prefix="py")
-for _ in range(10): c.incr("hits")
-c.incr("sampled", 4, rate=1)
-c.gauge("level", 12)
-c.gauge("level", -3, delta=True)
-c.gauge("below", -3)
-c.timing("took", 320)
-c.set("people", "ada"); c.set("people", "bob"); c.set("people", "ada")
-with c.pipeline() as pipe:
-    pipe.incr("piped"); pipe.incr("piped", 2)
-tcp = statsd.TCPStatsClient("127.0.0.1", int(sys.argv[1]), prefix="tcp")
-tcp.incr("hits", 7); tcp.close()
-"#;
-    run(Command::new(python).args(["-c", script, &server.statsd.port().to_string()]));
-    let check = |question: &str, expected: f64| assert_eq!(value(&server, question), expected, "{question}");
-    check(r#"{"py.hits"}"#, 10.0);
-    check(r#"{"py.level"}"#, 9.0);
-    check(r#"{"py.below"}"#, -3.0);
-    check(r#"{"py.took_sum"}"#, 320.0);
-    check(r#"{"py.people"}"#, 2.0);
-    check(r#"{"py.piped"}"#, 3.0);
-    check(r#"{"tcp.hits"}"#, 7.0);
-}
-
-#[test]
-fn the_datadog_client_is_understood() {
-    let Some(python) = python() else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(&directory.path().join("data"));
-    let script = r#"
-import sys
-from datadog.dogstatsd import DogStatsd
-d = DogStatsd(host="127.0.0.1", port=int(sys.argv[1]), constant_tags=["env:test"], disable_buffering=False)
-d.increment("shop.orders", 3, tags=["region:eu"])
-d.gauge("shop.stock", 41.5)
-for ms in (10, 20, 30): d.distribution("shop.pay", ms)
-d.histogram("shop.size", 5)
-d.timing("shop.render", 12)
-d.set("shop.users", "u1")
-d.event("deploy finished", "version 2 is out", alert_type="success", tags=["version:2"])
-d.service_check("shop.db", 0, message="all well")
-d.flush()
-"#;
-    run(Command::new(python).args(["-c", script, &server.statsd.port().to_string()]));
-    let check = |question: &str, expected: f64| assert_eq!(value(&server, question), expected, "{question}");
-    check(r#"{"shop.orders", env="test", region="eu"}"#, 3.0);
-    check(r#"{"shop.stock", env="test"}"#, 41.5);
-    check(r#"{"shop.pay_count", env="test"}"#, 3.0);
-    check(r#"{"shop.pay_sum", env="test"}"#, 60.0);
-    check(r#"{"shop.users", env="test"}"#, 1.0);
-    server.wait_for_records("\"deploy finished\"", 1);
 }
 
 #[test]
