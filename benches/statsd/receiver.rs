@@ -54,11 +54,6 @@ impl Receiver {
         Receiver { process, output, address: line.trim().parse().expect("an address") }
     }
 
-    /// CPU time that it has used.
-    pub fn cpu_seconds(&self) -> f64 {
-        cpu_seconds_of(self.process.id())
-    }
-
     /// Stops it once it has taken what the kernel holds for it.
     pub fn stop(mut self) -> Report {
         drop(self.process.stdin.take());

@@ -27,6 +27,8 @@ pub struct Tally {
     bytes: AtomicU64,
     last_seen: AtomicI64,
     backlog: Mutex<Option<Backlog>>,
+    /// 0 when it has none.
+    receive_buffer_bytes: AtomicU64,
     problems: Mutex<BTreeMap<&'static str, Problem>>,
     rules: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
 }
@@ -73,6 +75,9 @@ pub struct TallySnapshot {
     /// How long the oldest of them may have stood there, or how long what was read waits to be taken; as above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
+    /// The receive buffer that the kernel gives each of its sockets; only of sources that read datagrams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_buffer_bytes: Option<u64>,
     /// What went wrong, by reason.
     pub problems: Vec<ProblemSnapshot>,
     /// What rules of the configuration did, by rule and effect.
@@ -115,6 +120,7 @@ impl Tallies {
                 bytes: AtomicU64::new(0),
                 last_seen: AtomicI64::new(i64::MIN),
                 backlog: Mutex::default(),
+                receive_buffer_bytes: AtomicU64::new(0),
                 problems: Mutex::default(),
                 rules: Mutex::default(),
             })
@@ -143,6 +149,11 @@ impl Tally {
         *held = Some(Backlog { held_up_since, ..backlog });
     }
 
+    /// Says how large a receive buffer the kernel gives each of its sockets.
+    pub fn has_receive_buffer(&self, bytes: u64) {
+        self.receive_buffer_bytes.store(bytes, Relaxed);
+    }
+
     /// Says that the source begins to wait, or no longer waits, for what it read to be taken.
     pub fn is_held_up(&self, waits: bool) {
         self.backlog.lock().get_or_insert_default().held_up_since = waits.then(Instant::now);
@@ -169,6 +180,7 @@ impl Tally {
     pub fn snapshot(&self) -> TallySnapshot {
         let last_seen = self.last_seen.load(Relaxed);
         let backlog = *self.backlog.lock();
+        let receive_buffer_bytes = self.receive_buffer_bytes.load(Relaxed);
         TallySnapshot {
             kind: self.kind,
             name: self.name.clone(),
@@ -178,6 +190,7 @@ impl Tally {
             open_files: backlog.map(|backlog| backlog.files),
             lag_bytes: backlog.map(|backlog| backlog.bytes),
             lag_seconds: backlog.map(Backlog::age_seconds),
+            receive_buffer_bytes: (receive_buffer_bytes > 0).then_some(receive_buffer_bytes),
             problems: self
                 .problems
                 .lock()

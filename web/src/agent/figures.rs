@@ -78,6 +78,7 @@ const LEVELS: &[&str] = &[
     "open_files",
     "lag_bytes",
     "lag_seconds",
+    "receive_buffer_bytes",
     "spool_bytes",
     "spool_bytes_max",
     "waiting_batches",

@@ -48,6 +48,12 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     for source in &sources {
         text.value(&[("kind", source.kind), ("name", &source.name)], source.bytes);
     }
+    text.family("taffrail_source_receive_buffer_bytes", "gauge", "The receive buffer of each of a source's sockets.");
+    for source in &sources {
+        if let Some(bytes) = source.receive_buffer_bytes {
+            text.value(&[("kind", source.kind), ("name", &source.name)], bytes);
+        }
+    }
     text.family("taffrail_source_problems_total", "counter", "What a source could not take as it was, by reason.");
     for source in &sources {
         for problem in &source.problems {

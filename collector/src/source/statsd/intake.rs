@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memchr_iter;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -89,7 +90,14 @@ impl Intake {
             problems: Vec::new(),
         };
         match str::from_utf8(packet) {
-            Ok(text) => text.split('\n').for_each(|line| taking.line(line.trim_ascii())),
+            Ok(text) => {
+                let mut start = 0;
+                for end in memchr_iter(b'\n', packet) {
+                    taking.line(text[start..end].trim_ascii());
+                    start = end + 1;
+                }
+                taking.line(text[start..].trim_ascii());
+            }
             Err(_) => packet.split(|&byte| byte == b'\n').for_each(|line| match str::from_utf8(line) {
                 Ok(text) => taking.line(text.trim_ascii()),
                 Err(_) => taking.problem(Malformed::InvalidUtf8.reason(), 1, line),

@@ -259,10 +259,22 @@ impl<'a> Segment<'a> {
 
 /// The finite number of a sane size that a text is, if it is one.
 pub fn number(text: &str) -> Result<f64, Malformed> {
+    if let Some(number) = short_whole(text) {
+        return Ok(number);
+    }
     match text.parse::<f64>() {
         Ok(number) if number.abs() <= VALUE_MAX => Ok(number),
         _ => Err(Malformed::BadValue),
     }
+}
+
+/// The number that a few digits are: most values are, and need no parser for all numbers.
+fn short_whole(text: &str) -> Option<f64> {
+    if text.is_empty() || text.len() > 9 {
+        return None;
+    }
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+    text.bytes().try_fold(0, |number: u32, byte| Some(number * 10 + digit(byte)?)).map(f64::from)
 }
 
 /// What stands between the types, for the whole line.
@@ -276,7 +288,7 @@ struct Fields<'a> {
 
 /// Reads values, their type and the fields behind it; returns what follows a `:` behind them, if one does.
 fn segment<'a>(text: &'a str, fields: &mut Fields<'a>) -> Result<(Segment<'a>, Option<&'a str>), Malformed> {
-    let (values, text) = text.split_at(memchr(b'|', text.as_bytes()).ok_or(Malformed::MissingType)?);
+    let (values, text) = text.split_at(near(text, |byte| byte == b'|').ok_or(Malformed::MissingType)?);
     typed(values, &text[1..], fields)
 }
 
@@ -286,7 +298,7 @@ fn typed<'a>(
     text: &'a str,
     fields: &mut Fields<'a>,
 ) -> Result<(Segment<'a>, Option<&'a str>), Malformed> {
-    let (token, mut text) = split_before(text, memchr2(b'|', b':', text.as_bytes()));
+    let (token, mut text) = split_before(text, near(text, |byte| byte == b'|' || byte == b':'));
     let mut segment = Segment { values, kind: MetricKind::of(token)?, sample_rate: 1.0 };
     loop {
         let Some(&delimiter) = text.as_bytes().first() else { return Ok((segment, None)) };
@@ -295,7 +307,7 @@ fn typed<'a>(
             return Ok((segment, Some(text)));
         }
         let end = match text.as_bytes().first() {
-            Some(b'@') => memchr2(b'|', b':', text.as_bytes()),
+            Some(b'@') => near(text, |byte| byte == b'|' || byte == b':'),
             _ => memchr(b'|', text.as_bytes()),
         };
         let (field, after) = split_before(text, end);
@@ -316,6 +328,12 @@ fn typed<'a>(
             _ => fields.unknown += 1,
         }
     }
+}
+
+/// Where a delimiter stands behind a value or a type, which are mostly so short that a search of many bytes at a time begins too
+/// slowly to pay.
+fn near(text: &str, is_delimiter: impl Fn(u8) -> bool) -> Option<usize> {
+    text.bytes().position(is_delimiter)
 }
 
 fn split_before(text: &str, end: Option<usize>) -> (&str, &str) {

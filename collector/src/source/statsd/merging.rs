@@ -146,3 +146,65 @@ impl Statistics {
         self.samples += samples.len() as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::TryRecvError;
+    use std::time::Duration;
+
+    use super::super::aggregate::Settings;
+    use super::super::intake::Intake;
+    use super::super::line::Dialects;
+    use super::super::window::Window;
+    use super::super::{ask, deliver};
+    use super::*;
+    use crate::model::{SampleKind, SampleValue};
+    use crate::source::Tallies;
+
+    #[tokio::test]
+    async fn an_administrator_sees_what_came_before_the_question_and_deletes_it() {
+        let settings = Settings {
+            interval: Duration::from_secs(86_400),
+            signed_is_delta: true,
+            dialects: Dialects::default(),
+            series_max: 10,
+            gauge_ttl: Duration::from_secs(60),
+            host: "h".into(),
+        };
+        let now = Timestamp::now();
+        let mut merging = Merging::new(1);
+        let question = Arc::clone(&merging.question);
+        let window = Window::new(0, settings.of_window(), now);
+        let hand_over = merging.add_thread();
+        let mut intake = Intake::new(window, settings.dialects, Arc::default(), Arc::default(), hand_over);
+        let merger = Merger::new(settings.of_merger(), 1, now.floor_to(settings.interval));
+        let (asker, asked) = ask::channel();
+        let (batches, mut waiting) = deliver::queue(10);
+        let tally = Tallies::default().of("statsd", "test");
+        let of_merging = Arc::clone(&tally);
+        let merged = tokio::task::spawn_blocking(move || merging.run(merger, asked, &batches, &of_merging));
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let reader = tokio::task::spawn_blocking(move || {
+            intake.take(b"a:1|c\nb:2|c\na:5|g", now, &tally);
+            while ended.try_recv() == Err(TryRecvError::Empty) {
+                intake.tick(now, question.load(Relaxed));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+
+        let mut listed = asker.list(SampleKind::Counter).await.unwrap();
+        listed.sort_by(|a, b| a.labels.name().cmp(b.labels.name()));
+        let values: Vec<_> = listed.into_iter().map(|listed| listed.value.unwrap()).collect();
+        assert_eq!(values, [1.0, 2.0].map(|sum| SampleValue::Counter { sum }));
+        let is_a: ask::Matching = Box::new(|labels| labels.name() == "a");
+        assert_eq!(asker.delete(SampleKind::Counter, is_a).await.unwrap().len(), 1);
+        assert_eq!(asker.statistics().await.unwrap().series, 2);
+        drop(end);
+        reader.await.unwrap();
+        merged.await.unwrap();
+        let names: Vec<_> =
+            waiting.recv().await.unwrap().samples.iter().map(|sample| sample.labels.name().to_owned()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(asker.statistics().await.is_none());
+    }
+}

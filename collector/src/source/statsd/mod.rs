@@ -273,6 +273,7 @@ async fn run(bound: Bound, settings: aggregate::Settings, config: Config, contex
             receive_buffer_bytes = sockets.receive_buffer_bytes,
             "StatsD takes datagrams; net.core.rmem_max is the upper limit of the receive buffer"
         );
+        udp.has_receive_buffer(sockets.receive_buffer_bytes as u64);
         for socket in sockets.udp {
             let drops = Some(KernelDrops::of(&socket));
             let reader = datagrams::Reader { socket, drops, question: Arc::clone(&question) };

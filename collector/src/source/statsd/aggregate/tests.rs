@@ -373,3 +373,33 @@ proptest! {
         prop_assert_eq!(bench.finish(), expected);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn percentiles_of_a_hundred_hosts_together_are_within_one_percent(
+        values in prop::collection::vec(1u32..10_000_000, 1..2_000),
+    ) {
+        let exact: Vec<f64> = values.iter().map(|&value| f64::from(value) / 8.0).collect();
+        let mut merged = crate::model::Distribution::new();
+        for host in 0..100 {
+            let mut bench = Bench::with_threads(&settings(), 2);
+            for (turn, value) in exact.iter().skip(host).step_by(100).enumerate() {
+                bench.send_to(turn % 2, 1, &format!("t:{value}|ms"));
+            }
+            for sample in bench.aggregator.finish().samples {
+                let SampleValue::Distribution(seen) = sample.value else { panic!("{sample:?}") };
+                merged.merge(&seen);
+            }
+        }
+        prop_assert_eq!((merged.count, merged.sum), (exact.len() as f64, exact.iter().sum::<f64>()));
+        let mut sorted = exact;
+        sorted.sort_by(f64::total_cmp);
+        for q in [0.5, 0.75, 0.9, 0.95, 0.99, 0.999] {
+            let exact = sorted[(q * (sorted.len() - 1) as f64).floor() as usize];
+            let found = merged.quantile(q).unwrap();
+            prop_assert!((found - exact).abs() <= 0.01 * exact, "{found} for {exact} at {q}");
+        }
+    }
+}
