@@ -170,6 +170,8 @@ mod tests {
             series_max: 10,
             gauge_ttl: Duration::from_secs(60),
             host: "h".into(),
+            mapper: Arc::default(),
+            etsy: None,
         };
         let now = Timestamp::now();
         let mut merging = Merging::new(1);
