@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use taffrail_collector::delivery::{Refusal, RefusalReason};
 use taffrail_collector::frame::EncodeError;
 use taffrail_collector::journal::JournalError;
-use taffrail_collector::model::{Batch, Timestamp, Value};
+use taffrail_collector::model::{Batch, Sample, Timestamp, Value};
 
 use crate::log_store::head::record_bytes;
 use crate::retention::Retention;
@@ -81,9 +81,14 @@ pub fn adjust_times(batch: &mut Batch, limits: &Limits, now: Timestamp) -> Adjus
     adjusted
 }
 
-/// Bytes that the batch will take in memory, near enough. A window's are guessed: its series is known already, mostly.
+/// Bytes that the batch takes in memory until it is in the heads, near enough: labels are shared, mostly.
 pub fn batch_bytes(batch: &Batch) -> usize {
-    batch.logs.iter().map(record_bytes).sum::<usize>() + batch.samples.len() * 64
+    log_bytes(batch) + batch.samples.len() * size_of::<Sample>()
+}
+
+/// Bytes that the batch's log records take in memory, near enough.
+pub fn log_bytes(batch: &Batch) -> usize {
+    batch.logs.iter().map(record_bytes).sum()
 }
 
 /// The disk that holds the data, looked at once a second at most.

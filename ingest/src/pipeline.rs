@@ -41,9 +41,9 @@ use crate::write_ahead::{Command, Prepared, Shared};
 pub struct IngestConfig {
     /// Everything durable lies below this directory.
     pub data_dir: PathBuf,
-    /// The head is sealed at this many rows …
+    /// The heads are sealed at this many log records …
     pub seal_rows: usize,
-    /// … or this many bytes of text …
+    /// … or this many bytes of them and of metric windows …
     pub seal_bytes: usize,
     /// … or this long after its first row.
     pub seal_age: Duration,
@@ -148,6 +148,12 @@ pub struct IngestStatus {
     pub compaction: CompactionStatus,
     /// Series known: of each metric the most that one block or the head holds.
     pub series: u64,
+    /// Series that have windows in memory.
+    pub head_series: u64,
+    /// Series that are known without a look at blocks.
+    pub known_series: u64,
+    /// Bytes of memory that knowing them takes.
+    pub known_series_bytes: u64,
     /// Series blocks on disk.
     pub blocks: u64,
     /// Their bytes.
@@ -243,6 +249,9 @@ impl Ingest {
             deletions_pending: self.shared.logs.masks().deletions().count() as u64,
             compaction: self.compaction.status(),
             series: self.shared.series.metrics("", usize::MAX).iter().map(|metric| metric.series).sum(),
+            head_series: series.head_series,
+            known_series: series.known_series,
+            known_series_bytes: series.known_bytes,
             blocks: series.blocks,
             block_bytes: series.block_bytes,
             journal_bytes: counters.journal_bytes.load(Relaxed),

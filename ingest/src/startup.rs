@@ -28,7 +28,7 @@ use taffrail_collector::frame;
 use taffrail_collector::journal::{JournalConfig, JournalError, JournalReader, JournalWriter};
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::{DiskSpace, Limits, UNREADABLE, batch_bytes};
+use crate::admission::{DiskSpace, Limits, UNREADABLE};
 use crate::backup::remove_stale_pins;
 use crate::catalog::Catalog;
 use crate::compaction::{Compaction, Compactor, Target, UnpackedSizes};
@@ -228,7 +228,7 @@ fn replay<F: FileSystem>(
         marks.advance(&batch);
         marks.note_checkpoints(batch.agent, std::mem::take(&mut batch.checkpoints));
         replayed.rows += batch.len() as u64;
-        unsealed.add(batch.len(), batch_bytes(&batch));
+        unsealed.add(&batch);
         shared.enter(first_seq, batch);
         progress(done.min(total), total);
     }

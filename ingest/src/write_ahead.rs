@@ -65,7 +65,7 @@ pub struct Prepared {
 /// When a head is sealed without being asked.
 #[derive(Clone, Debug)]
 pub struct SealTriggers {
-    /// At this many rows …
+    /// At this many log records …
     pub rows: usize,
     /// … or this many bytes …
     pub bytes: usize,
@@ -109,10 +109,11 @@ pub struct Writer<F: FileSystem> {
     waiting_for_next: Vec<oneshot::Sender<Result<SealReport, OpenError>>>,
 }
 
-/// What entered the heads since the last seal began.
+/// What entered the heads since the last seal began. How many bytes the windows take the series store knows itself: that is
+/// little once a series is there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unsealed {
-    /// Log records and windows.
+    /// Log records.
     pub rows: usize,
     /// Their bytes in memory.
     pub bytes: usize,
@@ -121,10 +122,10 @@ pub struct Unsealed {
 }
 
 impl Unsealed {
-    /// Counts rows (or none, for a batch of checkpoints).
-    pub fn add(&mut self, rows: usize, bytes: usize) {
-        self.rows += rows;
-        self.bytes += bytes;
+    /// Counts a batch (of checkpoints only, perhaps).
+    pub fn add(&mut self, batch: &Batch) {
+        self.rows += batch.logs.len();
+        self.bytes += admission::log_bytes(batch);
         self.since.get_or_insert_with(Instant::now);
     }
 }
@@ -328,10 +329,10 @@ impl<F: FileSystem> Writer<F> {
                 counters.duplicate_batches.fetch_add(1, Relaxed);
                 Outcome::Duplicate { acked_through }
             }
-            WaitingKind::Append { seq, batch, bytes, adjusted, acked_through, .. } => {
+            WaitingKind::Append { seq, batch, adjusted, acked_through, .. } => {
                 counters.take(batch.logs.len(), batch.samples.len());
                 counters.adjust(adjusted);
-                self.unsealed.add(batch.len(), bytes);
+                self.unsealed.add(&batch);
                 self.shared.enter(seq, batch);
                 Outcome::Stored { acked_through }
             }
@@ -356,9 +357,9 @@ impl<F: FileSystem> Writer<F> {
 
     fn seal_when_due(&mut self) {
         let Unsealed { rows, bytes, since } = self.unsealed;
+        let bytes = bytes.saturating_add(self.shared.series.unsealed_bytes());
         let due = rows >= self.triggers.rows
-            || bytes >= self.triggers.bytes
-            || bytes >= self.limits.memory_bytes_max / 2
+            || (since.is_some() && bytes >= self.triggers.bytes.min(self.limits.memory_bytes_max / 2))
             || since.is_some_and(|since| since.elapsed() >= self.triggers.age)
             || !self.waiting_for_next.is_empty();
         if due && self.sealing.is_none() {
@@ -448,7 +449,7 @@ impl Shared {
 
     /// Whether a batch of so many bytes finds no room yet, but will once the seal that is under way has freed some.
     pub fn awaits_seal(&self, bytes: usize, limits: &Limits) -> bool {
-        let is_sealing = self.logs.head_sizes().1.rows > 0;
+        let is_sealing = self.logs.head_sizes().1.rows > 0 || self.series.is_sealing();
         let held = self.held_bytes().saturating_add(self.queued_bytes.load(Relaxed));
         is_sealing && held.saturating_add(bytes) > limits.memory_bytes_max
     }

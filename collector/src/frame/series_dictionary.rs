@@ -132,29 +132,57 @@ fn within_limit(text_bytes: usize) -> Result<(), FrameError> {
 fn put_difference(out: &mut Vec<u8>, before: &str, labels: &str) {
     let (before, labels) = (before.as_bytes(), labels.as_bytes());
     let prefix = shared_prefix(before, labels);
-    let (before, rest) = (&before[prefix..], &labels[prefix..]);
-    let suffix = before.iter().rev().zip(rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    let rest = &labels[prefix..];
+    let suffix = shared_suffix(&before[prefix..], rest);
     put_varint(out, prefix as u64);
     put_varint(out, suffix as u64);
     put_bytes(out, &rest[..rest.len() - suffix]);
 }
 
 /// How many bytes at the start are the same, eight at a time.
-fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
+fn shared_prefix(mut a: &[u8], mut b: &[u8]) -> usize {
     let mut same = 0;
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        let [a, b] = [a, b].map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
-        if a != b {
-            return same + ((a ^ b).trailing_zeros() / 8) as usize;
+    while let (Some((first, a_rest)), Some((second, b_rest))) = (a.split_first_chunk(), b.split_first_chunk()) {
+        let different = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*second);
+        if different != 0 {
+            return same + (different.trailing_zeros() / 8) as usize;
         }
-        same += 8;
+        same += size_of::<u64>();
+        (a, b) = (a_rest, b_rest);
     }
-    same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
+    same + a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// How many bytes at the end are the same, eight at a time.
+fn shared_suffix(mut a: &[u8], mut b: &[u8]) -> usize {
+    let mut same = 0;
+    while let (Some((a_rest, first)), Some((b_rest, second))) = (a.split_last_chunk(), b.split_last_chunk()) {
+        let different = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*second);
+        if different != 0 {
+            return same + (different.leading_zeros() / 8) as usize;
+        }
+        same += size_of::<u64>();
+        (a, b) = (a_rest, b_rest);
+    }
+    same + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_two_texts_share_is_counted_to_the_byte(a in "[ab]{0,40}", b in "[ab]{0,40}", shared in "[ab]{0,30}") {
+            for (a, b) in [(a.clone() + &shared, b.clone() + &shared), (shared.clone() + &a, shared.clone() + &b)] {
+                let plain = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+                prop_assert_eq!(shared_prefix(a.as_bytes(), b.as_bytes()), plain);
+                let plain = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
+                prop_assert_eq!(shared_suffix(a.as_bytes(), b.as_bytes()), plain);
+            }
+        }
+    }
 
     #[test]
     fn neighbours_cost_what_they_differ_in_and_little_text_cannot_stand_for_much() {

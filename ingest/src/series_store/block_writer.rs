@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use taffrail_collector::model::{Exemplar, SampleKind, Timestamp};
+use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp};
 
 use super::block_layout::{Extent, Footer, HEADER_BYTES, Section, encode_footer, header};
 use super::chunk::{self, ROW_WINDOWS_MAX, SERIES_MAX, WINDOWS_WANTED};
 use super::merge::SeriesPart;
 use super::points::{End, Points};
-use super::series_table::{self, NewRow};
+use super::series_table::{NewRow, TableWriter};
 use super::{BlockInfo, SeriesStoreError};
 use crate::byte_cursor::{put_prefixed, put_varint};
 
@@ -59,7 +60,9 @@ struct BlockWriter {
     file: BufWriter<File>,
     offset: u64,
     chunks: Vec<Extent>,
-    rows: Vec<NewRow>,
+    rows: TableWriter,
+    /// Kind and labels of the last row.
+    last: Option<(SampleKind, Arc<LabelSet>)>,
     exemplars: Vec<(usize, Exemplar)>,
     pending: Vec<Points>,
     pending_windows: usize,
@@ -75,7 +78,8 @@ impl BlockWriter {
             file: BufWriter::new(File::create(path).map_err(|error| SeriesStoreError::write(path, &error))?),
             offset: 0,
             chunks: Vec::new(),
-            rows: Vec::new(),
+            rows: TableWriter::default(),
+            last: None,
             exemplars: Vec::new(),
             pending: Vec::new(),
             pending_windows: 0,
@@ -109,7 +113,8 @@ impl BlockWriter {
         self.close_chunk_before(&part)?;
         let row = self.rows.len();
         self.exemplars.extend(part.exemplars.into_iter().map(|exemplar| (row, exemplar)));
-        self.rows.push(NewRow {
+        self.last = Some((part.points.kind(), part.labels.clone()));
+        self.rows.push(&NewRow {
             kind: part.points.kind(),
             labels: part.labels,
             unit: part.unit,
@@ -133,10 +138,10 @@ impl BlockWriter {
     /// Ends the chunk when it is full, or when this series is of another kind, or of another name while the chunk is long
     /// enough to compress well alone.
     fn close_chunk_before(&mut self, next: &SeriesPart) -> Result<(), SeriesStoreError> {
-        let Some(last) = self.rows.last() else { return Ok(()) };
+        let Some((kind, labels)) = &self.last else { return Ok(()) };
         let full = self.pending.len() >= SERIES_MAX || self.pending_windows >= WINDOWS_WANTED;
-        let other_name = last.labels.name() != next.labels.name() && self.pending_windows >= WINDOWS_WANTED / 16;
-        if full || other_name || last.kind != next.points.kind() { self.close_chunk() } else { Ok(()) }
+        let other_name = labels.name() != next.labels.name() && self.pending_windows >= WINDOWS_WANTED / 16;
+        if full || other_name || *kind != next.points.kind() { self.close_chunk() } else { Ok(()) }
     }
 
     fn close_chunk(&mut self) -> Result<(), SeriesStoreError> {
@@ -154,7 +159,7 @@ impl BlockWriter {
     fn finish(mut self, name: &str, partition: Timestamp, order: u64) -> Result<BlockInfo, SeriesStoreError> {
         self.close_chunk()?;
         let metrics = self.write_section(&metrics_of(&self.rows))?;
-        let table = self.write_section(&series_table::encode(&self.rows, self.first_end))?;
+        let table = self.write_section(&self.rows.encode(self.first_end))?;
         let exemplars = self.write_section(&encode_exemplars(&self.exemplars))?;
         let times = || self.exemplars.iter().map(|(_, exemplar)| exemplar.timestamp.unix_nanos());
         let footer = encode_footer(&Footer {
@@ -210,12 +215,12 @@ impl BlockWriter {
 }
 
 /// The metrics section: names, kinds and how many series each has.
-fn metrics_of(rows: &[NewRow]) -> Vec<u8> {
+fn metrics_of(rows: &TableWriter) -> Vec<u8> {
     let mut metrics: BTreeMap<(SampleKind, &str), (&str, u64)> = BTreeMap::new();
-    for row in rows {
-        let metric = metrics.entry((row.kind, row.labels.name())).or_default();
-        if !row.unit.is_empty() {
-            metric.0 = &row.unit;
+    for (kind, name, unit) in rows.names() {
+        let metric = metrics.entry((kind, name)).or_default();
+        if !unit.is_empty() {
+            metric.0 = unit;
         }
         metric.1 += 1;
     }

@@ -15,15 +15,20 @@ use super::block_reader::Block;
 use super::block_writer::write_block;
 use super::change_log::ChangeLog;
 use super::damage::DamagedBlocks;
-use super::head::{Head, HeadSeries};
+use super::head::{Earlier, Head, HeadSeries, has_total};
 use super::merge::{MergedParts, SeriesPart, SortedParts};
 use super::points::{End, RunningTotal};
+use super::registry::Registry;
+use super::series_order::SeriesOrder;
 use super::table_cache::TableCache;
 use super::view::{KnownMetrics, View};
 use super::{BLOCKS_OF_A_PARTITION_MAX, BlockInfo, PARTITION_LENGTH, SeriesStore, SeriesStoreError, partition_of};
 
 /// A counter that was silent for longer starts again from zero, which PromQL reads as the reset of a restarted process.
 const TOTALS_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
+
+/// Totals written to the registry at a time, so that inserts go on between.
+const TOTALS_AT_ONCE: usize = 4_096;
 
 /// How the file names of finished blocks end.
 pub const BLOCK_SUFFIX: &str = ".series";
@@ -61,18 +66,23 @@ impl Drop for BlockChange {
     }
 }
 
-/// What counters and distributions have added up to, for series that are not in a head. Known by a 64-bit hash: two series
-/// in 2^32 sharing one would start from each other's total, which no difference between two points of theirs shows.
+/// What counters and distributions have added up to, for series that the registry does not know (yet, or any more). Known by
+/// a 64-bit hash: two series in 2^32 sharing one would start from each other's total, which no difference between two
+/// points of theirs shows.
 #[derive(Debug, Default)]
 pub(super) struct Totals(RapidHashMap<u64, (RunningTotal, End)>);
 
 impl Totals {
-    fn get(&self, kind: SampleKind, labels: &LabelSet) -> RunningTotal {
-        self.0.get(&series_hash(kind, labels)).map(|known| known.0).unwrap_or_default()
+    fn take(&mut self, kind: SampleKind, labels: &LabelSet) -> RunningTotal {
+        let total = self.0.remove(&series_hash(kind, labels)).map(|known| known.0).unwrap_or_default();
+        if self.0.len() < self.0.capacity() / 8 {
+            self.0.shrink_to_fit();
+        }
+        total
     }
 
     fn set(&mut self, kind: SampleKind, labels: &LabelSet, total: RunningTotal, last_end: End) {
-        if matches!(kind, SampleKind::Counter | SampleKind::Distribution) {
+        if has_total(kind) {
             self.0.insert(series_hash(kind, labels), (total, last_end));
         }
     }
@@ -129,6 +139,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
         directory: directory.to_owned(),
         view: RwLock::new(View { blocks, damaged, ..View::default() }),
         totals: Mutex::new(totals),
+        order: Mutex::new(SeriesOrder::default()),
         known_metrics: Mutex::new(known_metrics),
         tables,
         next_number: AtomicU64::new(next_number),
@@ -147,18 +158,10 @@ impl SeriesStore {
     pub(super) fn insert_samples(&self, samples: Vec<Sample>) {
         // Held until the batch is in, so that a seal never freezes a head that is still being written to.
         let view = self.view.read();
-        let mut head = view.active.write();
-        let mut earliest = End::MAX;
-        for sample in samples {
-            earliest = earliest.min(sample.end().unix_nanos());
-            head.insert(sample, |kind, labels| {
-                let frozen =
-                    view.frozen.iter().rev().find_map(|head| head.read().get(kind, labels).map(HeadSeries::total));
-                frozen.unwrap_or_else(|| self.totals.lock().get(kind, labels))
-            });
-        }
-        drop(head);
-        if earliest < End::MAX {
+        let earliest = samples.iter().map(|sample| sample.end().unix_nanos()).min();
+        let earlier = EarlierTotals { frozen: &view.frozen, totals: &self.totals };
+        view.active.write().insert(samples, &earlier);
+        if let Some(earliest) = earliest {
             self.changes.note(earliest);
         }
     }
@@ -166,10 +169,29 @@ impl SeriesStore {
     /// See [`SeriesStore::freeze`].
     pub(super) fn freeze_head(&self) {
         let mut view = self.view.write();
-        if view.active.read().samples() > 0 {
-            let head = std::mem::take(&mut view.active);
-            view.frozen.push(head);
+        let active = view.active.clone();
+        if active.read().samples() == 0 {
+            return;
         }
+        let next = Head::new(self.registry_after(&active.read()));
+        view.active = Arc::new(RwLock::new(next));
+        view.frozen.push(active);
+    }
+
+    /// The registry that goes on after this head: its own, unless most of what that knows has been silent for long. What the
+    /// silent series added up to is remembered for when they come back.
+    fn registry_after(&self, head: &Head) -> Arc<RwLock<Registry>> {
+        let mut registry = head.registry().write();
+        registry.note_heard(head.series().map(|series| series.id()));
+        if !registry.is_mostly_silent() {
+            return head.registry().clone();
+        }
+        let newest = head.series().map(|series| series.last_end()).max().unwrap_or(End::MIN);
+        let mut totals = self.totals.lock();
+        for id in (0..registry.len() as u32).filter(|&id| has_total(registry.kind(id))) {
+            totals.set(registry.kind(id), &registry.labels(id), registry.total(id), newest);
+        }
+        Arc::default()
     }
 
     /// See [`SeriesStore::write_frozen`].
@@ -178,7 +200,10 @@ impl SeriesStore {
         let mut change =
             BlockChange { added: Vec::new(), added_infos: Vec::new(), removed: Vec::new(), frozen: frozen.clone() };
         let heads: Vec<RwLockReadGuard<'_, Head>> = frozen.iter().map(|head| head.read()).collect();
-        let sorted: Vec<Vec<&HeadSeries>> = heads.iter().map(|head| sorted_series(head)).collect();
+        let mut order = self.order.lock();
+        let sorted: Vec<Vec<HeadSeries<'_>>> =
+            heads.iter().map(|head| order.of(head.registry()).iter().filter_map(|&id| head.of(id)).collect()).collect();
+        drop(order);
         let partitions: BTreeSet<Timestamp> = heads.iter().flat_map(|head| head.partitions()).collect();
         for partition in partitions {
             let sources = sorted.iter().map(|series| head_parts(series, partition)).collect();
@@ -225,17 +250,26 @@ impl SeriesStore {
 
     /// Before a head goes, what its series added up to is kept for when they come back.
     fn keep_totals(&self, heads: &[Arc<RwLock<Head>>]) {
-        let mut totals = self.totals.lock();
-        let mut newest = End::MIN;
+        let current = self.view.read().active.read().registry().clone();
         for head in heads {
-            for series in head.read().series() {
-                let last_end = series.points.last_end().unwrap_or(End::MIN);
-                newest = newest.max(last_end);
-                totals.set(series.points.kind(), &series.labels, series.total(), last_end);
+            let head = head.read();
+            let counting = head.series().filter(|series| has_total(series.kind()));
+            if !Arc::ptr_eq(head.registry(), &current) {
+                let mut totals = self.totals.lock();
+                counting.for_each(|series| {
+                    totals.set(series.kind(), &series.labels(), series.total(), series.last_end());
+                });
+                continue;
+            }
+            let kept: Vec<(u32, RunningTotal)> = counting.map(|series| (series.id(), series.total())).collect();
+            for part in kept.chunks(TOTALS_AT_ONCE) {
+                let mut registry = current.write();
+                part.iter().for_each(|(id, total)| registry.set_total(*id, *total));
             }
         }
-        if newest > End::MIN {
-            totals.forget_silent(newest);
+        let newest = heads.iter().flat_map(|head| head.read().newest_end()).max();
+        if let Some(newest) = newest {
+            self.totals.lock().forget_silent(newest);
         }
     }
 
@@ -252,24 +286,16 @@ impl SeriesStore {
     }
 }
 
-fn sorted_series(head: &Head) -> Vec<&HeadSeries> {
-    let mut series: Vec<&HeadSeries> = head.series().iter().collect();
-    series.sort_by(|a, b| (a.points.kind(), &a.labels).cmp(&(b.points.kind(), &b.labels)));
-    series
-}
-
 /// What the series of a head hold in one partition.
-fn head_parts<'a>(series: &'a [&'a HeadSeries], partition: Timestamp) -> SortedParts<'a> {
+fn head_parts<'a>(series: &'a [HeadSeries<'a>], partition: Timestamp) -> SortedParts<'a> {
     let start = partition.unix_nanos();
     let end = partition.saturating_add(PARTITION_LENGTH).unix_nanos();
-    Box::new(series.iter().filter(move |series| series.points.any_between(start, end)).map(move |series| {
-        Ok(SeriesPart {
-            labels: series.labels.clone(),
-            unit: series.unit.to_owned(),
-            interval_ms: series.interval_ms,
-            before: series.before + series.points.total_before(start),
-            points: series.points.between(start, end),
-            exemplars: exemplars_of(series, partition),
+    Box::new(series.iter().filter_map(move |series| {
+        let (points, before) = series.between_and_before(start, end);
+        let (unit, interval_ms) = series.unit_and_interval();
+        (!points.is_empty()).then(|| {
+            let exemplars = exemplars_of(series, partition);
+            Ok(SeriesPart { labels: series.labels(), unit: unit.to_owned(), interval_ms, before, points, exemplars })
         })
     }))
 }
@@ -277,10 +303,42 @@ fn head_parts<'a>(series: &'a [&'a HeadSeries], partition: Timestamp) -> SortedP
 /// The exemplars that go into this partition's block: those of its time, and those of a time in which the series has no
 /// window (an exemplar at the start of a window that ends in the next partition) with the first window after them, or the
 /// last of all.
-fn exemplars_of(series: &HeadSeries, partition: Timestamp) -> Vec<Exemplar> {
+fn exemplars_of(series: &HeadSeries<'_>, partition: Timestamp) -> Vec<Exemplar> {
+    if series.exemplars().is_empty() {
+        return Vec::new();
+    }
+    let points = series.between(End::MIN, End::MAX);
     let home = |exemplar: &&Exemplar| {
-        let at = series.points.first_end_from(exemplar.timestamp.unix_nanos()).or(series.points.last_end());
+        let at = points.first_end_from(exemplar.timestamp.unix_nanos()).or(points.last_end());
         at.map(partition_of) == Some(partition)
     };
-    series.exemplars.iter().filter(home).cloned().collect()
+    series.exemplars().iter().filter(home).cloned().collect()
+}
+
+/// See [`Earlier`].
+struct EarlierTotals<'a> {
+    /// Heads being sealed, oldest first.
+    frozen: &'a [Arc<RwLock<Head>>],
+    totals: &'a Mutex<Totals>,
+}
+
+impl Earlier for EarlierTotals<'_> {
+    fn remembered(&self, kind: SampleKind, labels: &LabelSet) -> RunningTotal {
+        self.totals.lock().take(kind, labels)
+    }
+
+    fn frozen(
+        &self,
+        registry: &Arc<RwLock<Registry>>,
+        id: u32,
+        kind: SampleKind,
+        labels: &LabelSet,
+    ) -> Option<RunningTotal> {
+        self.frozen.iter().rev().find_map(|head| {
+            let head = head.read();
+            // Who asks has locked his registry; in another one the series has another number, if it is known there at all.
+            let series = if Arc::ptr_eq(head.registry(), registry) { head.of(id) } else { head.get(kind, labels) };
+            series.map(|series| series.total())
+        })
+    }
 }

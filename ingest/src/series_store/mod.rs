@@ -13,8 +13,10 @@
 //! Compaction is such a change too: more than [`BLOCKS_OF_A_PARTITION_MAX`] blocks of one partition become one.
 //! Changes, and [`SeriesStore::remove_blocks`], are made one at a time; inserts and questions go on meanwhile.
 //!
-//! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series), `label_index`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
-//! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `selection` and `view` (questions), `change`
+//! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series); `label_index` and `registry` (the
+//! series that are known), `slices`, `number_windows`, `packed_windows`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
+//! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `selection` and `view` (questions), `series_order`,
+//! `change`
 //! (seals and compaction), `damage` (blocks that cannot be read), `verify` (a whole block).
 
 mod block_layout;
@@ -31,11 +33,16 @@ mod head;
 mod label_index;
 pub mod matcher;
 mod merge;
+mod number_windows;
+mod packed_windows;
 mod points;
 mod predictor;
+mod registry;
 mod selection;
+mod series_order;
 mod series_table;
 mod sketch_column;
+mod slices;
 mod table_cache;
 #[cfg(test)]
 mod test_samples;
@@ -66,6 +73,7 @@ pub use window_ends::{End, WindowEnds};
 use crate::scan::{Scan, StopReason, TimeRange};
 use change::Totals;
 use change_log::ChangeLog;
+use series_order::SeriesOrder;
 use table_cache::TableCache;
 use view::{KnownMetrics, View};
 
@@ -81,6 +89,7 @@ pub struct SeriesStore {
     directory: PathBuf,
     view: RwLock<View>,
     totals: Mutex<Totals>,
+    order: Mutex<SeriesOrder>,
     known_metrics: Mutex<KnownMetrics>,
     tables: Arc<TableCache>,
     next_number: AtomicU64,
@@ -176,6 +185,10 @@ pub struct SeriesStoreSizes {
     pub head_series: u64,
     /// About how many bytes they take.
     pub head_bytes: u64,
+    /// Series that are known without a look at blocks: those of the heads, and those that were in one some hours ago.
+    pub known_series: u64,
+    /// About how many bytes knowing them takes.
+    pub known_bytes: u64,
     /// Blocks.
     pub blocks: u64,
     /// Windows in them.
@@ -266,6 +279,16 @@ impl SeriesStore {
     pub fn damaged_blocks(&self) -> Vec<DamagedBlock> {
         let view = self.snapshot();
         view.damaged.among(&view.blocks)
+    }
+
+    /// Whether windows are on their way to blocks.
+    pub fn is_sealing(&self) -> bool {
+        !self.view.read().frozen.is_empty()
+    }
+
+    /// About how many bytes the windows take that are not being sealed yet.
+    pub fn unsealed_bytes(&self) -> usize {
+        self.view.read().active.read().bytes()
     }
 
     /// Sizes now.

@@ -201,11 +201,6 @@ impl Points {
         (place < self.len()).then(|| self.ends.at(place))
     }
 
-    /// Whether a window ends in `start..end`.
-    pub(super) fn any_between(&self, start: End, end: End) -> bool {
-        self.first_end_from(start).is_some_and(|first| first < end)
-    }
-
     /// What the windows that end before `end` add up to.
     pub(super) fn total_before(&self, end: End) -> RunningTotal {
         let before = self.ends.count_before(end);
@@ -441,7 +436,6 @@ mod tests {
         let points = counters(&[(10, 1.0), (20, 2.0), (30, 4.0)]);
         assert_eq!(points.between(20, 30), counters(&[(20, 2.0)]));
         assert_eq!(points.between(30, 10), counters(&[]));
-        assert!(points.any_between(11, 21) && !points.any_between(11, 20));
         assert_eq!(points.total_before(30).sum, 3.0);
         assert_eq!(points.total().sum, 7.0);
     }

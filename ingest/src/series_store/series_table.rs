@@ -13,9 +13,13 @@
 //! end. Kept in memory as it is written (some 130 bytes a series), because it is also the block's label index: a matcher
 //! is tried once on each distinct value, then rows are compared by number.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use rapidhash::RapidHashMap;
+use rapidhash::fast::RandomState;
+use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{LabelSet, SampleKind};
 
 use super::matcher::LabelMatcher;
@@ -23,7 +27,7 @@ use super::points::{End, RunningTotal};
 use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
 
 /// A decoded table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SeriesTable {
     text: String,
     /// Where each string ends in `text`.
@@ -67,44 +71,109 @@ pub(super) struct NewRow {
     pub(super) total: RunningTotal,
 }
 
-/// Writes the table of a block whose first window ends at `block_first_end`.
-pub(super) fn encode(rows: &[NewRow], block_first_end: End) -> Vec<u8> {
-    let mut strings: Vec<&str> = rows
-        .iter()
-        .flat_map(|row| row.labels.iter().flat_map(|(name, value)| [name, value]).chain([row.unit.as_str()]))
-        .collect();
-    strings.sort_unstable();
-    strings.dedup();
-    let numbers: RapidHashMap<&str, u64> = strings.iter().zip(0..).map(|(&text, i)| (text, i)).collect();
-    let mut out = Vec::new();
-    put_varint(&mut out, strings.len() as u64);
-    strings.iter().for_each(|text| put_prefixed(&mut out, text.as_bytes()));
-    put_varint(&mut out, rows.len() as u64);
-    for row in rows {
-        out.push(row.kind as u8);
-        put_varint(&mut out, row.labels.len() as u64);
+/// Gathers the rows of a block that is being written. A block may have millions, so they are kept as small as when they are
+/// read: numbers, and each string once.
+#[derive(Debug, Default)]
+pub(super) struct TableWriter {
+    table: SeriesTable,
+    /// The numbers of the strings, by their hash.
+    numbers: HashTable<u32>,
+    hashing: RandomState,
+}
+
+impl TableWriter {
+    /// Takes the next row; they come sorted by kind, then labels.
+    pub(super) fn push(&mut self, row: &NewRow) {
         for (name, value) in row.labels.iter() {
-            put_varint(&mut out, numbers[name]);
-            put_varint(&mut out, numbers[value]);
+            let pair = (self.string_number(name), self.string_number(value));
+            self.table.pairs.push(pair);
         }
-        put_varint(&mut out, numbers[row.unit.as_str()]);
-        put_varint(&mut out, u64::from(row.interval_ms));
-        put_varint(&mut out, row.windows as u64);
-        put_varint(&mut out, row.chunk as u64);
-        put_varint(&mut out, row.place as u64);
-        put_signed(&mut out, row.first_end.wrapping_sub(block_first_end));
-        put_varint(&mut out, row.last_end.wrapping_sub(row.first_end) as u64);
-        if has_totals(row.kind) {
-            for number in [row.before.count, row.before.sum, row.total.count, row.total.sum] {
-                out.extend(number.to_le_bytes());
+        let number = |count: usize| u32::try_from(count).expect("a block has fewer than 2^32 of anything");
+        let row = Row {
+            kind: row.kind,
+            unit: self.string_number(&row.unit),
+            interval_ms: row.interval_ms,
+            windows: number(row.windows),
+            chunk: number(row.chunk),
+            place: number(row.place),
+            first_end: row.first_end,
+            last_end: row.last_end,
+            before: row.before,
+            total: row.total,
+            pairs_end: number(self.table.pairs.len()),
+        };
+        self.table.rows.push(row);
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.table.rows.len()
+    }
+
+    /// Kind, name and unit of each row.
+    pub(super) fn names(&self) -> impl Iterator<Item = (SampleKind, &str, &str)> {
+        let name = self.find(NAME_LABEL);
+        self.table.rows.iter().enumerate().map(move |(at, row)| {
+            let pair = self.table.pairs(at).iter().find(|pair| Some(pair.0) == name);
+            (row.kind, pair.map_or("", |pair| self.table.string(pair.1)), self.table.string(row.unit))
+        })
+    }
+
+    /// Writes the table of a block whose first window ends at `block_first_end`.
+    pub(super) fn encode(&self, block_first_end: End) -> Vec<u8> {
+        let table = &self.table;
+        let mut sorted: Vec<u32> = (0..table.string_ends.len() as u32).collect(); // `string_number` keeps them below 2^32
+        sorted.sort_unstable_by_key(|&number| table.string(number));
+        let mut out = Vec::new();
+        put_varint(&mut out, sorted.len() as u64);
+        sorted.iter().for_each(|&number| put_prefixed(&mut out, table.string(number).as_bytes()));
+        let mut ranks = vec![0u32; sorted.len()];
+        (0..).zip(&sorted).for_each(|(rank, &number)| ranks[number as usize] = rank);
+        drop(sorted);
+        let rank = |number: u32| u64::from(ranks[number as usize]);
+        put_varint(&mut out, table.rows.len() as u64);
+        for (at, row) in table.rows.iter().enumerate() {
+            let pairs = table.pairs(at);
+            out.push(row.kind as u8);
+            put_varint(&mut out, pairs.len() as u64);
+            for &(name, value) in pairs {
+                put_varint(&mut out, rank(name));
+                put_varint(&mut out, rank(value));
+            }
+            put_varint(&mut out, rank(row.unit));
+            for number in [row.interval_ms, row.windows, row.chunk, row.place] {
+                put_varint(&mut out, u64::from(number));
+            }
+            put_signed(&mut out, row.first_end.wrapping_sub(block_first_end));
+            put_varint(&mut out, row.last_end.wrapping_sub(row.first_end) as u64);
+            if has_totals(row.kind) {
+                for number in [row.before.count, row.before.sum, row.total.count, row.total.sum] {
+                    out.extend(number.to_le_bytes());
+                }
             }
         }
+        out
     }
-    out
+
+    fn find(&self, text: &str) -> Option<u32> {
+        self.numbers.find(self.hashing.hash_one(text), |&number| self.table.string(number) == text).copied()
+    }
+
+    fn string_number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.find(text) {
+            return number;
+        }
+        let TableWriter { table, numbers, hashing } = self;
+        let number = u32::try_from(table.string_ends.len()).expect("a block has fewer than 2^32 of anything");
+        table.text.push_str(text);
+        table.string_ends.push(u32::try_from(table.text.len()).expect("the labels of a block are below 4 GiB"));
+        numbers.insert_unique(hashing.hash_one(text), number, |&other| hashing.hash_one(table.string(other)));
+        number
+    }
 }
 
 impl SeriesTable {
-    /// Reads what [`encode`] wrote.
+    /// Reads what [`TableWriter::encode`] wrote.
     pub(super) fn decode(bytes: &[u8], block_first_end: End) -> Result<SeriesTable, Malformed> {
         let mut cursor = ByteCursor(bytes);
         let count = cursor.count(1, u32::MAX as usize)?;
@@ -244,7 +313,10 @@ mod tests {
             row(SampleKind::Counter, &[("__name__", "hits"), ("env", "test")]),
             row(SampleKind::Gauge, &[("__name__", "heat")]),
         ];
-        let table = SeriesTable::decode(&encode(&rows, 500), 500).unwrap();
+        let mut writer = TableWriter::default();
+        rows.iter().for_each(|row| writer.push(row));
+        assert_eq!(writer.names().map(|(_, name, _)| name).collect::<Vec<_>>(), ["hits", "hits", "heat"]);
+        let table = SeriesTable::decode(&writer.encode(500), 500).unwrap();
         for (i, row) in rows.iter().enumerate() {
             let found = &table.rows()[i];
             assert_eq!(table.labels(i), *row.labels);

@@ -68,8 +68,12 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // (series, kind, slot of ten minutes within five hours, which value)
-    let insert = prop::collection::vec((0u8..3, 1u8..6, 0i64..30, any::<u8>()), 1..20).prop_map(Step::Insert);
+    // (series, kind, slot of ten minutes within five hours, which value), and the same slot after slot
+    let any_order = prop::collection::vec((0u8..3, 1u8..6, 0i64..30, any::<u8>()), 1..20);
+    let in_order = (0u8..3, 1u8..6, prop::collection::vec(any::<u8>(), 1..30)).prop_map(|(series, kind, values)| {
+        (0..).zip(values).map(|(slot, which)| (series, kind, slot, which)).collect()
+    });
+    let insert = prop_oneof![any_order, in_order].prop_map(Step::Insert);
     let step = prop_oneof![
         5 => insert,
         3 => Just(Step::Seal),
@@ -188,6 +192,35 @@ fn counters_go_on_from_their_running_sum_over_seals_and_reopens() {
         store.blocks().iter().map(|b| b.partition.unix_nanos()).collect::<std::collections::BTreeSet<_>>().len(),
         2
     );
+}
+
+#[test]
+fn counters_go_on_from_their_running_sum_when_silent_series_are_forgotten() {
+    let directory = TempDir::new().unwrap();
+    let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+    let grow_older = || store.view.read().active.read().registry().write().grow_older();
+    let gauge = |n: u32| sample("many", &n.to_string(), 0, SampleValue::Gauge { last: 1.0, min: 1.0, max: 1.0 });
+    store.insert(
+        (0..20_000)
+            .map(gauge)
+            .chain([counter(0, 1.0), sample("hits", "b", 0, SampleValue::Counter { sum: 64.0 })])
+            .collect(),
+    );
+    seal(&store);
+    grow_older();
+    store.insert(vec![counter(10, 2.0)]);
+    let change = store.prepare_seal().unwrap();
+    assert_eq!(store.sizes().known_series, 0, "a new registry");
+    store.insert(vec![counter(20, 4.0)]); // meanwhile, into the new head
+    store.commit(change);
+    store.insert(vec![counter(30, 8.0), sample("hits", "b", 30, SampleValue::Counter { sum: 128.0 })]);
+    assert_eq!(store.sizes().known_series, 2);
+    seal(&store);
+    store.insert(vec![counter(40, 16.0)]);
+    let expected = [(3.0, vec![(30, 4.0), (40, 8.0), (50, 16.0)]), (64.0, vec![(40, 128.0)])];
+    assert_eq!(counters(&store, range(30, 9_000)), expected);
+    let expected = [(15.0, vec![(50, 16.0)])];
+    assert_eq!(counters(&store, range(50, 9_000)), expected);
 }
 
 #[test]

@@ -46,10 +46,13 @@ impl View {
             sizes.block_samples += block.info.samples;
             sizes.block_bytes += block.info.bytes;
         }
+        let registry = self.active.read().registry().clone();
+        sizes.known_series = registry.read().len() as u64;
+        sizes.known_bytes = registry.read().bytes() as u64;
         for head in self.heads() {
             let head = head.read();
             sizes.head_samples += head.samples();
-            sizes.head_series += head.series().len() as u64;
+            sizes.head_series += head.len() as u64;
             sizes.head_bytes += head.bytes() as u64;
         }
         sizes
@@ -65,7 +68,7 @@ impl View {
         let blocks = overlapping.map(|block| (block.clone(), range)).collect();
         let mut heads = Vec::new();
         for head in self.heads() {
-            heads.extend(head.read().select(matchers).filter_map(|series| part_of(series, range)));
+            heads.extend(head.read().select(matchers).filter_map(|series| part_of(&series, range)));
         }
         Selection::new(blocks, heads, matchers, self.damaged.clone(), scan)
     }
@@ -85,8 +88,8 @@ impl View {
         }
         for head in self.heads() {
             let head = head.read();
-            let inside = head.select(matchers).filter(|series| series.points.any_between(start, end));
-            found.extend(inside.map(|series| (series.labels.clone(), series.points.kind())));
+            let inside = head.select(matchers).filter(|series| series.any_between(start, end));
+            found.extend(inside.map(|series| (series.labels(), series.kind())));
         }
         Ok(found.into_iter().collect())
     }
@@ -107,9 +110,9 @@ impl View {
         for head in self.heads() {
             for series in head.read().select(matchers) {
                 let inside: Vec<Exemplar> =
-                    series.exemplars.iter().filter(|exemplar| range.contains(exemplar.timestamp)).cloned().collect();
+                    series.exemplars().iter().filter(|exemplar| range.contains(exemplar.timestamp)).cloned().collect();
                 if !inside.is_empty() {
-                    found.entry(series.labels.clone()).or_default().extend(inside);
+                    found.entry(series.labels()).or_default().extend(inside);
                 }
             }
         }
@@ -126,9 +129,9 @@ impl View {
             }
         }
         for head in self.heads() {
-            for series in head.read().series() {
-                let pointing = series.exemplars.iter().filter(|exemplar| exemplar.trace_id == trace_id);
-                found.extend(pointing.map(|exemplar| (series.labels.clone(), exemplar.clone())));
+            for series in head.read().series_with_exemplars() {
+                let pointing = series.exemplars().iter().filter(|exemplar| exemplar.trace_id == trace_id);
+                found.extend(pointing.map(|exemplar| (series.labels(), exemplar.clone())));
             }
         }
         found.sort_by_key(|(_, exemplar)| exemplar.timestamp);
@@ -139,17 +142,8 @@ impl View {
     pub(super) fn add_head_metrics(&self, part: &str, known: &mut KnownMetrics) {
         let part = part.to_lowercase();
         for head in self.heads() {
-            let mut counts: BTreeMap<(String, SampleKind), (&'static str, u64)> = BTreeMap::new();
-            let head = head.read();
-            for (name, series) in head.names().filter(|(name, _)| name.to_lowercase().contains(&part)) {
-                for series in series {
-                    let count = counts.entry((name.to_owned(), series.points.kind())).or_default();
-                    count.0 = if series.unit.is_empty() { count.0 } else { series.unit };
-                    count.1 += 1;
-                }
-            }
-            for ((name, kind), (unit, series)) in counts {
-                known.note(kind, &name, unit, series);
+            for metric in head.read().metrics().iter().filter(|metric| metric.name.to_lowercase().contains(&part)) {
+                known.note(metric.kind, &metric.name, metric.unit, metric.series);
             }
         }
     }
@@ -185,14 +179,14 @@ impl KnownMetrics {
     }
 }
 
-fn part_of(series: &HeadSeries, range: TimeRange) -> Option<SeriesPart> {
-    let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
-    let points = series.points.between(start, end);
+fn part_of(series: &HeadSeries<'_>, range: TimeRange) -> Option<SeriesPart> {
+    let (points, before) = series.between_and_before(range.start.unix_nanos(), range.end.unix_nanos());
+    let (unit, interval_ms) = series.unit_and_interval();
     (!points.is_empty()).then(|| SeriesPart {
-        labels: series.labels.clone(),
-        unit: series.unit.to_owned(),
-        interval_ms: series.interval_ms,
-        before: series.before + series.points.total_before(start),
+        labels: series.labels(),
+        unit: unit.to_owned(),
+        interval_ms,
+        before,
         points,
         exemplars: Vec::new(),
     })

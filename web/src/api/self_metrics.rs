@@ -124,6 +124,9 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
         compaction.postponed,
     );
     single("taffrail_series", "gauge", "Series known.", store.series);
+    single("taffrail_head_series", "gauge", "Series that have windows in memory.", store.head_series);
+    single("taffrail_known_series", "gauge", "Series known without a look at blocks.", store.known_series);
+    single("taffrail_known_series_bytes", "gauge", "Memory that knowing them takes.", store.known_series_bytes);
     single("taffrail_blocks", "gauge", "Series blocks on disk.", store.blocks);
     single("taffrail_block_bytes", "gauge", "Their bytes.", store.block_bytes);
     single("taffrail_journal_bytes", "gauge", "Bytes of the write-ahead journal.", store.journal_bytes);

@@ -71,8 +71,8 @@ const KEYS: &[Key] = &[
         "store.retention_bytes",
         "The oldest data is removed while more than this is on disk; \"none\" sets no limit. A reload changes it.",
     ),
-    key("store.seal_rows", "Records held in memory before they are written to disk as a split …"),
-    key("store.seal_bytes", "… or bytes of them …"),
+    key("store.seal_rows", "Log records held in memory before they are written to disk as a split …"),
+    key("store.seal_bytes", "… or bytes of them and of metric windows …"),
     key("store.seal_age", "… or time since the first of them. Larger splits compress better and are searched faster."),
     key(
         "store.memory_bytes_max",
