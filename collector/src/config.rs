@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::enrich::{self, Enricher};
 use crate::ship::config::{DEFAULT_SPOOL_BYTES_MAX, DEFAULT_UNCERTAIN_WAIT, TlsConfig};
 use crate::source::{
-    StartError, file_tail, host_metrics, journald, json_lines, prometheus_write, statsd, stdin, syslog,
+    StartError, file_tail, graphite, host_metrics, journald, json_lines, otlp, prometheus_scrape, prometheus_write,
+    statsd, stdin, syslog,
 };
 
 /// `[collector]`: what runs on every host, the server's own included.
@@ -61,6 +62,12 @@ pub struct Config {
     pub json_lines: json_lines::Config,
     /// `[collector.prometheus_write]`: metrics by Prometheus remote write over HTTP.
     pub prometheus_write: prometheus_write::Config,
+    /// `[collector.otlp]`: metrics by OpenTelemetry's protocol over HTTP.
+    pub otlp: otlp::Config,
+    /// `[collector.graphite]`: Graphite's plaintext lines over UDP and TCP.
+    pub graphite: graphite::Config,
+    /// `[[collector.scrape]]`: Prometheus endpoints that are read.
+    pub scrape: Vec<prometheus_scrape::Config>,
     /// `[collector.stdin]`: lines of standard input.
     pub stdin: stdin::Config,
     /// `[collector.host_metrics]`: processor, memory, disks, network and processes of this host.
@@ -106,6 +113,9 @@ impl Default for Config {
             syslog: syslog::Config::default(),
             json_lines: json_lines::Config::default(),
             prometheus_write: prometheus_write::Config::default(),
+            otlp: otlp::Config::default(),
+            graphite: graphite::Config::default(),
+            scrape: Vec::new(),
             stdin: stdin::Config::default(),
             host_metrics: host_metrics::Config::default(),
             own_health: OwnHealth::default(),

@@ -40,6 +40,26 @@ fn mangled_json_lines_input_is_no_panic() {
 }
 
 #[test]
+fn mangled_prometheus_write_input_is_no_panic() {
+    mangled(&seeds("prometheus_write"), 2_000, prometheus_write);
+}
+
+#[test]
+fn mangled_otlp_input_is_no_panic() {
+    mangled(&seeds("otlp"), 1_000, otlp);
+}
+
+#[test]
+fn mangled_graphite_input_is_no_panic() {
+    mangled(&seeds("graphite"), 1_000, graphite);
+}
+
+#[test]
+fn mangled_prometheus_scrape_input_is_no_panic() {
+    mangled(&seeds("prometheus_scrape"), 1_000, prometheus_scrape);
+}
+
+#[test]
 fn mangled_enrich_input_is_no_panic() {
     mangled(&seeds("enrich"), 400, enrich);
 }

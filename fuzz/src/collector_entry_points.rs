@@ -11,7 +11,9 @@ use taffrail_collector::frame::{self, FrameError, HEADER_BYTES};
 use taffrail_collector::journal::{JournalConfig, JournalReader, JournalWriter};
 use taffrail_collector::model::{Batch, LogRecord, Resource, SampleKind, Severity, Timestamp, Value};
 use taffrail_collector::simulated_file_system::SimulatedFileSystem;
-use taffrail_collector::source::{Tallies, json_lines, statsd, syslog};
+use taffrail_collector::source::{
+    Tallies, graphite, json_lines, otlp, prometheus_scrape, prometheus_write, statsd, syslog,
+};
 
 const ARRIVAL: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 
@@ -134,6 +136,62 @@ fn statsd_settings() -> statsd::aggregate::Settings {
     }
 }
 
+/// Bytes as a request of remote write in both versions, decompressed, up to the samples it gives.
+pub fn prometheus_write(bytes: &[u8]) {
+    use prometheus_write::{Config, Intake, Version};
+    let intake =
+        Intake::new(&Config { samples_max: 10_000, labels_bytes_max: 300, series_max: 20, ..Config::default() });
+    for version in [Version::One, Version::Two] {
+        // What is sent again meets the series of before.
+        for _ in 0..2 {
+            if let Ok(mut taken) = intake.read(bytes, version) {
+                assert!(taken.samples.len() <= 10_000);
+                intake.stored(&mut taken);
+            }
+        }
+    }
+}
+
+/// Bytes as an export request of OpenTelemetry in both forms, up to the samples it gives.
+pub fn otlp(bytes: &[u8]) {
+    use otlp::{Config, Intake, MessageForm};
+    let intake = Intake::new(Config { samples_max: 10_000, labels_bytes_max: 300, ..Config::default() });
+    for form in [MessageForm::Protobuf, MessageForm::Json] {
+        for _ in 0..2 {
+            if let Ok(taken) = intake.read(bytes, form, ARRIVAL) {
+                // The series of a resource comes beside those of its points.
+                assert!(taken.samples.len() <= 20_000);
+                intake.stored(taken);
+            }
+        }
+    }
+}
+
+/// Bytes as lines of Graphite.
+pub fn graphite(bytes: &[u8]) {
+    let lines = graphite::line::LineReader::new(20, 300);
+    for line in bytes.split(|&byte| byte == b'\n') {
+        if let Ok(sample) = lines.read(line, ARRIVAL) {
+            assert!(!sample.labels.name().is_empty());
+        }
+    }
+}
+
+/// Bytes as a scraped target's answer in both formats, and as the one after it.
+pub fn prometheus_scrape(bytes: &[u8]) {
+    use prometheus_scrape::{Config, exposition::Format, target_series::TargetSeries};
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let config = Config { samples_max: 1_000, labels_bytes_max: 300, ..Config::default() };
+    let mut series = TargetSeries::new(&config, "fuzz");
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        let (first, second) = text.split_at(text.floor_char_boundary(text.len() / 2));
+        for part in [text, first, second] {
+            let _ = series.read(part, format, ARRIVAL);
+        }
+    }
+    series.end(ARRIVAL);
+}
+
 /// Bytes as one datagram, and as a stream that comes in pieces.
 pub fn syslog(bytes: &[u8]) {
     let check = |message: &[u8]| {
@@ -241,6 +299,35 @@ pub fn seeds(entry_point: &str) -> Vec<Vec<u8>> {
         "statsd_mapping" => &[
             "defaults: {match_type: glob, ttl: 1m, glob_disable_ordering: false}\nmappings:\n- match: shop.*.orders.*\n  name: orders_${2}\n  labels: {shop: $1}\n  honor_labels: true\n- match: '^a\\.(?<x>.+)$'\n  match_type: regex\n  match_metric_type: observer\n  name: $x\n  ttl: 5s\n",
             "mappings:\n- match: .\n  match_type: regex\n  action: drop\n- {match: '*', name: $1, labels: {a: b}, observer_type: histogram, help: x}\n",
+        ],
+        "prometheus_write" => {
+            return vec![
+                // A series of version 1.0: labels, a sample, an exemplar, a native histogram of two buckets.
+                [
+                    &b"\x0a\x4f\x0a\x0e\x0a\x08__name__\x12\x02up\x12\x0c\x09\0\0\0\0\0\0\xf0\x3f\x10\xe8\x07"[..],
+                    b"\x1a\x15\x0a\x08\x0a\x03k.x\x12\x01v\x11\0\0\0\0\0\0\xf0\x3f",
+                    b"\x22\x14\x08\x03\x20\x06\x30\x01\x5a\x04\x08\x02\x10\x02\x62\x02\x02\x02\x70\x00\x78\x90\x4e",
+                ]
+                .concat(),
+                // Version 2.0: four symbols, a series with a sample and metadata.
+                [
+                    &b"\x22\0\x22\x08__name__\x22\x01a\x22\x01s\x2a\x16\x0a\x02\x01\x02"[..],
+                    b"\x12\x0a\x09\0\0\0\0\0\0\xf0\x3f\x10\x07\x2a\x04\x08\x01\x20\x03",
+                ]
+                .concat(),
+            ];
+        }
+        "otlp" => &[
+            "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeMetrics\":[{\"metrics\":[{\"name\":\"took\",\"exponentialHistogram\":{\"aggregationTemporality\":2,\"dataPoints\":[{\"timeUnixNano\":\"20\",\"count\":\"3\",\"scale\":3,\"positive\":{\"offset\":-1,\"bucketCounts\":[\"1\",\"2\"]}}]}}]}]}]}",
+            "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"h\",\"histogram\":{\"aggregationTemporality\":1,\"dataPoints\":[{\"startTimeUnixNano\":\"1\",\"timeUnixNano\":\"2\",\"count\":\"1\",\"sum\":2.5,\"bucketCounts\":[\"1\",\"0\"],\"explicitBounds\":[0.5]}]}},{\"name\":\"s\",\"sum\":{\"aggregationTemporality\":2,\"isMonotonic\":true,\"dataPoints\":[{\"asInt\":\"7\",\"flags\":1}]}}]}]}]}",
+            "\n\x1d\x12\x1b\x12\x19\n\x01g*\x14\n\x12\x19\0\0\0\0\0\0\0\x011\x07\0\0\0\0\0\0\0",
+        ],
+        "graphite" => &[
+            "a.b.c;dc=x;rack=1 1.5 1700000000\na.b -1 N\nup +Inf -1\nt;trace_id=4bf92f3577b34da6a3ce929d0e0e4736 1e3 1.5",
+        ],
+        "prometheus_scrape" => &[
+            "# TYPE a counter\n# UNIT a seconds\na_total{x=\"1\\n\",job=\"j\"} 3 # {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} 0.5 1.25\n# EOF\n",
+            "h_bucket{le=\"+Inf\"} 3 1395066363000\n{\"a.b\",\"k.x\"=\"}\"} NaN\nup 1\n",
         ],
         "syslog" => &[
             "<34>1 2026-10-11T22:14:15.003Z host su - ID47 [ex@1 iut=\"3\" a=\"q\\\"\"] \u{feff}'su root' failed",

@@ -4,6 +4,7 @@
 //! - [`first_answers`]: a line and a metric in through each door, and out through HTTP and the command line.
 //! - [`senders`]: clients that are not ours (Python's `SysLogHandler`, `logger`, `curl`).
 //! - [`statsd_clients`]: clients of StatsD that are not ours, from `PyPI`, npm and crates.io.
+//! - [`metric_senders`]: OpenTelemetry's SDK, `graphyte`, `prometheus_client` as a target, Debian's Prometheus writing to us.
 //! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
 //! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
 //! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
@@ -45,6 +46,7 @@ mod full_disk;
 mod house;
 mod keep;
 mod kill;
+mod metric_senders;
 mod oracle;
 mod process;
 mod rotation;

@@ -21,6 +21,8 @@ pub struct Server {
     pub statsd: SocketAddr,
     /// Where syslog is taken.
     pub syslog: SocketAddr,
+    /// Where Graphite's lines are taken, where that is switched on.
+    pub graphite: Option<SocketAddr>,
     log: PathBuf,
 }
 
@@ -77,7 +79,9 @@ impl Server {
             )
         });
         let address = |name: &str| addresses[name].as_str().expect(name).parse().expect(name);
-        Server { process, http: address("http"), statsd: address("statsd"), syslog: address("syslog"), log }
+        let graphite = addresses["graphite"].as_str().map(|address| address.parse().expect("graphite"));
+        let (http, statsd, syslog) = (address("http"), address("statsd"), address("syslog"));
+        Server { process, http, statsd, syslog, graphite, log }
     }
 
     /// The URL of a path.

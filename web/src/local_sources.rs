@@ -8,8 +8,8 @@ use taffrail_collector::model::{AgentId, Checkpoint, Resource, Timestamp};
 use taffrail_collector::random::random_bits;
 use taffrail_collector::source::agent::{self, Heard, StreamMarks};
 use taffrail_collector::source::{
-    Running, SourceContext, StartError, file_tail, host_metrics, journald, json_lines, prometheus_write, shape_reports,
-    statsd, stdin, syslog,
+    Running, SourceContext, StartError, file_tail, graphite, host_metrics, journald, json_lines, otlp,
+    prometheus_scrape, prometheus_write, shape_reports, statsd, stdin, syslog,
 };
 use taffrail_ingest::Ingest;
 
@@ -85,6 +85,7 @@ pub fn receivers(
     Ok(Router::new()
         .merge(json_lines::routes(config.json_lines.clone(), context.clone()))
         .merge(prometheus_write::routes(config.prometheus_write.clone(), context.clone()))
+        .merge(otlp::routes(config.otlp.clone(), context.clone()))
         .merge(agent::routes(context.clone(), Arc::new(known))))
 }
 
@@ -130,6 +131,8 @@ fn start_each_listener(config: &Config, context: &SourceContext, running: &mut V
     running.push(shape_reports::start(&context.of_source("shape")));
     running.push(statsd::start(config.statsd.clone(), context.of_source("statsd"))?);
     running.push(syslog::start(config.syslog.clone(), context.of_source("syslog"))?);
+    running.push(graphite::start(config.graphite.clone(), context.of_source("graphite"))?);
+    running.push(prometheus_scrape::start(&config.scrape, context.of_source("scrape"))?);
     running.push(stdin::start(config.stdin.clone(), context.of_source("stdin"))?);
     if config.host_metrics.enabled && !config.no_host {
         running.push(host_metrics::start(config.host_metrics.clone(), context.of_source("host_metrics"))?);

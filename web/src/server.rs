@@ -102,7 +102,12 @@ impl Server {
             tallies,
             questions: Questions::new(settings.query.clone()),
             answers: Arc::default(),
-            listeners: Listeners { http: Some(http), statsd: address_of("statsd"), syslog: address_of("syslog") },
+            listeners: Listeners {
+                http: Some(http),
+                statsd: address_of("statsd"),
+                syslog: address_of("syslog"),
+                graphite: address_of("graphite"),
+            },
             started,
             stopping: CancellationToken::new(),
             alerts,

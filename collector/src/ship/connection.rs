@@ -53,7 +53,7 @@ pub struct TlsConfig {
 }
 
 /// The client for one server; renewed by age and after failures.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     is_https: bool,
     tls: TlsConfig,
     resolver: RememberingResolver,
@@ -72,17 +72,17 @@ enum HttpClient {
 }
 
 impl Connections {
-    pub(super) fn new(is_https: bool, tls: TlsConfig) -> Connections {
+    pub(crate) fn new(is_https: bool, tls: TlsConfig) -> Connections {
         Connections { is_https, tls, resolver: RememberingResolver::default(), current: Mutex::new(None) }
     }
 
     /// Whether the certificate files can be used, in words for the operator when not.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.is_https { tls_config(&self.tls).map(drop) } else { Ok(()) }
     }
 
     /// Sends a request over a connection that is there or a new one.
-    pub(super) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, RequestError> {
+    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, RequestError> {
         let response = match self.client().map_err(RequestError::Setup)? {
             HttpClient::Plain(client) => client.request(request).await,
             HttpClient::Tls(client) => client.request(request).await,
@@ -91,7 +91,7 @@ impl Connections {
     }
 
     /// Closes idle connections and uses none of them again.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         *self.current.lock() = None;
     }
 
@@ -133,7 +133,7 @@ impl Connections {
 
 /// Why there is no response.
 #[derive(Debug)]
-pub(super) enum RequestError {
+pub(crate) enum RequestError {
     /// Nothing was tried: the certificate files cannot be used.
     Setup(String),
     /// The connection or the exchange failed.
@@ -150,7 +150,7 @@ impl RequestError {
     }
 
     /// In words. hyper's errors say little by themselves; their sources say `connection refused`.
-    pub(super) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let error = match self {
             RequestError::Setup(reason) => return reason.clone(),
             RequestError::Http(error) => error,

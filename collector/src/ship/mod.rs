@@ -31,7 +31,7 @@ mod answers;
 mod assignment;
 mod breaker;
 pub mod config;
-mod connection;
+pub(crate) mod connection;
 mod endpoint;
 mod greeting;
 mod identity;

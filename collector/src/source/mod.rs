@@ -4,10 +4,12 @@
 //! what it needs, reports what is wrong at once, and then runs as a task until [`SourceContext::stop`] is cancelled: it
 //! stops taking, delivers what it holds, and ends. What it refuses, cuts or drops it counts in its [`Tally`], by reason.
 //!
-//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`], [`prometheus_write`].
+//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`], [`graphite`], [`otlp`],
+//! [`prometheus_write`], [`prometheus_scrape`].
 //! Batches of other agents: [`agent`]. Line sources share [`line_splitter`] (bytes become lines), [`multiline`] (lines
 //! become groups) and [`feeder`] (records become batches). What rules drop is said by [`shape_reports`]. What readings of the
-//! Prometheus world measure is told by [`series_type`].
+//! Prometheus world measure is told by [`series_type`];
+//! histograms of other systems become ours by [`bucket_counts`] and [`running_histograms`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,21 +25,31 @@ use crate::enrich::Enricher;
 use crate::model::{Batch, Resource};
 
 pub mod agent;
+pub mod bucket_counts;
+mod exemplar_trace;
 pub mod feeder;
 pub mod file_tail;
+pub mod graphite;
 pub mod host_metrics;
 pub mod journald;
 pub mod json_lines;
 mod kernel_drops;
 pub mod line_splitter;
 pub mod multiline;
+pub mod otlp;
+pub mod prometheus_scrape;
 pub mod prometheus_write;
+pub mod protobuf;
+pub mod running_histograms;
+mod sample_feeder;
+mod series_cache;
 pub mod series_type;
 pub mod shape_reports;
 pub mod statsd;
 pub mod stdin;
 pub mod syslog;
 mod tally;
+mod whole_request;
 
 pub use tally::{Backlog, ProblemSnapshot, RuleSnapshot, Tallies, Tally, TallySnapshot};
 

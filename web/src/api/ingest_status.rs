@@ -45,7 +45,10 @@ mod tests {
         let status = world.get("/api/v1/ingest").await;
         assert_eq!(status["store"]["log_records"], 10);
         assert_eq!(status["store"]["samples"], 2);
-        assert_eq!(status["listeners"], json!({"http": "127.0.0.1:1", "statsd": null, "syslog": null}));
+        assert_eq!(
+            status["listeners"],
+            json!({"http": "127.0.0.1:1", "statsd": null, "syslog": null, "graphite": null})
+        );
         let source = &status["sources"][0];
         assert_eq!((&source["kind"], &source["records"], &source["bytes"]), (&json!("statsd"), &json!(2), &json!(20)));
         assert_eq!(source["problems"][0]["reason"], "malformed_line");

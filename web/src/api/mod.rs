@@ -74,6 +74,8 @@ pub struct Listeners {
     pub statsd: Option<String>,
     /// Syslog.
     pub syslog: Option<String>,
+    /// Graphite's lines.
+    pub graphite: Option<String>,
 }
 
 /// Everything that is served: the API, the pages, and the collector's `receivers`.

@@ -105,6 +105,12 @@ const OPERATIONS: &[Operation] = &[
         "Takes metrics by Prometheus remote write, 1.0 or 2.0, in snappy; answers after the fsync",
         &[],
     ),
+    operation(
+        "POST",
+        "/v1/metrics",
+        "Takes metrics by OpenTelemetry's protocol, protobuf or JSON, plain or gzip; answers after the fsync",
+        &[],
+    ),
     operation("POST", "/api/v1/ship", "Takes a frame of an agent; answers after the fsync", &[]),
     operation("GET", "/api/v1/streams", "What is known of an agent", &[("agent", "32 hexadecimal digits")]),
     operation("GET", "/api/v1/traces/{id}", "Everything of one trace", &[]),

@@ -222,6 +222,38 @@ const KEYS: &[Key] = &[
         "Series whose labels are remembered between requests. With more active series each sample costs several times the \
          processor time; nothing is lost.",
     ),
+    key(
+        "collector.otlp.resource_labels",
+        "Attributes of the resource that become labels of all its series, beside service, instance and host. All others are labels of \
+         target_info.",
+    ),
+    key("collector.otlp.body_bytes_max", "Largest body of POST /v1/metrics as it is sent; a larger one gets 413."),
+    key(
+        "collector.otlp.decompressed_bytes_max",
+        "Largest body once decompressed; it bounds the memory that one request can take.",
+    ),
+    key("collector.otlp.samples_max", "Most samples that one request may give, one for each bucket of a histogram; more get 413."),
+    key(
+        "collector.otlp.labels_bytes_max",
+        "Longest labels of one series, names and values together; a point beyond is rejected and its neighbours are stored.",
+    ),
+    key(
+        "collector.graphite.address",
+        "Where Graphite's plaintext lines are taken, by UDP and TCP on one port (127.0.0.1:2003 is usual), or \"off\"; port 0 takes a \
+         free one.",
+    ),
+    key("collector.graphite.line_bytes_max", "Longest line, name and tags included; a longer one is refused."),
+    key(
+        "collector.graphite.series_max",
+        "Series remembered between lines. With more active series each line costs several times the processor time; nothing is \
+         lost.",
+    ),
+    key("collector.graphite.connections_max", "TCP connections at a time; more are closed at once and counted."),
+    key("collector.graphite.idle_timeout", "A TCP connection that sends nothing for so long is closed."),
+    key(
+        "collector.graphite.udp_buffer_bytes",
+        "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
+    ),
     key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
     key("collector.stdin.service", "The service that lines belong to which name none."),
     key("collector.stdin.parse", "How lines are read, as in [[collector.files]]."),
@@ -325,6 +357,31 @@ pub const FILES_KEYS: &[(&str, &str, &str)] = &[
     ("line_bytes_max", "Longest line; what is beyond is cut and the record marked.", "1048576"),
 ];
 
+/// The keys of a repeated table, `[[collector.scrape]]`, with an example of each.
+pub const SCRAPE_KEYS: &[(&str, &str, &str)] = &[
+    ("targets", "Hosts and ports; the label instance says which.", r#"["127.0.0.1:9100"]"#),
+    ("job", "The label job of all series.", r#""node""#),
+    ("interval", "How often each target is read.", r#""15s""#),
+    ("timeout", "How long a target may take to answer; no longer than the interval.", r#""10s""#),
+    ("scheme", "http or https.", r#""http""#),
+    ("path", "Where a target has its metrics.", r#""/metrics""#),
+    ("labels", "Labels of all series.", r#"{ env = "test" }"#),
+    (
+        "honor_labels",
+        "Whether labels that a target gives itself stand against job, instance and labels; else they are kept as exported_….",
+        "false",
+    ),
+    ("token_file", "The file with the token that targets are shown: one line.", r#""/etc/taffrail/scrape-token""#),
+    (
+        "tls",
+        "How targets on https are known: ca_file, certificate_file, key_file, as in [collector.tls].",
+        r#"{ ca_file = "/etc/taffrail/ca.pem" }"#,
+    ),
+    ("body_bytes_max", "Largest answer, once decompressed; a target with a larger one is down.", "16777216"),
+    ("samples_max", "Most samples of one target; one with more is down.", "100000"),
+    ("labels_bytes_max", "Longest labels of one series; a series beyond is left out and counted.", "16384"),
+];
+
 /// The keys of a repeated table, `[[collector.shape]]`, with an example of each.
 pub const SHAPE_KEYS: &[(&str, &str, &str)] = &[
     (
@@ -415,7 +472,7 @@ mod tests {
             paths.iter().filter(|path| !KEYS.iter().any(|key| key.path == path.as_str())).collect();
         assert_eq!(
             unexplained,
-            ["collector.files", "collector.shape", "retention"],
+            ["collector.files", "collector.scrape", "collector.shape", "retention"],
             "keys without an explanation (tables are explained apart)"
         );
         for key in KEYS {
@@ -436,6 +493,17 @@ mod tests {
         assert_eq!(explained, written);
         let example: String = FILES_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
         toml::from_str::<taffrail_collector::source::file_tail::Config>(&example).unwrap();
+    }
+
+    #[test]
+    fn every_key_of_a_group_of_targets_is_explained() {
+        use taffrail_collector::source::prometheus_scrape::Config;
+        let example: String = SCRAPE_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
+        // All are given in the example, so all are written.
+        let written = Table::try_from(toml::from_str::<Config>(&example).unwrap()).unwrap();
+        let mut explained: Vec<&str> = SCRAPE_KEYS.iter().map(|(name, _, _)| *name).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
     }
 
     #[test]

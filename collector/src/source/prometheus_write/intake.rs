@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use rapidhash::RapidHashMap;
-use rapidhash::fast::RandomState;
 use thiserror::Error;
 
-use super::series_cache::{Lookup, Series, SeriesCache, WrittenLabels};
-use super::wire::{Content, Malformed, Message};
+use super::native_histogram::{self, Meaning};
 use super::{Config, version_1, version_2};
-use crate::model::{Exemplar, LabelSet, Sample, Timestamp};
+use crate::model::{Exemplar, LabelSet, Sample, SampleValue, Timestamp};
+use crate::source::exemplar_trace::take_label;
+use crate::source::protobuf::{Content, Malformed, Message};
+use crate::source::running_histograms::{Pending, Reading, RunningHistograms, Step, nothing_pending, window_of};
+use crate::source::series_cache::{Hashing, Lookup, Series, SeriesCache, WrittenLabels};
 use crate::source::series_type::{SeriesType, reading};
 use crate::source::statsd::trace_tags::TraceTags;
 
@@ -38,16 +40,16 @@ pub enum Version {
 pub struct Intake {
     cache: SeriesCache,
     samples_max: usize,
-    hasher: RandomState,
     usual_samples: AtomicUsize,
     waiting: Mutex<Waiting>,
+    histograms: RunningHistograms,
 }
 
 /// Exemplars, each with its series, the oldest first.
 type Waiting = Vec<(Arc<LabelSet>, Exemplar)>;
 
 /// What a request held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Taken {
     /// To be stored.
     pub samples: Vec<Sample>,
@@ -59,10 +61,10 @@ pub struct Taken {
     pub exemplars: u64,
     /// What was not taken: how much of what, by reason, with an example.
     pub refused: BTreeMap<&'static str, Refused>,
-    /// What is about metric families.
-    pub metadata_entries: u64,
     /// Exemplars of earlier requests that go with these samples.
     waited: Waiting,
+    /// Counts of histograms that are those of before once the samples are stored.
+    pending: Pending,
 }
 
 /// What was refused for one reason.
@@ -94,12 +96,15 @@ pub(super) struct Declared {
 
 /// One request as far as it is read.
 pub(super) struct Gathering<'i> {
-    pub hasher: &'i RandomState,
-    pub metadata_entries: u64,
+    pub hashing: &'i Hashing,
     lookup: Lookup<'i>,
     samples_max: usize,
     samples: Vec<Sample>,
     too_many: bool,
+    readings: u64,
+    histograms: u64,
+    running: &'i RunningHistograms,
+    pending: Pending,
     exemplars: u64,
     /// Exemplars of series without a sample beside them.
     alone: Waiting,
@@ -112,9 +117,9 @@ impl Intake {
         Intake {
             cache: SeriesCache::new(config.series_max, config.labels_bytes_max),
             samples_max: config.samples_max,
-            hasher: RandomState::default(),
             usual_samples: AtomicUsize::new(0),
             waiting: Mutex::default(),
+            histograms: RunningHistograms::default(),
         }
     }
 
@@ -124,12 +129,15 @@ impl Intake {
     /// When nothing of it can be taken.
     pub fn read(&self, body: &[u8], version: Version) -> Result<Taken, ReadError> {
         let mut gathering = Gathering {
-            hasher: &self.hasher,
-            metadata_entries: 0,
+            hashing: self.cache.hashing(),
             lookup: self.cache.lookup(),
             samples_max: self.samples_max,
             samples: Vec::with_capacity(self.usual_samples.load(Relaxed)),
             too_many: false,
+            readings: 0,
+            histograms: 0,
+            running: &self.histograms,
+            pending: nothing_pending(),
             exemplars: 0,
             alone: Vec::new(),
             refused: BTreeMap::new(),
@@ -145,15 +153,19 @@ impl Intake {
         Ok(self.finish(gathering))
     }
 
-    /// Takes back what of earlier requests went with samples that were not stored.
-    pub fn give_back(&self, waited: Vec<(Arc<LabelSet>, Exemplar)>) {
-        self.waiting.lock().extend(waited);
+    /// What was taken is stored: the next counts of histograms go on from these.
+    pub fn stored(&self, taken: &mut Taken) {
+        self.histograms.commit(std::mem::take(&mut taken.pending));
+    }
+
+    /// What was taken is not stored: what of earlier requests went with it waits on.
+    pub fn not_stored(&self, taken: Taken) {
+        self.waiting.lock().extend(taken.waited);
     }
 
     /// Brings exemplars that came alone to the last sample of their series, or has them wait for the next.
     fn finish(&self, gathering: Gathering<'_>) -> Taken {
-        let Gathering { mut samples, exemplars, alone, mut refused, metadata_entries, .. } = gathering;
-        let readings = samples.len() as u64;
+        let Gathering { mut samples, readings, histograms, pending, exemplars, alone, mut refused, .. } = gathering;
         let mut waited = Vec::new();
         let mut waiting = self.waiting.lock();
         if !(alone.is_empty() && waiting.is_empty()) {
@@ -181,14 +193,7 @@ impl Intake {
                 waiting.drain(..surplus);
             }
         }
-        Taken { samples, readings, histograms: 0, exemplars, refused, metadata_entries, waited }
-    }
-}
-
-impl Taken {
-    /// The exemplars to be given back should the samples not be stored.
-    pub fn take_waited(&mut self) -> Vec<(Arc<LabelSet>, Exemplar)> {
-        std::mem::take(&mut self.waited)
+        Taken { samples, readings, histograms, exemplars, refused, waited, pending }
     }
 }
 
@@ -218,6 +223,7 @@ impl Gathering<'_> {
         let Some(nanos) = millis.checked_mul(1_000_000) else {
             return self.refuse("impossible_time", 1, || format!("{} at {millis} ms", series.labels));
         };
+        self.readings += 1;
         self.samples.push(Sample {
             labels: Arc::clone(&series.labels),
             timestamp: Timestamp::from_unix_nanos(nanos),
@@ -228,6 +234,42 @@ impl Gathering<'_> {
         });
     }
 
+    /// Takes a native histogram's message.
+    pub fn histogram(&mut self, series: &Series, unit: &'static str, message: &[u8]) -> Result<(), Malformed> {
+        let histogram = native_histogram::read(message)?;
+        let labels = &series.labels;
+        let Some(nanos) = histogram.millis.checked_mul(1_000_000) else {
+            self.refuse("impossible_time", 1, || format!("{labels} at {} ms", histogram.millis));
+            return Ok(());
+        };
+        let at = Timestamp::from_unix_nanos(nanos);
+        match histogram.meaning {
+            Meaning::Unknown(schema) => {
+                self.refuse("unknown_histogram_schema", 1, || format!("{labels} of schema {schema}"));
+                return Ok(());
+            }
+            Meaning::Ended => RunningHistograms::end(&mut self.pending, labels),
+            Meaning::Level(counts) => {
+                let value = SampleValue::Distribution(Box::new(counts.distribution(None, None)));
+                self.samples.push(window_of(labels, unit, at, at, value));
+            }
+            Meaning::Running(counts) => {
+                let reading = Reading { at, started: None, counts };
+                match self.running.step(&mut self.pending, labels, unit, reading) {
+                    Step::Window(window) => self.samples.push(window),
+                    // What was sent again is stored already.
+                    Step::First | Step::NotNewer => {}
+                    Step::TooMany => {
+                        self.refuse("too_many_histograms", 1, || labels.to_string());
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.histograms += 1;
+        Ok(())
+    }
+
     /// Takes an exemplar's message; `each_label` reads a field of its labels.
     pub fn exemplar(
         &mut self,
@@ -236,16 +278,11 @@ impl Gathering<'_> {
         mut each_label: impl FnMut(Content<'_>, &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         let (mut trace, mut value, mut millis) = (TraceTags::default(), 0.0, 0);
-        let mut take = |name: &[u8], text: &[u8]| {
-            let name = match name {
-                b"traceID" | b"traceId" | b"TraceID" => "trace_id",
-                b"spanID" | b"spanId" | b"SpanID" => "span_id",
-                name => str::from_utf8(name).unwrap_or_default(),
-            };
-            trace.take(name, str::from_utf8(text).unwrap_or_default());
+        let mut take = |name: &[u8], value: &[u8]| {
+            take_label(&mut trace, str::from_utf8(name).unwrap_or_default(), str::from_utf8(value).unwrap_or_default());
         };
         let mut exemplar = Message(exemplar);
-        while let Some((number, content)) = exemplar.next()? {
+        while let Some((number, content)) = exemplar.next_field()? {
             match (number, content) {
                 (1, content) => each_label(content, &mut take)?,
                 (2, Content::Eight(bits)) => value = f64::from_bits(bits),
@@ -287,7 +324,7 @@ impl Gathering<'_> {
 pub(super) fn read_sample(sample: &[u8]) -> Result<(f64, i64), Malformed> {
     let (mut value, mut millis) = (0.0, 0);
     let mut sample = Message(sample);
-    while let Some(field) = sample.next()? {
+    while let Some(field) = sample.next_field()? {
         match field {
             (1, Content::Eight(bits)) => value = f64::from_bits(bits),
             (2, Content::Varint(number)) => millis = number as i64,

@@ -3,21 +3,20 @@
 //! <https://prometheus.io/docs/specs/prw/remote_write_spec/>, <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/>
 //!
 //! A sender repeats the same series request after request, so a request costs what its samples cost: protobuf is read where
-//! it lies ([`wire`]), and a series is found by the hash of its labels as they were written ([`series_cache`]); labels are
+//! it lies ([`crate::source::protobuf`]), and a series is found by the hash of its labels as they were written ([`crate::source::series_cache`]); labels are
 //! built once.
 //!
-//! Reading order: [`wire`] (protobuf), [`series_cache`], [`version_1`] and [`version_2`] (the two messages), [`intake`] (what both
+//! Reading order: [`version_1`] and [`version_2`] (the two messages), [`native_histogram`], [`intake`] (what both
 //! have in common: samples, exemplars, what is refused), `routes` (HTTP).
 
 mod config;
 pub mod intake;
+mod native_histogram;
 mod routes;
-mod series_cache;
 #[cfg(test)]
 mod tests;
 mod version_1;
 mod version_2;
-mod wire;
 
 pub use config::Config;
 pub use intake::{Intake, Version};

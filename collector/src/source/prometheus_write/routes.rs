@@ -27,9 +27,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::intake::{ReadError, Taken};
 use super::{Config, Intake, Version};
-use crate::delivery::{Outcome, Refusal, RefusalReason};
-use crate::model::{Batch, Sample};
+use crate::delivery::{Refusal, RefusalReason};
 use crate::source::json_lines::body::{self, BodyError};
+use crate::source::whole_request::store_whole;
 use crate::source::{SourceContext, Tally};
 
 /// Bytes of all bodies that are being read, in KiB: many large ones wait for each other.
@@ -38,8 +38,6 @@ const BODIES_KIB_MAX: u32 = 256 << 10;
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// What takes less than half a millisecond is read where it is.
 const READ_HERE_BYTES_MAX: usize = 16 << 10;
-/// Samples that are stored in one piece, so that one request leaves room for others.
-const BATCH_SAMPLES_MAX: usize = 100_000;
 /// Buffers for decompressed bodies kept for later requests, and their size at most.
 const BUFFERS_MAX: usize = 8;
 const BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -104,11 +102,12 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     };
     let samples = std::mem::take(&mut taken.samples);
     let count = samples.len() as u64;
-    if let Err(refusal) = receiver.store(samples).await {
+    if let Err(refusal) = store_whole(&receiver.context.outlet, samples).await {
         receiver.tally.problem(refusal.reason.name(), count, refusal.message.as_bytes());
-        receiver.intake.give_back(taken.take_waited());
+        receiver.intake.not_stored(taken);
         return answer_refusal(&refusal);
     }
+    receiver.intake.stored(&mut taken);
     receiver.tally.took(count, bytes);
     for (reason, refused) in &taken.refused {
         receiver.tally.problem(reason, refused.count, refused.example.as_bytes());
@@ -179,27 +178,6 @@ impl Receiver {
             buffers.push(buffer);
         }
         read
-    }
-
-    /// Stores the samples piece by piece, each before the next, and stops at the first that is refused.
-    async fn store(&self, mut samples: Vec<Sample>) -> Result<(), Refusal> {
-        while !samples.is_empty() {
-            let rest = samples.split_off(samples.len().min(BATCH_SAMPLES_MAX));
-            let batch = Batch { samples, ..Batch::local() };
-            match self.context.outlet.deliver(batch).await {
-                Outcome::Stored { .. } | Outcome::Duplicate { .. } => {}
-                Outcome::Refused(refusal) => return Err(refusal),
-                Outcome::Gap { .. } => {
-                    return Err(Refusal {
-                        reason: RefusalReason::WriteFailed,
-                        message: "the store took a batch without a place for one with a place".to_owned(),
-                        retry_after: None,
-                    });
-                }
-            }
-            samples = rest;
-        }
-        Ok(())
     }
 
     fn answer_unreadable(&self, error: &Unreadable) -> Response {

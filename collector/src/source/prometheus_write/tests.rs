@@ -69,7 +69,7 @@ fn varint(mut number: u64) -> Vec<u8> {
 
 /// A field that holds bytes, text or a message.
 fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2][..], &varint(content.len() as u64), content].concat()
+    [&varint(u64::from(number) << 3 | 2)[..], &varint(content.len() as u64), content].concat()
 }
 
 fn whole(number: u8, content: u64) -> Vec<u8> {
@@ -286,9 +286,93 @@ async fn a_refusal_is_answered_so_that_it_is_sent_again_and_exemplars_wait_on() 
     let trace = exemplar(3, labels(&[("trace_id", "0000000000000000000000000000000a")]), 0.5, 900);
     intake.read(&version_1(&[vec![series.clone(), trace]]), super::Version::One).unwrap();
     let body = version_1(&[vec![series, sample(1.0, 1)]]);
-    let mut first = intake.read(&body, super::Version::One).unwrap();
-    assert_eq!(first.samples[0].exemplars.len(), 1);
-    intake.give_back(first.take_waited());
-    let second = intake.read(&body, super::Version::One).unwrap();
-    assert_eq!(second.samples, first.samples);
+    let first = intake.read(&body, super::Version::One).unwrap();
+    let samples = first.samples.clone();
+    assert_eq!(samples[0].exemplars.len(), 1);
+    intake.not_stored(first);
+    assert_eq!(intake.read(&body, super::Version::One).unwrap().samples, samples);
+}
+
+/// A native histogram of whole counts: two spans, 2 and 1 buckets.
+fn native(millis: u64, counts: [u64; 3], zero: u64) -> Vec<u8> {
+    let span = |offset: u64, length| bytes(11, &[whole(1, offset * 2), whole(2, length)].concat());
+    let signed = |delta: i64| varint((delta << 1) as u64 ^ (delta >> 63) as u64);
+    let [a, b, c] = counts.map(|count| count as i64);
+    let deltas = [signed(a), signed(b - a), signed(c - b)].concat();
+    let fields = [
+        whole(1, counts.iter().sum::<u64>() + zero),
+        double(3, 10.0 * counts[0] as f64),
+        whole(4, 0), // schema 0: powers of two
+        double(5, 0.001),
+        whole(6, zero),
+        span(1, 2),
+        span(1, 1),
+        bytes(12, &deltas),
+        whole(15, millis),
+    ];
+    fields.concat()
+}
+
+#[tokio::test]
+async fn native_histograms_become_windows_of_what_was_observed_in_between() {
+    let (router, context, stored) = router(Config::default(), STORED);
+    let series = labels(&[("__name__", "took")]);
+    let request = async |histogram: Vec<u8>| {
+        let body = version_1(&[vec![series.clone(), bytes(4, &histogram)]]);
+        let (status, headers, text) = post(&router, "", "snappy", snappy(&body)).await;
+        assert_eq!(headers["x-prometheus-remote-write-histograms-written"].to_str().unwrap(), "1", "{text}");
+        assert_eq!(status, StatusCode::NO_CONTENT);
+    };
+    request(native(10_000, [1, 2, 3], 1)).await;
+    assert!(stored.lock().is_empty(), "the first says where to go on");
+    request(native(20_000, [1, 4, 4], 1)).await;
+    request(native(20_000, [1, 4, 4], 1)).await;
+    request(native(30_000, [0, 1, 0], 0)).await;
+    let ended = [double(3, STALE), whole(15, 31_000)].concat();
+    request(ended).await;
+    request(native(40_000, [9, 9, 9], 9)).await;
+    let stored = stored.lock();
+    let windows: Vec<_> = stored
+        .iter()
+        .map(|sample| {
+            let SampleValue::Distribution(value) = &sample.value else { panic!("{sample:?}") };
+            let median = value.quantile(0.5).unwrap();
+            (sample.timestamp.unix_millis(), sample.interval_ms, value.count, value.min, value.max, median)
+        })
+        .collect();
+    // Buckets (1, 2], (2, 4] and, behind a gap, (8, 16]: two came into the second, one into the third.
+    let [first, second] = windows[..] else { panic!("{windows:?}") };
+    assert_eq!((first.0, first.1, first.2, first.3, first.4), (10_000, 10_000, 3.0, 2.0, 16.0));
+    assert!((first.5 - 8f64.sqrt()).abs() < 0.03, "{first:?}");
+    assert_eq!((second.0, second.1, second.2, second.3, second.4), (20_000, 10_000, 1.0, 2.0, 4.0));
+    assert!(context.tallies.snapshot()[0].problems.is_empty());
+}
+
+#[tokio::test]
+async fn histograms_that_cannot_be_are_refused_and_gauge_histograms_are_moments() {
+    let (router, _, stored) = router(Config::default(), STORED);
+    let series = labels(&[("__name__", "h")]);
+    let check = async |histogram: Vec<u8>, expected: &str| {
+        let body = version_1(&[vec![series.clone(), bytes(4, &histogram)]]);
+        let (status, _, text) = post(&router, "", "snappy", snappy(&body)).await;
+        assert!(
+            text.contains(expected) && (status == StatusCode::NO_CONTENT) == expected.is_empty(),
+            "{status} {text}"
+        );
+    };
+    let span = |length| bytes(11, &whole(2, length));
+    check([whole(4, 9 << 1), whole(15, 1)].concat(), "unknown_histogram_schema").await;
+    check([span(2), bytes(12, &[2])].concat(), "another number of counts").await;
+    check(span(30_000), "more than 20,000 buckets").await;
+    check([span(1), bytes(12, &[3])].concat(), "impossible count").await;
+    check([span(1), bytes(13, &f64::NAN.to_le_bytes())].concat(), "impossible count").await;
+    check([bytes(11, &[whole(1, u64::MAX - 1), whole(2, 1)].concat()), bytes(12, &[2])].concat(), "impossible bucket")
+        .await;
+    let custom = |values: [f64; 2]| [whole(4, 105), bytes(16, &values.map(f64::to_le_bytes).concat())].concat();
+    check(custom([2.0, 1.0]), "do not rise").await;
+    let float = [double(2, 2.5), double(3, 7.0), span(1), bytes(13, &2.5f64.to_le_bytes()), whole(14, 3), whole(15, 5)];
+    check([custom([1.0, 2.0]), float.concat()].concat(), "").await;
+    let stored = stored.lock();
+    let SampleValue::Distribution(value) = &stored[0].value else { panic!("{stored:?}") };
+    assert_eq!((stored.len(), stored[0].interval_ms, value.count, value.sum, value.max), (1, 0, 2.5, 7.0, 1.0));
 }

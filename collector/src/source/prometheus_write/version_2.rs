@@ -8,15 +8,10 @@
 //! Metadata      1 type, 3 help_ref, 4 unit_ref
 //! ```
 
-use std::hash::{BuildHasher, Hasher};
-
-use rapidhash::fast::RandomState;
-
 use super::intake::{Declared, Gathering, read_sample};
-use super::series_cache::{BadLabels, Pair, WrittenLabels};
-use super::wire::{Content, Malformed, Message, each_varint};
 use crate::frame;
-use crate::model::LabelSet;
+use crate::source::protobuf::{Content, Malformed, Message, each_varint};
+use crate::source::series_cache::{BadLabels, Hashing, Pair, WrittenLabels};
 use crate::source::series_type::SeriesType;
 
 /// Symbols of one request at most: each takes 32 bytes here, and two on the wire.
@@ -26,19 +21,19 @@ const SYMBOLS_MAX: usize = 1 << 20;
 pub(super) fn read(body: &[u8], into: &mut Gathering<'_>) -> Result<(), Malformed> {
     let mut symbols = Symbols { texts: Vec::new(), hashes: Vec::new() };
     let mut request = Message(body);
-    while let Some((number, content)) = request.next()? {
+    while let Some((number, content)) = request.next_field()? {
         match (number, content) {
             (4, _) if symbols.texts.len() == SYMBOLS_MAX => return Err(Malformed("more than 1,048,576 symbols")),
             (4, Content::Bytes(text)) => {
                 symbols.texts.push(text);
-                symbols.hashes.push(into.hasher.hash_one(text));
+                symbols.hashes.push(into.hashing.of_bytes(text));
             }
             (1..=3, _) => return Err(Malformed("it is a message of remote write 1.0 under the name of 2.0")),
             _ => {}
         }
     }
     let (mut request, mut references) = (Message(body), Vec::new());
-    while let Some((number, content)) = request.next()? {
+    while let Some((number, content)) = request.next_field()? {
         if let (5, Content::Bytes(series)) = (number, content) {
             read_series(series, &symbols, &mut references, into)?;
         }
@@ -55,7 +50,7 @@ fn read_series(
 ) -> Result<(), Malformed> {
     references.clear();
     let (mut samples, mut declared, mut left) = (0, Declared::default(), Message(series));
-    while let Some((number, content)) = left.next()? {
+    while let Some((number, content)) = left.next_field()? {
         match (number, content) {
             (1, content) => each_varint(content, |reference| references.push(reference))?,
             (2 | 3, _) => samples += 1,
@@ -63,16 +58,16 @@ fn read_series(
             _ => {}
         }
     }
-    let labels = ReferredLabels { references, symbols, hasher: into.hasher };
+    let labels = ReferredLabels { references, symbols };
     let Some(found) = into.series(&labels, samples) else { return Ok(()) };
     let mut left = Message(series);
-    while let Some((number, content)) = left.next()? {
+    while let Some((number, content)) = left.next_field()? {
         match (number, content) {
             (2, Content::Bytes(sample)) => {
                 let (value, millis) = read_sample(sample)?;
                 into.reading(&found, declared, value, millis);
             }
-            (3, _) => into.refuse("native_histogram", 1, || found.labels.to_string()),
+            (3, Content::Bytes(histogram)) => into.histogram(&found, declared.unit, histogram)?,
             (4, Content::Bytes(exemplar)) => {
                 let mut name: Option<&[u8]> = None;
                 into.exemplar(&found, exemplar, |content, take| {
@@ -94,7 +89,7 @@ fn read_series(
 /// The texts that a request's numbers stand for.
 struct Symbols<'a> {
     texts: Vec<&'a [u8]>,
-    hashes: Vec<u64>,
+    hashes: Vec<[u64; 2]>,
 }
 
 impl<'a> Symbols<'a> {
@@ -105,7 +100,7 @@ impl<'a> Symbols<'a> {
     fn declared(&self, metadata: &[u8]) -> Result<Declared, Malformed> {
         let mut declared = Declared::default();
         let mut metadata = Message(metadata);
-        while let Some(field) = metadata.next()? {
+        while let Some(field) = metadata.next_field()? {
             match field {
                 (1, Content::Varint(number)) => declared.series_type = series_type(number),
                 (4, Content::Varint(reference)) if reference != 0 => {
@@ -135,28 +130,16 @@ fn series_type(number: u64) -> SeriesType {
 struct ReferredLabels<'a, 's> {
     references: &'s [u64],
     symbols: &'s Symbols<'a>,
-    hasher: &'s RandomState,
 }
 
 impl<'a> WrittenLabels<'a> for ReferredLabels<'a, '_> {
     /// Of the symbols' own hashes: the numbers mean something in this request only.
-    fn hash(&self) -> u64 {
-        let mut hash = self.hasher.build_hasher();
-        for &reference in self.references {
-            let of_text = usize::try_from(reference).ok().and_then(|at| self.symbols.hashes.get(at));
-            hash.write_u64(of_text.copied().unwrap_or_default());
-        }
-        hash.finish()
-    }
-
-    fn are(&self, labels: &LabelSet) -> bool {
-        let (pairs, odd) = self.references.as_chunks::<2>();
-        odd.is_empty()
-            && pairs.len() == labels.len()
-            && pairs.iter().zip(labels.iter()).all(|([name, value], (known_name, known_value))| {
-                self.symbols.text(*name) == Some(known_name.as_bytes())
-                    && self.symbols.text(*value) == Some(known_value.as_bytes())
-            })
+    fn hashes(&self, hashing: &Hashing) -> [u64; 2] {
+        let of_text = |&reference: &u64| {
+            let hashes = usize::try_from(reference).ok().and_then(|at| self.symbols.hashes.get(at));
+            hashes.copied().unwrap_or_default()
+        };
+        hashing.of_hashes(self.references.iter().map(of_text))
     }
 
     fn pairs(&self) -> Result<Vec<Pair<'a>>, BadLabels> {

@@ -35,7 +35,7 @@ pub struct Message<'a>(pub &'a [u8]);
 impl<'a> Message<'a> {
     /// The next field's number and content; none at the end.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<(u32, Content<'a>)>, Malformed> {
+    pub fn next_field(&mut self) -> Result<Option<(u32, Content<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -91,6 +91,35 @@ impl<'a> Message<'a> {
     }
 }
 
+/// How deep messages are looked for within messages.
+const LEVELS_MAX: usize = 8;
+
+/// Fields of a message and of the messages within it, counted up to a little more than `max`: what they will take in memory
+/// once they are read, whatever their length. Text that happens to read as a message is counted as one.
+pub fn fields_within(bytes: &[u8], max: usize) -> usize {
+    fn count(bytes: &[u8], levels: usize, room: usize) -> Option<usize> {
+        let (mut message, mut fields) = (Message(bytes), 0);
+        while let Some((_, content)) = message.next_field().ok()? {
+            fields += 1;
+            if let Content::Bytes(within) = content
+                && levels > 1
+            {
+                fields += count(within, levels - 1, room.saturating_sub(fields)).unwrap_or(0);
+            }
+            if fields > room {
+                break;
+            }
+        }
+        Some(fields)
+    }
+    count(bytes, LEVELS_MAX, max).unwrap_or(0)
+}
+
+/// A `sint32` or `sint64`, as its varint holds it.
+pub fn zigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
 /// Calls `take` with each number of a repeated varint field: one by one, or packed.
 pub fn each_varint(content: Content<'_>, mut take: impl FnMut(u64)) -> Result<(), Malformed> {
     match content {
@@ -102,6 +131,22 @@ pub fn each_varint(content: Content<'_>, mut take: impl FnMut(u64)) -> Result<()
             }
         }
         _ => return Err(Malformed("a list of whole numbers that holds something else")),
+    }
+    Ok(())
+}
+
+/// Calls `take` with each number of a repeated double field: one by one, or packed.
+pub fn each_double(content: Content<'_>, mut take: impl FnMut(f64)) -> Result<(), Malformed> {
+    match content {
+        Content::Eight(bits) => take(f64::from_bits(bits)),
+        Content::Bytes(packed) => {
+            let (numbers, rest) = packed.as_chunks::<8>();
+            if !rest.is_empty() {
+                return Err(ENDS_EARLY);
+            }
+            numbers.iter().for_each(|bytes| take(f64::from_le_bytes(*bytes)));
+        }
+        _ => return Err(Malformed("a list of doubles that holds something else")),
     }
     Ok(())
 }
@@ -122,7 +167,7 @@ mod tests {
         .concat();
         let mut message = Message(&bytes);
         let mut found = Vec::new();
-        while let Some(field) = message.next().unwrap() {
+        while let Some(field) = message.next_field().unwrap() {
             found.push(field);
         }
         let expected = [
@@ -137,22 +182,37 @@ mod tests {
         for end in (1..bytes.len()).filter(|end| ![3, 12, 16, 21].contains(end)) {
             let mut message = Message(&bytes[..end]);
             let ending = loop {
-                match message.next() {
+                match message.next_field() {
                     Ok(Some(_)) => {}
                     other => break other,
                 }
             };
             assert_eq!(ending, Err(ENDS_EARLY), "{end}");
         }
-        assert!(Message(&[0x0B]).next().is_err(), "a group");
-        assert!(Message(&[0xFF; 11]).next().is_err(), "an endless varint");
+        assert!(Message(&[0x0B]).next_field().is_err(), "a group");
+        assert!(Message(&[0xFF; 11]).next_field().is_err(), "an endless varint");
+    }
+
+    #[test]
+    fn fields_are_counted_on_every_level_up_to_the_limit() {
+        let inner = [0x08, 1, 0x10, 2];
+        let middle = [&[0x0A, 4][..], &inner, &[0x12, 3, 0xFF, 0xFF, 0xFF]].concat();
+        let outer = [&[0x0A, middle.len() as u8][..], &middle].concat();
+        assert_eq!(fields_within(&outer, 100), 1 + 2 + 2);
+        let bomb = [0x0A, 0].repeat(10_000);
+        assert_eq!(fields_within(&bomb, 100), 101);
     }
 
     #[test]
     fn lists_are_read_packed_or_one_by_one() {
-        let mut whole = Vec::new();
+        let (mut whole, mut doubles) = (Vec::new(), Vec::new());
         each_varint(Content::Bytes(&[1, 0x80, 1]), |number| whole.push(number)).unwrap();
         each_varint(Content::Varint(7), |number| whole.push(number)).unwrap();
         assert_eq!(whole, [1, 128, 7]);
+        each_double(Content::Bytes(&1.5f64.to_le_bytes()), |number| doubles.push(number)).unwrap();
+        each_double(Content::Eight(2.5f64.to_bits()), |number| doubles.push(number)).unwrap();
+        assert_eq!(doubles, [1.5, 2.5]);
+        assert!(each_double(Content::Bytes(&[0; 7]), drop).is_err());
+        assert_eq!([0, 1, 2, 3].map(zigzag), [0, -1, 1, -2]);
     }
 }

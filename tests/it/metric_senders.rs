@@ -1,0 +1,184 @@
+//! Senders of metrics that are not ours, as their users run them: OpenTelemetry's SDK, `graphyte`, `prometheus_client` as a
+//! target that is read, and Debian's Prometheus writing what it scrapes to us. A machine without them skips these tests visibly.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::server::{Server, taffrail, wait_for};
+
+/// A program of `target/test-clients`, where `tests/prepare.sh` puts them.
+fn client(path: &str) -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-clients").join(path);
+    if program.exists() {
+        return Some(program);
+    }
+    println!("SKIPPED: no {}; run tests/prepare.sh", program.display());
+    let may_be_missing = path.starts_with("prometheus/") || std::env::var_os("CI").is_none();
+    assert!(may_be_missing, "in CI the Python clients must be there");
+    None
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The value of the only series that the question finds.
+fn value(server: &Server, question: &str) -> f64 {
+    wait_for(question, || server.promql(question).first().map(|(_, value)| *value))
+}
+
+/// A program that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn opentelemetrys_python_sdk_is_understood() {
+    let Some(python) = client("bin/python") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("data"));
+    let script = r#"
+import sys
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import View, ExponentialBucketHistogramAggregation
+from opentelemetry.sdk.resources import Resource
+exporter = OTLPMetricExporter(endpoint=sys.argv[1], compression=Compression.Gzip)
+reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
+views = [View(instrument_name="slow", aggregation=ExponentialBucketHistogramAggregation())]
+resource = Resource({"service.name": "shop", "service.instance.id": "i-1", "cloud.region": "eu"})
+provider = MeterProvider([reader], resource, views=views)
+meter = provider.get_meter("tests")
+meter.create_counter("shop.orders", unit="1").add(3, {"kind": "book"})
+meter.create_up_down_counter("shop.open").add(-2)
+meter.create_gauge("shop.level").set(1.5)
+took = meter.create_histogram("shop.took", unit="s", explicit_bucket_boundaries_advisory=[0.1, 1.0])
+slow = meter.create_histogram("slow")
+for seconds in (0.05, 0.5, 0.5, 7): took.record(seconds); slow.record(seconds)
+provider.force_flush()
+for seconds in (1, 2, 3): slow.record(seconds)
+provider.force_flush()
+provider.shutdown()
+"#;
+    run(Command::new(python).args(["-c", script, &server.url("/v1/metrics")]));
+    let check = |question: &str, expected: f64| {
+        let found = value(&server, question);
+        assert!((found / expected - 1.0).abs() < 0.02, "{question}: {found}");
+    };
+    check(r#"{"shop.orders", service="shop", instance="i-1", kind="book"}"#, 3.0);
+    check(r#"{"shop.open"}"#, -2.0);
+    check(r#"{"shop.level"}"#, 1.5);
+    check(r#"{"shop.took_bucket", le="1"}"#, 3.0);
+    check(r#"{"shop.took_count"}"#, 4.0);
+    check(r#"{"shop.took_sum"}"#, 8.05);
+    check(r#"target_info{service="shop", "cloud.region"="eu"}"#, 1.0);
+    check(r#"{"slow_count"}"#, 3.0);
+    check(r#"{"slow", quantile="0.5"}"#, 2.0);
+    let (_, ingest) = server.get("/api/v1/ingest");
+    let otlp = ingest["sources"].as_array().unwrap().iter().find(|source| source["kind"] == "otlp").unwrap();
+    assert_eq!(otlp["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn graphyte_is_understood() {
+    let Some(python) = client("bin/python") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = taffrail();
+    command.args(["serve", "--no-host"]).env("TAFFRAIL_COLLECTOR_GRAPHITE_ADDRESS", "127.0.0.1:0");
+    let server = Server::start_command(&mut command, &directory.path().join("data"), &[]);
+    let script = r#"
+import sys, graphyte
+port = int(sys.argv[1])
+tcp = graphyte.Sender("127.0.0.1", port=port, prefix="py")
+tcp.send("a.level", 42, tags={"dc": "x"}); tcp.stop()
+udp = graphyte.Sender("127.0.0.1", port=port, protocol="udp")
+udp.send("b.level", 1.5); udp.stop()
+"#;
+    let graphite = server.graphite.expect("it is switched on");
+    run(Command::new(python).args(["-c", script, &graphite.port().to_string()]));
+    assert_eq!(value(&server, r#"{"py.a.level", dc="x"}"#), 42.0);
+    assert_eq!(value(&server, r#"{"b.level"}"#), 1.5);
+}
+
+#[test]
+fn pythons_prometheus_client_is_scraped() {
+    let Some(python) = client("bin/python") else { return };
+    let script = r#"
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
+registry = CollectorRegistry()
+Counter("orders", "Orders.", ["kind"], registry=registry).labels("book").inc(3, {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"})
+Histogram("took_seconds", "Took.", registry=registry, buckets=[0.1, 1.0]).observe(0.5)
+Info("build", "Build.", registry=registry).info({"version": "1"})
+server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+print(server.server_port, flush=True)
+thread.join()
+"#;
+    let mut target = Command::new(python).args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut port = String::new();
+    BufReader::new(target.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let target = Running(target);
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("taffrail.toml");
+    let instance = format!("127.0.0.1:{}", port.trim());
+    let text = format!(
+        "[[collector.scrape]]\ntargets = [\"{instance}\"]\njob = \"py\"\ninterval = \"1s\"\ntimeout = \"1s\"\n"
+    );
+    std::fs::write(&settings, text).unwrap();
+    let arguments = ["--config", settings.to_str().unwrap()];
+    let server = Server::start_with(&directory.path().join("data"), &arguments);
+    let check = |question: &str, expected: f64| assert_eq!(value(&server, question), expected, "{question}");
+    check(&format!(r#"up{{job="py", instance="{instance}"}}"#), 1.0);
+    check(r#"orders_total{kind="book"}"#, 3.0);
+    check(r#"took_seconds_bucket{le="1.0"}"#, 1.0);
+    check(r#"build_info{version="1"}"#, 1.0);
+    let (_, found) = server.get("/api/v1/query_exemplars?query=orders_total&start=0&end=4000000000");
+    assert!(found.to_string().contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{found}");
+    drop(target);
+    wait_for("the target to be down, and its series to have ended", || {
+        (value(&server, "up") == 0.0 && server.promql("orders_total").is_empty()).then_some(())
+    });
+}
+
+#[test]
+fn debians_prometheus_writes_what_it_scrapes() {
+    let Some(prometheus) = client("prometheus/usr/bin/prometheus") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("data"));
+    // It has to know its own address beforehand to scrape itself.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = directory.path().join("prometheus.yml");
+    let text = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s, external_labels: {{site: here}}}}\n\
+         scrape_configs: [{{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n\
+         remote_write: [{{url: '{}', metadata_config: {{send_interval: 1s}}, queue_config: {{batch_send_deadline: 200ms}}}}]\n",
+        server.url("/api/v1/write")
+    );
+    std::fs::write(&settings, text).unwrap();
+    let mut command = Command::new(prometheus);
+    command
+        .arg(format!("--config.file={}", settings.display()))
+        .arg(format!("--storage.tsdb.path={}", directory.path().join("tsdb").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let running = Running(command.spawn().unwrap());
+    assert_eq!(value(&server, r#"up{job="self", site="here"}"#), 1.0);
+    assert!(value(&server, "prometheus_tsdb_head_series") > 100.0);
+    let rate = wait_for("a rate", || server.promql("rate(prometheus_tsdb_head_samples_appended_total[1m])").pop());
+    assert!(rate.1 > 0.0, "{rate:?}");
+    drop(running);
+    let (_, ingest) = server.get("/api/v1/ingest");
+    let sources = ingest["sources"].as_array().unwrap();
+    let written = sources.iter().find(|source| source["kind"] == "prometheus_write").unwrap();
+    assert_eq!(written["problems"], serde_json::json!([]));
+    assert!(written["records"].as_u64().unwrap() > 1_000, "{written}");
+}
