@@ -70,7 +70,7 @@ fn moment(time: &str, now: Timestamp) -> Result<Timestamp, Refused> {
         Err(_) => {
             // Microseconds are all that a float of today's seconds holds.
             let micros = (time.parse::<f64>().map_err(|_| "malformed_time")? * 1e6).round();
-            (micros.abs() < 9.2e15).then_some(micros as i64 * 1000)
+            (micros.abs() < 9.2e15).then(|| micros as i64 * 1000)
         }
     };
     nanos.map(Timestamp::from_unix_nanos).ok_or("impossible_time")
