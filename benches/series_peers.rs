@@ -135,7 +135,7 @@ impl Contender {
         };
         once(0);
         let cpu = self.cpu();
-        let best = (0..5).map(|nth| once(nth)).min().unwrap();
+        let best = (0..5).map(once).min().unwrap();
         let cpu = (self.cpu() - cpu) / 5.0;
         format!("{:.1} ms ({:.0} ms CPU)", best.as_secs_f64() * 1e3, cpu * 1e3)
     }

@@ -72,7 +72,7 @@ pub(super) fn window_sums(values: &[f64], windows: &[(u32, u32)]) -> Vec<Sum> {
 fn sums_side_by_side(values: &[f64], starts: [usize; SIDE_BY_SIDE], length: usize) -> [Sum; SIDE_BY_SIDE] {
     let windows = starts.map(|start| &values[start..start + length]);
     let (mut sums, mut lost) = ([0.0; SIDE_BY_SIDE], [0.0; SIDE_BY_SIDE]);
-    for place in 0..length {
+    (0..length).for_each(|place| {
         for lane in 0..SIDE_BY_SIDE {
             let (sum, value): (f64, f64) = (sums[lane], windows[lane][place]);
             let total = sum + value;
@@ -80,7 +80,7 @@ fn sums_side_by_side(values: &[f64], starts: [usize; SIDE_BY_SIDE], length: usiz
             lost[lane] += (sum - (total - added)) + (value - added);
             sums[lane] = total;
         }
-    }
+    });
     std::array::from_fn(|lane| Sum { sum: sums[lane], compensation: lost[lane] })
 }
 
