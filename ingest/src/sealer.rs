@@ -77,7 +77,6 @@ impl Sealer {
                 Ok(job) => {
                     self.seal_until_done(&job, done);
                     self.compaction.wake();
-                    self.compact();
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
@@ -145,27 +144,6 @@ impl Sealer {
         self.logs.finish_seal(split);
         self.series.commit(blocks);
         Ok(report)
-    }
-
-    /// Merges series blocks as long as some partition has many.
-    fn compact(&self) {
-        while !self.abandon.load(Relaxed) {
-            let merged = self.series.prepare_compaction().map_err(SealError::from).and_then(|change| {
-                let Some(change) = change else { return Ok(false) };
-                let listed = Seal { blocks_added: change.added(), blocks_removed: change.removed(), ..Seal::default() };
-                self.catalog.record_seal(&listed)?;
-                self.series.commit(change);
-                Ok(true)
-            });
-            match merged {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(%error, "series blocks could not be merged; they stay as they are");
-                    return;
-                }
-            }
-        }
     }
 }
 

@@ -144,6 +144,7 @@ fn start<F: FileSystem>(
     };
     let compactor = Compactor {
         logs: shared.logs.clone(),
+        series: shared.series.clone(),
         catalog: catalog.clone(),
         commands: commands.clone(),
         budget: config.compaction,

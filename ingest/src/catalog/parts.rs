@@ -8,7 +8,7 @@ use taffrail_collector::model::{AgentId, Checkpoint, Timestamp};
 use super::deletions::count_deleted;
 use super::{Catalog, CatalogError, TENANT};
 use crate::log_store::{RecordId, SplitMeta};
-use crate::series_store::BlockInfo;
+use crate::series_store::{BlockInfo, Place};
 use crate::stream_marks::StreamKey;
 
 /// Everything that one seal makes true at once.
@@ -89,6 +89,22 @@ impl Catalog {
         Ok(transaction.commit()?)
     }
 
+    /// Lists some blocks in the place of others, all or nothing; durable when this returns. False, and nothing is changed, when
+    /// one of those to remove is not listed any more: the retention took it meanwhile.
+    pub fn record_blocks(&self, removed: &[String], added: &[BlockInfo]) -> Result<bool, CatalogError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction()?;
+        for name in removed {
+            let sql = "DELETE FROM blocks WHERE tenant = ?1 AND name = ?2";
+            if transaction.prepare_cached(sql)?.execute(params![TENANT, name])? == 0 {
+                return Ok(false);
+            }
+        }
+        added.iter().try_for_each(|block| insert_block(&transaction, block))?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
     /// Lists the parts no longer, in one transaction; durable when this returns, and their files may go.
     pub fn record_removal(&self, removal: &Removal) -> Result<(), CatalogError> {
         let mut connection = self.connection.lock();
@@ -119,13 +135,19 @@ impl Catalog {
 
     /// The blocks that count.
     pub fn blocks(&self) -> Result<Vec<BlockInfo>, CatalogError> {
-        let sql = "SELECT name, partition, sequence, first_end, last_end, bytes, samples, series
+        let sql = "SELECT name, partition, sequence, first_end, last_end, bytes, samples, series, hours, resolution_ms, days_held, deletions_through
                    FROM blocks WHERE tenant = ?1 ORDER BY sequence";
         self.list(sql, |row| {
             Ok(BlockInfo {
                 name: row.get(0)?,
-                partition: Timestamp::from_unix_nanos(row.get(1)?),
-                order: unsigned(row, 2)?,
+                place: Place {
+                    partition: Timestamp::from_unix_nanos(row.get(1)?),
+                    hours: row.get(8)?,
+                    resolution_ms: row.get(9)?,
+                    days_held: row.get(10)?,
+                    order: unsigned(row, 2)?,
+                    deletions_through: unsigned(row, 11)?,
+                },
                 first_end: Timestamp::from_unix_nanos(row.get(3)?),
                 last_end: Timestamp::from_unix_nanos(row.get(4)?),
                 bytes: unsigned(row, 5)?,
@@ -184,16 +206,22 @@ pub(super) fn insert_split(transaction: &Transaction<'_>, split: &SplitMeta) -> 
 }
 
 fn insert_block(transaction: &Transaction<'_>, block: &BlockInfo) -> Result<(), CatalogError> {
-    transaction.prepare_cached("INSERT INTO blocks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(params![
+    transaction
+        .prepare_cached("INSERT INTO blocks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
+        .execute(params![
         TENANT,
         block.name,
-        block.partition.unix_nanos(),
-        block.order.cast_signed(),
+        block.place.partition.unix_nanos(),
+        block.place.order.cast_signed(),
         block.first_end.unix_nanos(),
         block.last_end.unix_nanos(),
         block.bytes.cast_signed(),
         block.samples.cast_signed(),
-        block.series.cast_signed()
+        block.series.cast_signed(),
+        block.place.hours,
+        block.place.resolution_ms,
+        block.place.days_held,
+        block.place.deletions_through.cast_signed()
     ])?;
     Ok(())
 }
@@ -237,8 +265,14 @@ mod tests {
         };
         let block = |name: &str, order| BlockInfo {
             name: name.to_owned(),
-            partition: Timestamp::from_unix_seconds(7200),
-            order,
+            place: Place {
+                partition: Timestamp::from_unix_seconds(7200),
+                hours: 24,
+                resolution_ms: 60_000,
+                days_held: 1,
+                order,
+                deletions_through: u64::MAX,
+            },
             first_end: Timestamp::from_unix_seconds(7201),
             last_end: Timestamp::from_unix_seconds(7300),
             bytes: 5,
@@ -280,7 +314,11 @@ mod tests {
         assert_eq!(marks, [(key(1), 9), (key(u64::MAX), 7)]);
         assert_eq!(catalog.checkpoints().unwrap(), [checkpoint("one", b"11")]);
         assert_eq!(catalog.sealed_through().unwrap(), 10);
-        catalog.record_removal(&Removal { splits: vec!["a".into()], blocks: vec!["z".into()] }).unwrap();
+        assert!(!catalog.record_blocks(&["z".to_owned(), "gone".to_owned()], &[block("v", 4)]).unwrap());
+        assert_eq!(catalog.blocks().unwrap(), [block("z", 3)], "nothing was changed");
+        assert!(catalog.record_blocks(&["z".to_owned()], &[block("z2", 4)]).unwrap());
+        assert_eq!(catalog.blocks().unwrap(), [block("z2", 4)]);
+        catalog.record_removal(&Removal { splits: vec!["a".into()], blocks: vec!["z2".into()] }).unwrap();
         assert_eq!(catalog.splits().unwrap(), [split("b", 5)]);
         assert_eq!(catalog.blocks().unwrap(), []);
     }

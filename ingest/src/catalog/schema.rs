@@ -7,7 +7,7 @@ use super::CatalogError;
 
 /// Numbers of 64 bits without sign (sequence numbers, epochs) are kept as the same bits with sign, as SQLite has no others;
 /// times are nanoseconds since the epoch.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE splits (
         tenant      TEXT NOT NULL,
@@ -82,6 +82,23 @@ const MIGRATIONS: [&str; 3] = [
         splits_done  INTEGER NOT NULL DEFAULT 0,
         rows_removed INTEGER NOT NULL DEFAULT 0,
         damaged      TEXT NOT NULL DEFAULT '[]',
+        finished_at  INTEGER,
+        PRIMARY KEY (tenant, id)
+    ) WITHOUT ROWID;
+",
+    "
+    ALTER TABLE blocks ADD COLUMN hours INTEGER NOT NULL DEFAULT 2;
+    ALTER TABLE blocks ADD COLUMN resolution_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE blocks ADD COLUMN days_held INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE blocks ADD COLUMN deletions_through INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE series_deletions (
+        tenant       TEXT NOT NULL,
+        id           INTEGER NOT NULL,
+        matchers     TEXT NOT NULL,
+        range_start  INTEGER NOT NULL,
+        range_end    INTEGER NOT NULL,
+        asked_by     TEXT NOT NULL,
+        asked_at     INTEGER NOT NULL,
         finished_at  INTEGER,
         PRIMARY KEY (tenant, id)
     ) WITHOUT ROWID;

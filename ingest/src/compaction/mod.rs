@@ -1,12 +1,13 @@
 //! Compaction in the background: one thread that rewrites splits, within a budget, and never in the way of sealing.
 //!
-//! In this order: deletions (their records must leave the disk), then merges of small splits ([`plan`]), then splits of which
-//! much has expired. Each rewriting goes the same way: the new splits are written and durable ([`rewrite`]), one transaction of
+//! In this order: deletions (their records must leave the disk), then merges of series blocks (`blocks`) and of small splits
+//! ([`plan`]), then splits of which much has expired. Each rewriting goes the same way: the new splits are written and durable ([`rewrite`]), one transaction of
 //! the catalog lists them in the place of the old ones, readers change over, and the old files go once no question reads them. A
 //! crash in between leaves files that the catalog does not list; the next start removes them.
 //!
 //! [`rewrite`]: crate::log_store::rewrite
 
+mod blocks;
 mod budget;
 mod plan;
 mod status;
@@ -36,6 +37,7 @@ use crate::log_store::rewrite::{RewriteError, Rewritten, discard, rewrite};
 use crate::log_store::split::Split;
 use crate::log_store::{LogStore, LogStoreError, RetentionRules};
 use crate::scan::Scan;
+use crate::series_store::{SeriesStore, SeriesStoreError};
 use crate::write_ahead::Command;
 use taffrail_collector::crash_point::crash_point;
 
@@ -54,6 +56,8 @@ const NICE: i32 = 10;
 pub struct Compactor {
     /// Log records.
     pub logs: Arc<LogStore>,
+    /// Metric windows.
+    pub series: Arc<SeriesStore>,
     /// What counts.
     pub catalog: Arc<Catalog>,
     /// The journal's writer, who seals.
@@ -80,13 +84,19 @@ enum CompactionError {
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     Question(#[from] LogStoreError),
+    #[error("series blocks: {0}")]
+    Blocks(#[from] SeriesStoreError),
     #[error("the heads could not be sealed: {0}")]
     Seal(String),
 }
 
 impl CompactionError {
     fn is_interruption(&self) -> bool {
-        matches!(self, CompactionError::Rewrite(RewriteError::Write(error)) if error.kind() == io::ErrorKind::Interrupted)
+        match self {
+            CompactionError::Rewrite(RewriteError::Write(error)) => error.kind() == io::ErrorKind::Interrupted,
+            CompactionError::Blocks(SeriesStoreError::Stopped(_)) => true,
+            _ => false,
+        }
     }
 }
 
@@ -126,7 +136,7 @@ impl Compactor {
     /// Does what there is to do.
     fn round(&self, looked: &mut Looked) -> Result<(), CompactionError> {
         self.remove_deleted()?;
-        while self.budget.merges() && (self.merge()? || self.remove_expired(looked)?) {}
+        while self.budget.merges() && (self.merge_blocks()? || self.merge()? || self.remove_expired(looked)?) {}
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //!
 //! A merge leaves the parts that it replaced behind when a crash comes between. They must not count again:
 //! - a split that shares a record with one of a higher generation was replaced by it;
-//! - a block whose file number is above its order is a merge, and replaced every older block of its partition.
+//! - a block whose file number is above its order is a merge, and replaced every older block of its time and resolution.
 
 use std::collections::HashSet;
 use std::fs;
@@ -146,12 +146,13 @@ fn blocks(data_dir: &Path, report: &mut Report) -> Result<Vec<BlockInfo>, Doctor
     }
     let merges: Vec<(BlockInfo, u64)> =
         found.iter().filter_map(|block| Some((block.clone(), number_of(block)?))).collect();
-    let merges: Vec<_> = merges.into_iter().filter(|(block, number)| *number > block.order).collect();
+    let merges: Vec<_> = merges.into_iter().filter(|(block, number)| *number > block.place.order).collect();
     let mut kept = Vec::new();
     for block in found {
         let number = number_of(&block).unwrap_or(0);
         let by = merges.iter().find(|(merge, merged)| {
-            merge.partition == block.partition && number < *merged && block.order <= merge.order
+            let (old, new) = (&block.place, &merge.place);
+            old.resolution_ms == new.resolution_ms && old.lies_in(new) && number < *merged && old.order <= new.order
         });
         match by {
             None => kept.push(block),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0            magic "TFSERIES"
-//! 8            version:u16 = 1, reserved:u16 = 0, CRC32C of the 12 bytes before:u32
+//! 8            version:u16 = 2, reserved:u16 = 0, CRC32C of the 12 bytes before:u32
 //! 16           chunk …                                   ; see chunk.rs; each with its CRC32C in the footer
 //!              metrics section, zstd                     ; (kind:u8 name:prefixed unit:prefixed series:varint)…
 //!              series table, zstd                        ; see series_table.rs
@@ -10,21 +10,25 @@
 //!              footer                                    ; below
 //! length − 16  footer length:u32, footer CRC32C:u32, magic "TFSERIES"
 //!
-//! footer  := partition:i64 order:u64 first_end:i64 last_end:i64 windows:varint series:varint
+//! footer  := partition:i64 hours:varint resolution_ms:varint days_held:varint order:u64 deletions_through:varint
+//!            first_end:i64 last_end:i64 windows:varint series:varint
 //!            exemplar_first:i64 exemplar_last:i64
 //!            chunks:varint (length:varint crc:u32)…  section section section
 //! section := length:varint raw_length:varint crc:u32
 //! ```
 //!
 //! Little-endian; times in nanoseconds since the epoch; chunks and sections follow each other without a gap, so every
-//! byte of the file is covered by a checksum or is a constant. `order` says which of two blocks with windows of one series
-//! is the newer.
+//! byte of the file is covered by a checksum or is a constant. The footer's first six fields are the block's
+//! [`Place`](super::place::Place).
 
+use taffrail_collector::model::Timestamp;
+
+use super::place::Place;
 use super::points::End;
 use crate::byte_cursor::{ByteCursor, Malformed, put_varint};
 
 pub(super) const MAGIC: &[u8; 8] = b"TFSERIES";
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 pub(super) const HEADER_BYTES: u64 = 16;
 pub(super) const TRAILER_BYTES: u64 = 16;
 
@@ -49,8 +53,7 @@ pub(super) struct Section {
 /// The footer's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Footer {
-    pub(super) partition: i64,
-    pub(super) order: u64,
+    pub(super) place: Place,
     pub(super) first_end: End,
     pub(super) last_end: End,
     pub(super) windows: u64,
@@ -83,7 +86,7 @@ pub(super) fn check_header(bytes: &[u8]) -> Result<(), Malformed> {
         return Err(Malformed("its header is damaged"));
     }
     if version != VERSION {
-        return Err(Malformed("it was written by a newer version of Taffrail"));
+        return Err(Malformed("it was written by another version of Taffrail"));
     }
     Ok(())
 }
@@ -91,8 +94,13 @@ pub(super) fn check_header(bytes: &[u8]) -> Result<(), Malformed> {
 /// The footer and the trailer.
 pub(super) fn encode_footer(footer: &Footer) -> Vec<u8> {
     let mut out = Vec::new();
-    out.extend(footer.partition.to_le_bytes());
-    out.extend(footer.order.to_le_bytes());
+    let Place { partition, hours, resolution_ms, days_held, order, deletions_through } = footer.place;
+    out.extend(partition.unix_nanos().to_le_bytes());
+    put_varint(&mut out, u64::from(hours));
+    put_varint(&mut out, u64::from(resolution_ms));
+    put_varint(&mut out, u64::from(days_held));
+    out.extend(order.to_le_bytes());
+    put_varint(&mut out, deletions_through);
     out.extend(footer.first_end.to_le_bytes());
     out.extend(footer.last_end.to_le_bytes());
     put_varint(&mut out, footer.windows);
@@ -127,7 +135,15 @@ pub(super) fn decode_trailer(bytes: &[u8]) -> Result<(u32, u32), Malformed> {
 /// The footer, from bytes whose checksum fits; `footer_offset` is where they start in the file.
 pub(super) fn decode_footer(bytes: &[u8], footer_offset: u64) -> Result<Footer, Malformed> {
     let mut cursor = ByteCursor(bytes);
-    let [partition, order, first_end, last_end] = [cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?];
+    let place = Place {
+        partition: Timestamp::from_unix_nanos(cursor.u64()? as i64),
+        hours: length(&mut cursor)?,
+        resolution_ms: length(&mut cursor)?,
+        days_held: length(&mut cursor)?,
+        order: cursor.u64()?,
+        deletions_through: cursor.varint()?,
+    };
+    let [first_end, last_end] = [cursor.u64()?, cursor.u64()?];
     let [windows, series] = [cursor.varint()?, cursor.varint()?];
     let [exemplar_first, exemplar_last] = [cursor.u64()? as i64, cursor.u64()? as i64];
     let count = cursor.count(5, usize::MAX)?;
@@ -147,8 +163,7 @@ pub(super) fn decode_footer(bytes: &[u8], footer_offset: u64) -> Result<Footer, 
         return Err(Malformed("its parts do not fill it"));
     }
     Ok(Footer {
-        partition: partition as i64,
-        order,
+        place,
         first_end: first_end as i64,
         last_end: last_end as i64,
         windows,
@@ -163,7 +178,7 @@ pub(super) fn decode_footer(bytes: &[u8], footer_offset: u64) -> Result<Footer, 
 }
 
 fn length(cursor: &mut ByteCursor<'_>) -> Result<u32, Malformed> {
-    u32::try_from(cursor.varint()?).map_err(|_| Malformed("a part is too long"))
+    u32::try_from(cursor.varint()?).map_err(|_| Malformed("a number is too large"))
 }
 
 fn extent(cursor: &mut ByteCursor<'_>, offset: &mut u64, length: u32) -> Result<Extent, Malformed> {

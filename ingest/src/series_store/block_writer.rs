@@ -12,6 +12,7 @@ use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp};
 use super::block_layout::{Extent, Footer, HEADER_BYTES, Section, encode_footer, header};
 use super::chunk::{self, ROW_WINDOWS_MAX, SERIES_MAX, WINDOWS_WANTED};
 use super::merge::SeriesPart;
+use super::place::Place;
 use super::points::{End, Points};
 use super::series_table::{NewRow, TableWriter};
 use super::{BlockInfo, SeriesStoreError};
@@ -20,31 +21,18 @@ use crate::byte_cursor::{put_prefixed, put_varint};
 /// What a file is called until it is whole; leftovers are removed when the store opens.
 pub(super) const UNFINISHED_SUFFIX: &str = ".unfinished";
 
-/// Writes the parts, sorted by kind and labels, all of one partition, as the file `name` in `directory`.
+/// Writes the parts, sorted by kind and labels, as the file `name` in `directory`; none when there is no window.
 pub(super) fn write_block(
     directory: &Path,
     name: &str,
-    partition: Timestamp,
-    order: u64,
+    place: Place,
     parts: impl Iterator<Item = Result<SeriesPart, SeriesStoreError>>,
-) -> Result<BlockInfo, SeriesStoreError> {
-    let unfinished = directory.join(format!("{name}{UNFINISHED_SUFFIX}"));
-    let written = (|| {
-        let mut writer = BlockWriter::create(&unfinished)?;
-        for part in parts {
-            writer.push(part?)?;
-        }
-        writer.finish(name, partition, order)
-    })();
-    let written = written.and_then(|info| {
-        publish(directory, &unfinished, &directory.join(name))?;
-        Ok(info)
-    });
-    if written.is_err() {
-        // Best effort: what is left is removed at the next start.
-        let _ = fs::remove_file(&unfinished);
+) -> Result<Option<BlockInfo>, SeriesStoreError> {
+    let mut writer = BlockWriter::create(directory, name)?;
+    for part in parts {
+        writer.push(part?)?;
     }
-    written
+    writer.finish(place)
 }
 
 fn publish(directory: &Path, unfinished: &Path, path: &Path) -> Result<(), SeriesStoreError> {
@@ -55,7 +43,10 @@ fn publish(directory: &Path, unfinished: &Path, path: &Path) -> Result<(), Serie
     rename().map_err(|error| SeriesStoreError::write(path, &error))
 }
 
-struct BlockWriter {
+/// A block that is being written. Dropping it before it is finished removes what was written.
+pub(super) struct BlockWriter {
+    directory: PathBuf,
+    name: String,
     path: PathBuf,
     file: BufWriter<File>,
     offset: u64,
@@ -72,10 +63,15 @@ struct BlockWriter {
 }
 
 impl BlockWriter {
-    fn create(path: &Path) -> Result<BlockWriter, SeriesStoreError> {
+    /// Begins the file `name` in `directory`.
+    pub(super) fn create(directory: &Path, name: &str) -> Result<BlockWriter, SeriesStoreError> {
+        let path = directory.join(format!("{name}{UNFINISHED_SUFFIX}"));
+        let file = File::create(&path).map_err(|error| SeriesStoreError::write(&path, &error))?;
         let mut writer = BlockWriter {
-            path: path.to_owned(),
-            file: BufWriter::new(File::create(path).map_err(|error| SeriesStoreError::write(path, &error))?),
+            directory: directory.to_owned(),
+            name: name.to_owned(),
+            path,
+            file: BufWriter::new(file),
             offset: 0,
             chunks: Vec::new(),
             rows: TableWriter::default(),
@@ -92,8 +88,8 @@ impl BlockWriter {
         Ok(writer)
     }
 
-    /// Takes the next series; one with very many windows takes several rows.
-    fn push(&mut self, mut part: SeriesPart) -> Result<(), SeriesStoreError> {
+    /// Takes the next series, sorted by kind and labels; one with very many windows takes several rows.
+    pub(super) fn push(&mut self, mut part: SeriesPart) -> Result<(), SeriesStoreError> {
         while part.points.len() > ROW_WINDOWS_MAX {
             let cut = part.points.ends().at(ROW_WINDOWS_MAX);
             let first = SeriesPart { points: part.points.between(End::MIN, cut), ..part.clone() };
@@ -156,15 +152,18 @@ impl BlockWriter {
         Ok(())
     }
 
-    fn finish(mut self, name: &str, partition: Timestamp, order: u64) -> Result<BlockInfo, SeriesStoreError> {
+    /// Makes the file durable and gives it its name; none, and no file, when there is no window.
+    pub(super) fn finish(mut self, place: Place) -> Result<Option<BlockInfo>, SeriesStoreError> {
+        if self.windows == 0 {
+            return Ok(None);
+        }
         self.close_chunk()?;
         let metrics = self.write_section(&metrics_of(&self.rows))?;
         let table = self.write_section(&self.rows.encode(self.first_end))?;
         let exemplars = self.write_section(&encode_exemplars(&self.exemplars))?;
         let times = || self.exemplars.iter().map(|(_, exemplar)| exemplar.timestamp.unix_nanos());
         let footer = encode_footer(&Footer {
-            partition: partition.unix_nanos(),
-            order,
+            place,
             first_end: self.first_end,
             last_end: self.last_end,
             windows: self.windows,
@@ -177,19 +176,18 @@ impl BlockWriter {
             exemplars,
         });
         self.write(&footer)?;
-        let path = self.path;
-        let sync = self.file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-        sync.map_err(|error| SeriesStoreError::write(&path, &error))?;
-        Ok(BlockInfo {
-            name: name.to_owned(),
-            partition,
-            order,
+        let sync = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        sync.map_err(|error| SeriesStoreError::write(&self.path, &error))?;
+        publish(&self.directory, &self.path, &self.directory.join(&self.name))?;
+        Ok(Some(BlockInfo {
+            name: self.name.clone(),
+            place,
             first_end: Timestamp::from_unix_nanos(self.first_end),
             last_end: Timestamp::from_unix_nanos(self.last_end),
             bytes: self.offset,
             samples: self.windows,
             series: self.rows.len() as u64,
-        })
+        }))
     }
 
     fn write_section(&mut self, raw: &[u8]) -> Result<Section, SeriesStoreError> {
@@ -211,6 +209,13 @@ impl BlockWriter {
         self.file.write_all(bytes).map_err(|error| SeriesStoreError::write(&self.path, &error))?;
         self.offset += bytes.len() as u64;
         Ok(())
+    }
+}
+
+impl Drop for BlockWriter {
+    fn drop(&mut self) {
+        // A finished file has another name by now. Best effort: what is left is removed at the next start.
+        let _ = fs::remove_file(&self.path);
     }
 }
 

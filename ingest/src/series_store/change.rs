@@ -1,11 +1,11 @@
-//! How the store changes: inserts into the head, seals of heads into blocks, compaction of blocks, and opening.
+//! How the store changes: inserts into the head, seals of heads into blocks, and opening. Merging is in `compact`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rapidhash::RapidHashMap;
@@ -17,12 +17,13 @@ use super::change_log::ChangeLog;
 use super::damage::DamagedBlocks;
 use super::head::{Earlier, Head, HeadSeries, has_total};
 use super::merge::{MergedParts, SeriesPart, SortedParts};
+use super::place::{FRESH_HOURS, Place, RAW, partition_of, range_of};
 use super::points::{End, RunningTotal};
 use super::registry::Registry;
 use super::series_order::SeriesOrder;
 use super::table_cache::TableCache;
 use super::view::{KnownMetrics, View};
-use super::{BLOCKS_OF_A_PARTITION_MAX, BlockInfo, PARTITION_LENGTH, SeriesStore, SeriesStoreError, partition_of};
+use super::{BlockInfo, SeriesStore, SeriesStoreError};
 
 /// A counter that was silent for longer starts again from zero, which PromQL reads as the reset of a restarted process.
 const TOTALS_KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
@@ -41,9 +42,16 @@ pub struct BlockChange {
     added_infos: Vec<BlockInfo>,
     removed: Vec<String>,
     frozen: Vec<Arc<RwLock<Head>>>,
+    /// Stretches that were written anew: resolution and start.
+    merged: Vec<(u32, Timestamp)>,
 }
 
 impl BlockChange {
+    /// A change that takes these blocks away and has added none yet.
+    pub(super) fn removing(removed: Vec<String>, merged: Vec<(u32, Timestamp)>) -> BlockChange {
+        BlockChange { added: Vec::new(), added_infos: Vec::new(), removed, frozen: Vec::new(), merged }
+    }
+
     /// The blocks that the catalog is to list from now on.
     pub fn added(&self) -> &[BlockInfo] {
         &self.added_infos
@@ -54,7 +62,13 @@ impl BlockChange {
         &self.removed
     }
 
-    fn add(&mut self, block: Block) {
+    /// Drops the change without removing its files: for when it is not known whether the catalog lists them. After a crash it
+    /// may turn out to; otherwise the next start removes them.
+    pub fn leave_files(mut self) {
+        self.added.clear();
+    }
+
+    pub(super) fn add(&mut self, block: Block) {
         self.added_infos.push(block.info.clone());
         self.added.push(block);
     }
@@ -87,6 +101,14 @@ impl Totals {
         }
     }
 
+    /// Takes over what a block says, unless a block with later windows has said otherwise.
+    fn learn(&mut self, kind: SampleKind, labels: &LabelSet, total: RunningTotal, last_end: End) {
+        let known = self.0.get(&series_hash(kind, labels));
+        if known.is_none_or(|known| known.1 <= last_end) {
+            self.set(kind, labels, total, last_end);
+        }
+    }
+
     /// Lets go of series whose last window ended long before `newest`.
     fn forget_silent(&mut self, newest: End) {
         let oldest = Timestamp::from_unix_nanos(newest).saturating_sub(TOTALS_KEPT).unix_nanos();
@@ -106,7 +128,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
     let disk = |error: std::io::Error| SeriesStoreError::write(directory, &error);
     fs::create_dir_all(directory).map_err(disk)?;
     let listed: BTreeSet<&str> = blocks.iter().map(|block| block.name.as_str()).collect();
-    let mut next_number = blocks.iter().map(|block| block.order + 1).max().unwrap_or(1);
+    let mut next_number = blocks.iter().map(|block| block.place.order + 1).max().unwrap_or(1);
     for entry in fs::read_dir(directory).map_err(disk)? {
         let name = entry.map_err(disk)?.file_name().to_string_lossy().into_owned();
         next_number = next_number.max(number_in(&name).map_or(0, |number| number + 1));
@@ -115,7 +137,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
             fs::remove_file(directory.join(&name)).map_err(disk)?;
         }
     }
-    blocks.sort_by_key(|block| block.order);
+    blocks.sort_by_key(|block| block.place.order);
     let tables = Arc::new(TableCache::default());
     let blocks: Vec<Arc<Block>> =
         blocks.into_iter().map(|info| Arc::new(Block::new(directory, info, tables.clone()))).collect();
@@ -126,10 +148,11 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
     for block in &blocks {
         let read = block.metrics().and_then(|metrics| {
             metrics.iter().for_each(|(kind, name, unit, series)| known_metrics.note(*kind, name, unit, *series));
-            if block.info.last_end < newest.saturating_sub(TOTALS_KEPT) {
+            let (place, last_end) = (block.info.place, block.info.last_end);
+            if place.resolution_ms != RAW || last_end < newest.saturating_sub(TOTALS_KEPT) {
                 return Ok(());
             }
-            block.for_each_total(|kind, labels, total, last_end| totals.set(kind, &labels, total, last_end))
+            block.for_each_total(|kind, labels, total, last_end| totals.learn(kind, &labels, total, last_end))
         });
         if let Err(SeriesStoreError::Block { message, .. }) = read {
             damaged.note(block, message);
@@ -141,6 +164,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
         totals: Mutex::new(totals),
         order: Mutex::new(SeriesOrder::default()),
         known_metrics: Mutex::new(known_metrics),
+        merged_at: Mutex::default(),
         tables,
         next_number: AtomicU64::new(next_number),
         changes: ChangeLog::default(),
@@ -197,8 +221,8 @@ impl SeriesStore {
     /// See [`SeriesStore::write_frozen`].
     pub(super) fn write_heads(&self) -> Result<BlockChange, SeriesStoreError> {
         let frozen = self.view.read().frozen.clone();
-        let mut change =
-            BlockChange { added: Vec::new(), added_infos: Vec::new(), removed: Vec::new(), frozen: frozen.clone() };
+        let mut change = BlockChange::removing(Vec::new(), Vec::new());
+        change.frozen.clone_from(&frozen);
         let heads: Vec<RwLockReadGuard<'_, Head>> = frozen.iter().map(|head| head.read()).collect();
         let mut order = self.order.lock();
         let sorted: Vec<Vec<HeadSeries<'_>>> =
@@ -207,30 +231,19 @@ impl SeriesStore {
         let partitions: BTreeSet<Timestamp> = heads.iter().flat_map(|head| head.partitions()).collect();
         for partition in partitions {
             let sources = sorted.iter().map(|series| head_parts(series, partition)).collect();
-            change.add(self.write(partition, None, MergedParts::new(sources))?);
+            let (name, number) = self.new_name(partition);
+            let place = Place {
+                partition,
+                hours: FRESH_HOURS,
+                resolution_ms: RAW,
+                days_held: 0,
+                order: number,
+                deletions_through: 0,
+            };
+            let written = write_block(&self.directory, &name, place, MergedParts::new(sources))?;
+            written.into_iter().for_each(|info| change.add(self.block(info)));
         }
         Ok(change)
-    }
-
-    /// See [`SeriesStore::prepare_compaction`].
-    pub(super) fn write_compacted(&self) -> Result<Option<BlockChange>, SeriesStoreError> {
-        let mut partitions: BTreeMap<Timestamp, Vec<Arc<Block>>> = BTreeMap::new();
-        for block in &self.view.read().blocks {
-            partitions.entry(block.info.partition).or_default().push(block.clone());
-        }
-        let crowded = partitions.into_iter().find(|(_, blocks)| blocks.len() > BLOCKS_OF_A_PARTITION_MAX);
-        let Some((partition, blocks)) = crowded else { return Ok(None) };
-        let sources = blocks.iter().map(|block| Ok(Box::new(block.parts()?) as SortedParts<'_>));
-        let merged = MergedParts::new(sources.collect::<Result<_, SeriesStoreError>>()?);
-        let order = blocks.iter().map(|block| block.info.order).max();
-        let mut change = BlockChange {
-            added: Vec::new(),
-            added_infos: Vec::new(),
-            removed: blocks.iter().map(|block| block.info.name.clone()).collect(),
-            frozen: Vec::new(),
-        };
-        change.add(self.write(partition, order, merged)?);
-        Ok(Some(change))
     }
 
     /// See [`SeriesStore::commit`].
@@ -241,11 +254,20 @@ impl SeriesStore {
             metrics.iter().for_each(|(kind, name, unit, series)| known.note(*kind, name, unit, *series));
         }
         self.keep_totals(&change.frozen);
+        // A seal changes no answer. A merge may show late windows in those that are rolled up.
+        let earliest = change.added_infos.iter().map(|block| block.first_end.unix_nanos()).min().unwrap_or(End::MIN);
+        let merged = std::mem::take(&mut change.merged);
+        let is_merge = !merged.is_empty();
+        self.merged_at.lock().extend(merged.into_iter().map(|stretch| (stretch, Instant::now())));
         let mut view = self.view.write();
         view.remove_blocks(&change.removed);
         view.blocks.extend(change.added.drain(..).map(Arc::new));
-        view.blocks.sort_by_key(|block| block.info.order);
+        view.blocks.sort_by_key(|block| block.info.place.order);
         view.frozen.retain(|head| !change.frozen.iter().any(|sealed| Arc::ptr_eq(head, sealed)));
+        drop(view);
+        if is_merge {
+            self.changes.note(earliest);
+        }
     }
 
     /// Before a head goes, what its series added up to is kept for when they come back.
@@ -273,23 +295,21 @@ impl SeriesStore {
         }
     }
 
-    fn write(
-        &self,
-        partition: Timestamp,
-        order: Option<u64>,
-        parts: MergedParts<'_>,
-    ) -> Result<Block, SeriesStoreError> {
+    /// A name for a block of this partition, and the number in it.
+    pub(super) fn new_name(&self, partition: Timestamp) -> (String, u64) {
         let number = self.next_number.fetch_add(1, Relaxed);
-        let name = format!("{}-{number:08x}{BLOCK_SUFFIX}", partition.unix_nanos().div_euclid(1_000_000_000));
-        let info = write_block(&self.directory, &name, partition, order.unwrap_or(number), parts)?;
-        Ok(Block::new(&self.directory, info, self.tables.clone()))
+        (format!("{}-{number:08x}{BLOCK_SUFFIX}", partition.unix_nanos().div_euclid(1_000_000_000)), number)
+    }
+
+    pub(super) fn block(&self, info: BlockInfo) -> Block {
+        Block::new(&self.directory, info, self.tables.clone())
     }
 }
 
 /// What the series of a head hold in one partition.
 fn head_parts<'a>(series: &'a [HeadSeries<'a>], partition: Timestamp) -> SortedParts<'a> {
-    let start = partition.unix_nanos();
-    let end = partition.saturating_add(PARTITION_LENGTH).unix_nanos();
+    let range = range_of(partition, FRESH_HOURS);
+    let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
     Box::new(series.iter().filter_map(move |series| {
         let (points, before) = series.between_and_before(start, end);
         let (unit, interval_ms) = series.unit_and_interval();
@@ -310,7 +330,7 @@ fn exemplars_of(series: &HeadSeries<'_>, partition: Timestamp) -> Vec<Exemplar> 
     let points = series.between(End::MIN, End::MAX);
     let home = |exemplar: &&Exemplar| {
         let at = points.first_end_from(exemplar.timestamp.unix_nanos()).or(points.last_end());
-        at.map(partition_of) == Some(partition)
+        at.map(|end| partition_of(end, FRESH_HOURS)) == Some(partition)
     };
     series.exemplars().iter().filter(home).cloned().collect()
 }

@@ -13,12 +13,14 @@ use parking_lot::RwLock;
 use rapidhash::RapidHashMap;
 use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, SampleValue, Timestamp};
 
+use super::GaugeWindow;
+use super::cover::OpenDays;
 use super::matcher::LabelMatcher;
 use super::number_windows::{NumberSpace, NumberWindows, Taken, level};
 use super::packed_windows::PackedWindows;
+use super::place::{FRESH_HOURS, partition_of, range_of};
 use super::points::{End, Points, RunningTotal};
 use super::registry::{Known, Registry};
-use super::{GaugeWindow, PARTITION_LENGTH, partition_of};
 
 /// No windows in this head yet.
 const NOWHERE: u32 = u32::MAX;
@@ -48,6 +50,7 @@ pub(super) struct Head {
     samples: u64,
     /// Bytes of packed and late windows and of exemplars.
     bytes: usize,
+    days: OpenDays,
     /// The numbers of the series of the batch at hand.
     batch: Vec<Known>,
 }
@@ -142,6 +145,11 @@ impl Head {
         self.series().map(|series| series.last_end()).max()
     }
 
+    /// The days it has windows of.
+    pub(super) fn days(&self) -> &OpenDays {
+        &self.days
+    }
+
     /// All series, in the order of their first window's arrival.
     pub(super) fn series(&self) -> impl Iterator<Item = HeadSeries<'_>> {
         self.ids.iter().filter_map(|&id| self.of(id))
@@ -186,7 +194,7 @@ impl Head {
         let mut partitions = BTreeSet::new();
         let mut last = None;
         for series in self.series() {
-            let span = series.span().map(partition_of);
+            let span = series.span().map(|end| partition_of(end, FRESH_HOURS));
             if span[0] == span[1] {
                 // Nearly all series are in the same ones.
                 if last != Some(span[0]) {
@@ -198,9 +206,9 @@ impl Head {
             let points = series.between(End::MIN, End::MAX);
             let mut from = End::MIN;
             while let Some(first) = points.first_end_from(from) {
-                let partition = partition_of(first);
+                let partition = partition_of(first, FRESH_HOURS);
                 partitions.insert(partition);
-                from = partition.saturating_add(PARTITION_LENGTH).unix_nanos();
+                from = range_of(partition, FRESH_HOURS).end.unix_nanos();
             }
         }
         partitions
@@ -211,6 +219,7 @@ impl Head {
         let end = sample.end().unix_nanos().min(End::MAX - 1);
         let Sample { labels, value, exemplars, .. } = sample;
         self.samples += 1;
+        self.days.note(end);
         if !exemplars.is_empty() {
             self.bytes += exemplars.len() * size_of::<Exemplar>();
             self.exemplars.entry(id).or_default().extend(exemplars);

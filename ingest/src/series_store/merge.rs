@@ -49,7 +49,8 @@ impl SeriesPart {
         if !newer.unit.is_empty() {
             self.unit = newer.unit;
         }
-        self.interval_ms = newer.interval_ms;
+        // The longest decides: windows of several resolutions are read as if all were as long.
+        self.interval_ms = self.interval_ms.max(newer.interval_ms);
         self.points.merge(newer.points);
         self.exemplars.extend(newer.exemplars);
         self.exemplars.sort_by_key(|exemplar| exemplar.timestamp);

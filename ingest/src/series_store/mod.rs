@@ -10,14 +10,16 @@
 //! store.commit(change);                        // readers use the files; dropping the change instead removes them
 //! ```
 //!
-//! Compaction is such a change too: more than [`BLOCKS_OF_A_PARTITION_MAX`] blocks of one partition become one.
-//! Changes, and [`SeriesStore::remove_blocks`], are made one at a time; inserts and questions go on meanwhile.
+//! Compaction is such a change too: more than [`BLOCKS_OF_A_PARTITION_MAX`] blocks of two hours become one, and a day that is
+//! over becomes one raw block and blocks of longer windows (`place` draws them, `plan` says when). A seal, a compaction and
+//! [`SeriesStore::remove_blocks`] may go on at the same time, as may inserts and questions: the catalog refuses a change that
+//! would take away what is gone.
 //!
 //! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series); `label_index` and `registry` (the
 //! series that are known), `slices`, `number_windows`, `packed_windows`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
-//! `series_table`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `selection` and `view` (questions), `series_order`,
-//! `change`
-//! (seals and compaction), `damage` (blocks that cannot be read), `verify` (a whole block).
+//! `series_table`, `place`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `cover`, `selection` and `view`
+//! (questions), `series_order`, `change` (seals); `rollup`, `plan`, `day`, `compact` (what becomes of blocks later); `damage` (blocks
+//! that cannot be read), `verify` (a whole block).
 
 mod block_layout;
 mod block_reader;
@@ -28,16 +30,22 @@ mod change;
 mod change_log;
 mod chunk;
 mod column;
+mod compact;
+mod cover;
 mod damage;
+mod day;
 mod head;
 mod label_index;
 pub mod matcher;
 mod merge;
 mod number_windows;
 mod packed_windows;
+mod place;
+mod plan;
 mod points;
 mod predictor;
 mod registry;
+mod rollup;
 mod selection;
 mod series_order;
 mod series_table;
@@ -52,10 +60,11 @@ pub mod verify;
 mod view;
 mod window_ends;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -65,7 +74,9 @@ use thiserror::Error;
 pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
 pub use change_log::ChangeMark;
+pub use cover::wanted_resolution_ms;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
+pub use place::{Place, RESOLUTIONS_MS};
 pub use points::{Levels, Points, RunningTotal, Values};
 pub use selection::{Selection, SelectionReader};
 pub use window_ends::{End, WindowEnds};
@@ -77,10 +88,7 @@ use series_order::SeriesOrder;
 use table_cache::TableCache;
 use view::{KnownMetrics, View};
 
-/// A block's windows all end in one such stretch of time, counted from the epoch.
-pub const PARTITION_LENGTH: Duration = Duration::from_secs(2 * 3_600);
-
-/// A partition with more blocks than this is compacted into one.
+/// A stretch of two hours with more blocks than this is compacted into one.
 pub const BLOCKS_OF_A_PARTITION_MAX: usize = 4;
 
 /// The series store. Methods block: call them from a blocking thread.
@@ -91,6 +99,8 @@ pub struct SeriesStore {
     totals: Mutex<Totals>,
     order: Mutex<SeriesOrder>,
     known_metrics: Mutex<KnownMetrics>,
+    /// When stretches of a resolution were last written anew.
+    merged_at: Mutex<BTreeMap<(u32, Timestamp), Instant>>,
     tables: Arc<TableCache>,
     next_number: AtomicU64,
     changes: ChangeLog,
@@ -101,11 +111,9 @@ pub struct SeriesStore {
 pub struct BlockInfo {
     /// The file's name in the store's directory.
     pub name: String,
-    /// The start of the partition in which all its windows end.
-    #[serde(with = "nanos")]
-    pub partition: Timestamp,
-    /// Of two blocks the one with the higher order is the newer.
-    pub order: u64,
+    /// Where it lies.
+    #[serde(flatten)]
+    pub place: Place,
     /// The end of its first window.
     #[serde(with = "nanos")]
     pub first_end: Timestamp,
@@ -252,10 +260,14 @@ impl SeriesStore {
         self.write_heads()
     }
 
-    /// Merges the blocks of one partition that has more than [`BLOCKS_OF_A_PARTITION_MAX`], the oldest first; none when no
-    /// partition has.
-    pub fn prepare_compaction(&self) -> Result<Option<BlockChange>, SeriesStoreError> {
-        self.write_compacted()
+    /// Makes the next merge that is worth it at this time; none when nothing is. `progress` hears how many windows were read
+    /// since it was last called, and stops the work when it says so.
+    pub fn prepare_compaction(
+        &self,
+        now: Timestamp,
+        progress: &mut dyn FnMut(u64) -> Result<(), StopReason>,
+    ) -> Result<Option<BlockChange>, SeriesStoreError> {
+        self.compact(now, &mut |windows| progress(windows).map_err(SeriesStoreError::Stopped))
     }
 
     /// Shows a change to readers, once the catalog has it: what it added takes the place of what it removed (or of the
@@ -296,14 +308,27 @@ impl SeriesStore {
         self.view.read().sizes()
     }
 
-    /// The windows of every series that passes all matchers, whose end lies in `range`; sorted by labels, then kind.
+    /// The windows of every series that passes all matchers, whose end lies in `range`, as fine as they are there; sorted by
+    /// labels, then kind.
     pub fn select(
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<SeriesData>, SeriesStoreError> {
-        let selection = self.selection(matchers, range, scan)?;
+        self.select_at(matchers, range, 0, scan)
+    }
+
+    /// The same, in windows of `wanted_ms` milliseconds at most where there are such, which is quicker over long times: see
+    /// [`wanted_resolution_ms`]. They are longer where finer ones have expired.
+    pub fn select_at(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        wanted_ms: u32,
+        scan: &Scan,
+    ) -> Result<Vec<SeriesData>, SeriesStoreError> {
+        let selection = self.selection(matchers, range, wanted_ms, scan)?;
         let mut reader = selection.reader();
         (0..selection.len()).filter_map(|place| reader.read(place, scan).transpose()).collect()
     }
@@ -318,14 +343,15 @@ impl SeriesStore {
         self.changes.changed_since(mark).map(Timestamp::from_unix_nanos)
     }
 
-    /// The series that [`SeriesStore::select`] gives, still to be read.
+    /// The series that [`SeriesStore::select_at`] gives, still to be read.
     pub fn selection(
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
+        wanted_ms: u32,
         scan: &Scan,
     ) -> Result<Selection, SeriesStoreError> {
-        self.snapshot().selection(matchers, range, scan)
+        self.snapshot().selection(matchers, range, wanted_ms, scan)
     }
 
     /// The label sets (and kinds) that pass all matchers and whose windows reach into `range`; sorted.
@@ -370,11 +396,6 @@ impl SeriesStoreError {
     fn write(path: &Path, error: &std::io::Error) -> SeriesStoreError {
         SeriesStoreError::Disk { path: path.to_owned(), message: error.to_string() }
     }
-}
-
-/// The partition in which a window with this end lies.
-fn partition_of(end: points::End) -> Timestamp {
-    Timestamp::from_unix_nanos(end).floor_to(PARTITION_LENGTH)
 }
 
 mod nanos {

@@ -378,7 +378,7 @@ impl std::ops::Add for RunningTotal {
 }
 
 /// A window that can take in a newer part of itself.
-trait Window {
+pub(super) trait Window {
     fn join(&mut self, newer: Self);
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, SampleValue, Timestamp, TraceId};
 use tempfile::TempDir;
 
+use super::rollup::roll_up_points;
 use super::test_samples::value_of_kind;
 use super::*;
 
@@ -34,6 +35,20 @@ fn name_is(name: &str) -> Vec<LabelMatcher> {
 fn seal(store: &SeriesStore) {
     let change = store.prepare_seal().unwrap();
     store.commit(change);
+}
+
+fn compact(store: &SeriesStore) -> Result<Option<BlockChange>, SeriesStoreError> {
+    store.prepare_compaction(Timestamp::from_unix_seconds(0), &mut |_| Ok(()))
+}
+
+/// Merges all that is worth it so many days later, when every stretch was left alone for long.
+fn compact_all(store: &SeriesStore, days: i64) {
+    loop {
+        store.merged_at.lock().clear();
+        let now = Timestamp::from_unix_seconds(days * 86_400);
+        let Some(change) = store.prepare_compaction(now, &mut |_| Ok(())).unwrap() else { return };
+        store.commit(change);
+    }
 }
 
 fn reopened(store: SeriesStore, directory: &TempDir) -> SeriesStore {
@@ -64,12 +79,15 @@ enum Step {
     Seal,
     AbandonedSeal,
     Compact,
+    /// All that is worth it so many days after the epoch.
+    CompactOn(i64),
     Reopen,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // (series, kind, slot of ten minutes within five hours, which value), and the same slot after slot
-    let any_order = prop::collection::vec((0u8..3, 1u8..6, 0i64..30, any::<u8>()), 1..20);
+    // (series, kind, slot of ten minutes within five hours or of some days, which value), and the same slot after slot
+    let slot = prop_oneof![3 => 0i64..30, 2 => 120i64..170, 1 => 0i64..5_000];
+    let any_order = prop::collection::vec((0u8..3, 1u8..6, slot, any::<u8>()), 1..20);
     let in_order = (0u8..3, 1u8..6, prop::collection::vec(any::<u8>(), 1..30)).prop_map(|(series, kind, values)| {
         (0..).zip(values).map(|(slot, which)| (series, kind, slot, which)).collect()
     });
@@ -79,6 +97,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Seal),
         1 => Just(Step::AbandonedSeal),
         2 => Just(Step::Compact),
+        2 => prop_oneof![Just(2i64), Just(33), Just(70)].prop_map(Step::CompactOn),
         1 => Just(Step::Reopen),
     ];
     prop::collection::vec(step, 1..25)
@@ -89,7 +108,7 @@ fn values() -> impl Strategy<Value = Vec<Vec<SampleValue>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
     fn select_equals_a_plain_model_whatever_is_sealed_compacted_and_reopened(
@@ -118,10 +137,11 @@ proptest! {
                 Step::Seal => seal(&store),
                 Step::AbandonedSeal => drop(store.prepare_seal().unwrap()),
                 Step::Compact => {
-                    if let Some(change) = store.prepare_compaction().unwrap() {
+                    if let Some(change) = compact(&store).unwrap() {
                         store.commit(change);
                     }
                 }
+                Step::CompactOn(days) => compact_all(&store, days),
                 Step::Reopen => store = reopened(store, &directory),
             }
         }
@@ -131,9 +151,27 @@ proptest! {
             let expected: Vec<_> =
                 model.iter().map(|(key, points)| (key, points.between(start, end))).filter(|(_, p)| !p.is_empty()).collect();
             prop_assert_eq!(found.len(), expected.len());
-            for (found, ((labels, _), points)) in found.iter().zip(&expected) {
+            for (found, ((labels, _), points)) in found.iter().zip(expected) {
                 prop_assert_eq!(&found.labels, labels);
-                prop_assert_eq!(&found.points, points);
+                prop_assert_eq!(&found.points, &points);
+            }
+        }
+        // Coarser answers lose nothing, whatever was rolled up so far, and are rolled up whole once everything was merged.
+        for wanted_ms in RESOLUTIONS_MS {
+            let found = store.select_at(&name_is("m"), ALL, wanted_ms, &Scan::unlimited()).unwrap();
+            prop_assert_eq!(found.len(), model.len());
+            for (found, ((labels, _), points)) in found.iter().zip(&model) {
+                prop_assert_eq!(&found.labels, labels);
+                prop_assert_eq!(found.points.total(), points.total());
+            }
+        }
+        seal(&store);
+        compact_all(&store, 100);
+        for wanted_ms in RESOLUTIONS_MS {
+            let found = store.select_at(&name_is("m"), ALL, wanted_ms, &Scan::unlimited()).unwrap();
+            prop_assert_eq!(found.len(), model.len());
+            for (found, (_, points)) in found.iter().zip(&model) {
+                prop_assert_eq!(&found.points, &roll_up_points(points, wanted_ms));
             }
         }
         // Nothing is left on disk but what is listed.
@@ -189,7 +227,7 @@ fn counters_go_on_from_their_running_sum_over_seals_and_reopens() {
     check(7_210, 9_000, 7.0, &[(7_210, 8.0), (7_220, 16.0), (7_230, 32.0)]);
     check(7_230, 9_000, 31.0, &[(7_230, 32.0)]);
     assert_eq!(
-        store.blocks().iter().map(|b| b.partition.unix_nanos()).collect::<std::collections::BTreeSet<_>>().len(),
+        store.blocks().iter().map(|b| b.place.partition.unix_nanos()).collect::<std::collections::BTreeSet<_>>().len(),
         2
     );
 }
@@ -296,20 +334,20 @@ fn crowded_partitions_are_compacted_and_removed_blocks_leave_the_disk() {
     };
     for i in 0..5 {
         store.insert(vec![Sample { exemplars: vec![trace.clone()], ..counter(i * 10, 1.0) }, counter(100_000, 1.0)]);
-        assert!(store.prepare_compaction().unwrap().is_none());
+        assert!(compact(&store).unwrap().is_none());
         seal(&store);
     }
-    let change = store.prepare_compaction().unwrap().unwrap();
-    assert_eq!((change.removed().len(), change.added()[0].samples), (5, 5));
+    let change = compact(&store).unwrap().unwrap();
+    assert_eq!((change.removed().len(), change.added()[0].samples), (5, 1), "the newest first");
     store.commit(change);
-    let change = store.prepare_compaction().unwrap().unwrap();
+    let change = compact(&store).unwrap().unwrap();
     store.commit(change);
-    assert!(store.prepare_compaction().unwrap().is_none());
+    assert!(compact(&store).unwrap().is_none());
     assert_eq!(store.blocks().len(), 2);
     assert_eq!(store.exemplars_of_trace(TraceId::new(3).unwrap()).len(), 5);
     let first = counters(&store, range(0, 9_000));
     assert_eq!(first, [(0.0, vec![(10, 1.0), (20, 1.0), (30, 1.0), (40, 1.0), (50, 1.0)])]);
-    let oldest = store.blocks().into_iter().min_by_key(|block| block.partition).unwrap();
+    let oldest = store.blocks().into_iter().min_by_key(|block| block.place.partition).unwrap();
     store.remove_blocks(&[oldest.name]);
     assert_eq!(counters(&store, ALL)[0].1, [(100_010, 5.0)]);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -322,8 +360,14 @@ fn leftovers_of_a_crash_are_removed_and_a_missing_block_is_left_out_of_its_time_
     std::fs::write(directory.path().join("0-0000000e.series"), b"never listed").unwrap();
     let gone = BlockInfo {
         name: "0-00000001.series".into(),
-        partition: Timestamp::EPOCH,
-        order: 1,
+        place: Place {
+            partition: Timestamp::EPOCH,
+            hours: 2,
+            resolution_ms: 0,
+            days_held: 0,
+            order: 1,
+            deletions_through: 0,
+        },
         first_end: Timestamp::from_unix_seconds(10),
         last_end: Timestamp::from_unix_seconds(20),
         bytes: 1,

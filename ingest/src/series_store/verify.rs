@@ -8,6 +8,7 @@ use std::sync::Arc;
 use taffrail_collector::model::Timestamp;
 
 use super::block_reader::Block;
+use super::place::Place;
 use super::table_cache::TableCache;
 use super::{BlockInfo, SeriesStoreError};
 
@@ -32,8 +33,7 @@ pub fn describe_block(directory: &Path, name: &str) -> Result<BlockInfo, SeriesS
     let at = Timestamp::from_unix_nanos;
     let unknown = BlockInfo {
         name: name.to_owned(),
-        partition: at(0),
-        order: 0,
+        place: Place { partition: at(0), hours: 0, resolution_ms: 0, days_held: 0, order: 0, deletions_through: 0 },
         first_end: at(0),
         last_end: at(0),
         bytes: fs::metadata(&path).map_err(system)?.len(),
@@ -55,8 +55,7 @@ pub fn describe_block(directory: &Path, name: &str) -> Result<BlockInfo, SeriesS
         )));
     }
     Ok(BlockInfo {
-        partition: at(footer.partition),
-        order: footer.order,
+        place: footer.place,
         first_end: at(footer.first_end),
         last_end: at(footer.last_end),
         samples: windows,

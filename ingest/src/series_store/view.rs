@@ -8,10 +8,12 @@ use parking_lot::RwLock;
 use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, TraceId};
 
 use super::block_reader::Block;
+use super::cover::{Stretch, cover};
 use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
+use super::place::{Place, RAW};
 use super::selection::Selection;
 use super::{MetricInfo, SeriesExemplars, SeriesStoreError, SeriesStoreSizes};
 use crate::scan::{Scan, TimeRange};
@@ -62,13 +64,19 @@ impl View {
         &self,
         matchers: &[LabelMatcher],
         range: TimeRange,
+        wanted_ms: u32,
         scan: &Scan,
     ) -> Result<Selection, SeriesStoreError> {
-        let overlapping = self.blocks.iter().filter(|block| block.overlaps(range));
-        let blocks = overlapping.map(|block| (block.clone(), range)).collect();
+        let stretches = self.cover(range, wanted_ms);
+        let mut blocks = Vec::new();
+        for stretch in &stretches {
+            blocks.extend(self.blocks_of(stretch).map(|block| (block.clone(), stretch.range)));
+        }
         let mut heads = Vec::new();
-        for head in self.heads() {
-            heads.extend(head.read().select(matchers).filter_map(|series| part_of(&series, range)));
+        for stretch in stretches.iter().filter(|stretch| stretch.resolution_ms == RAW) {
+            for head in self.heads() {
+                heads.extend(head.read().select(matchers).filter_map(|series| part_of(&series, stretch.range)));
+            }
         }
         Selection::new(blocks, heads, matchers, self.damaged.clone(), scan)
     }
@@ -80,16 +88,21 @@ impl View {
         scan: &Scan,
     ) -> Result<Vec<(Arc<LabelSet>, SampleKind)>, SeriesStoreError> {
         let mut found = std::collections::BTreeSet::new();
-        let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
-        for block in self.blocks.iter().filter(|block| block.overlaps(range)) {
-            scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
-            let series = self.damaged.unless_broken(block, scan, block.rows(matchers, range))?;
-            found.extend(series.into_iter().flatten().map(|(_, labels, kind)| (labels, kind)));
+        let stretches = self.cover(range, 0);
+        for stretch in &stretches {
+            for block in self.blocks_of(stretch) {
+                scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
+                let series = self.damaged.unless_broken(block, scan, block.rows(matchers, stretch.range))?;
+                found.extend(series.into_iter().flatten().map(|(_, labels, kind)| (labels, kind)));
+            }
         }
-        for head in self.heads() {
-            let head = head.read();
-            let inside = head.select(matchers).filter(|series| series.any_between(start, end));
-            found.extend(inside.map(|series| (series.labels(), series.kind())));
+        for stretch in stretches.iter().filter(|stretch| stretch.resolution_ms == RAW) {
+            let (start, end) = (stretch.range.start.unix_nanos(), stretch.range.end.unix_nanos());
+            for head in self.heads() {
+                let head = head.read();
+                let inside = head.select(matchers).filter(|series| series.any_between(start, end));
+                found.extend(inside.map(|series| (series.labels(), series.kind())));
+            }
         }
         Ok(found.into_iter().collect())
     }
@@ -146,6 +159,19 @@ impl View {
                 known.note(metric.kind, &metric.name, metric.unit, metric.series);
             }
         }
+    }
+
+    /// Which blocks answer for which part of the range.
+    fn cover(&self, range: TimeRange, wanted_ms: u32) -> Vec<Stretch> {
+        let places: Vec<Place> = self.blocks.iter().map(|block| block.info.place).collect();
+        let open = self.heads().flat_map(|head| head.read().days().starts().clone()).collect();
+        cover(&places, &open, range, wanted_ms)
+    }
+
+    /// The blocks of a stretch that may have windows in it.
+    fn blocks_of<'a>(&'a self, stretch: &'a Stretch) -> impl Iterator<Item = &'a Arc<Block>> {
+        let blocks = stretch.blocks.iter().map(|&at| &self.blocks[at]);
+        blocks.filter(|block| block.overlaps(stretch.range))
     }
 
     /// Frozen heads, then the active one.

@@ -90,7 +90,7 @@ impl SeriesSource for StoreSource {
     ) -> Result<(), PromqlError> {
         // What stands still in the time asked for was counted before it.
         let range = after(start_ms.saturating_sub(SILENT_MS), end_ms);
-        let selection = self.store.selection(&stored_matchers(matchers), range, scan).map_err(failed)?;
+        let selection = self.store.selection(&stored_matchers(matchers), range, 0, scan).map_err(failed)?;
         let groups = same_names(&selection);
         let next = AtomicUsize::new(0);
         let work = || {
