@@ -69,7 +69,7 @@ impl SeriesSource for StoreSource {
         scan: &Scan,
     ) -> Result<Vec<Series>, PromqlError> {
         let found = Mutex::new(BTreeMap::new());
-        self.visit(matchers, start_ms, end_ms, scan, &|_, series| {
+        self.visit(matchers, start_ms, end_ms, 0, scan, &|_, series| {
             let mut series = Series::from(series);
             series.points.drain(..series.points.partition_point(|point| point.0 <= start_ms));
             if !series.points.is_empty() {
@@ -85,12 +85,13 @@ impl SeriesSource for StoreSource {
         matchers: &[LabelMatcher],
         start_ms: i64,
         end_ms: i64,
+        resolution_ms: u32,
         scan: &Scan,
         visit: Visit<'_>,
     ) -> Result<(), PromqlError> {
         // What stands still in the time asked for was counted before it.
         let range = after(start_ms.saturating_sub(SILENT_MS), end_ms);
-        let selection = self.store.selection(&stored_matchers(matchers), range, 0, scan).map_err(failed)?;
+        let selection = self.store.selection(&stored_matchers(matchers), range, resolution_ms, scan).map_err(failed)?;
         let groups = same_names(&selection);
         let next = AtomicUsize::new(0);
         let work = || {

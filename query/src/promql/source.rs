@@ -20,12 +20,14 @@ pub trait SeriesSource: Sync {
     ) -> Result<Vec<Series>, PromqlError>;
 
     /// Calls `visit` with each matching series and its place among them, perhaps on several threads at once and in any order,
-    /// so that only those at hand are in memory. A series may have points from before `start_ms` too.
+    /// so that only those at hand are in memory. A series may have points from before `start_ms` too. Its points may sum up
+    /// `resolution_ms` of time each, where that is kept; 0 asks for them as they came.
     fn visit(
         &self,
         matchers: &[LabelMatcher],
         start_ms: i64,
         end_ms: i64,
+        _resolution_ms: u32,
         scan: &Scan,
         visit: Visit<'_>,
     ) -> Result<(), PromqlError> {

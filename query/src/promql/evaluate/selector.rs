@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use promql_parser::parser::{AtModifier, Expr, MatrixSelector, Offset, SubqueryExpr, VectorSelector};
-use taffrail_ingest::series_store::LabelMatcher;
+use taffrail_collector::model::Timestamp;
+use taffrail_ingest::series_store::{LabelMatcher, wanted_resolution_ms};
 
 use super::super::parse::matchers;
 use super::super::source::{SourceSeries, Visit};
@@ -18,6 +19,9 @@ use super::{ABSENT, Evaluator, StepSeries, Steps, is_absent};
 
 /// The step of a subquery that does not say one: Prometheus' default evaluation interval.
 const SUBQUERY_STEP_MS: i64 = 60_000;
+
+/// An instant selector looks back for [`LOOKBACK_MS`] only, so windows must end more often.
+const INSTANT_RESOLUTION_MAX_MS: u32 = 60_000;
 
 /// Series with a window of points at every step.
 pub(crate) struct RangeVector<'a> {
@@ -43,7 +47,8 @@ impl RangeVector<'_> {
             }
             Windowed::Selected(evaluator, matchers) => {
                 let windows = &self.windows;
-                evaluator.fetch(matchers, &windows.ends_ms, windows.range_ms, &|place, series| {
+                let resolution_ms = resolution(&windows.ends_ms, windows.range_ms);
+                evaluator.fetch(matchers, &windows.ends_ms, windows.range_ms, resolution_ms, &|place, series| {
                     visit(place, without_markers(series))
                 })
             }
@@ -90,7 +95,8 @@ impl Evaluator<'_> {
         let moments = self.moments(steps, selector.at.as_ref(), selector.offset.as_ref());
         let windows = Windows::new(moments, LOOKBACK_MS);
         let selected = Mutex::new(Vec::new());
-        self.fetch(&matchers(selector)?, &windows.ends_ms, LOOKBACK_MS, &|place, series| {
+        let resolution_ms = resolution(&windows.ends_ms, 0).min(INSTANT_RESOLUTION_MAX_MS);
+        self.fetch(&matchers(selector)?, &windows.ends_ms, LOOKBACK_MS, resolution_ms, &|place, series| {
             self.hold(steps.count)?;
             let mut values = vec![ABSENT; steps.count];
             let mut is_there = false;
@@ -166,11 +172,20 @@ impl Evaluator<'_> {
         matchers: &[LabelMatcher],
         moments: &[i64],
         length_ms: i64,
+        resolution_ms: u32,
         visit: Visit<'_>,
     ) -> Result<(), PromqlError> {
         let (Some(&first), Some(&last)) = (moments.first(), moments.last()) else { return Ok(()) };
-        self.source.visit(matchers, first.saturating_sub(length_ms), last, self.scan, visit)
+        let start_ms = first.saturating_sub(length_ms);
+        self.source.visit(matchers, start_ms, last, resolution_ms, self.scan, visit)
     }
+}
+
+/// How long stored windows may be for what is asked at these moments, each time over this range (0: the level).
+fn resolution(moments: &[i64], range_ms: i64) -> u32 {
+    let [first, second, ..] = moments else { return 0 };
+    let span = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    wanted_resolution_ms(Timestamp::from_unix_millis(*first), span(second.saturating_sub(*first)), span(range_ms))
 }
 
 fn milliseconds(span: Duration) -> i64 {
