@@ -164,10 +164,15 @@ mod tests {
         let read_me = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
         let examples: Vec<&str> =
             read_me.split("```toml\n").skip(1).map(|behind| behind.split("```").next().unwrap()).collect();
-        let [_, shape] = &examples[..] else { panic!("two examples") };
-        // The other example names a file of rules, which needs not be there for its settings to be read.
-        let settings = examples.iter().map(|example| load(example).unwrap()).next_back().unwrap();
-        assert!(shape.contains("[[collector.shape]]"));
+        // Some name files of rules, which need not be there for their settings to be read.
+        let mut shaping = None;
+        for example in examples {
+            let settings = load(example).unwrap();
+            if example.contains("[[collector.shape]]") {
+                shaping = Some(settings);
+            }
+        }
+        let settings = shaping.expect("an example of shaping");
         let collector = settings.collector;
         let billing = collector.enricher().unwrap().of_source("files");
         let mut billing = billing.with_parse(&collector.files[0].parse, "collector.files.parse").unwrap();
