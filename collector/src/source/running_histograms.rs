@@ -46,6 +46,8 @@ pub enum Step {
     Window(Sample),
     /// They are the first, from which the next window begins.
     First,
+    /// Nothing was observed since.
+    Quiet,
     /// They are not newer than those of before: sent again, or late.
     NotNewer,
     /// There are too many histograms.
@@ -71,7 +73,10 @@ impl RunningHistograms {
         let step = match before {
             None => Step::First,
             Some(before) if reading.at <= before.at => return Step::NotNewer,
-            Some(before) => Step::Window(window(labels, unit, &before, &reading)),
+            Some(before) => match window(labels, unit, &before, &reading) {
+                Sample { value: SampleValue::Distribution(seen), .. } if seen.count == 0.0 => Step::Quiet,
+                sample => Step::Window(sample),
+            },
         };
         pending.insert(Arc::clone(labels), Some(reading));
         step

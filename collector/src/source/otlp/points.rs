@@ -300,7 +300,7 @@ impl Gathering<'_> {
             match self.running.step(&mut self.taken.pending, &labels, point.unit, reading) {
                 Step::Window(window) => window,
                 // What was sent again is stored already.
-                Step::First | Step::NotNewer => return Ok(()),
+                Step::First | Step::Quiet | Step::NotNewer => return Ok(()),
                 Step::TooMany => {
                     self.reject("too_many_histograms", 1, point.name);
                     return Ok(());

@@ -258,7 +258,7 @@ impl Gathering<'_> {
                 match self.running.step(&mut self.pending, labels, unit, reading) {
                     Step::Window(window) => self.samples.push(window),
                     // What was sent again is stored already.
-                    Step::First | Step::NotNewer => {}
+                    Step::First | Step::Quiet | Step::NotNewer => {}
                     Step::TooMany => {
                         self.refuse("too_many_histograms", 1, || labels.to_string());
                         return Ok(());
