@@ -82,7 +82,9 @@ provider.shutdown()
     check(r#"{"shop.took_sum"}"#, 8.05);
     check(r#"target_info{service="shop", "cloud.region"="eu"}"#, 1.0);
     check(r#"{"slow_count"}"#, 3.0);
-    check(r#"{"slow", quantile="0.5"}"#, 2.0);
+    // Its buckets from 0.05 to 7 are 4 % wide, and the sketch adds its own hundredth.
+    let median = value(&server, r#"{"slow", quantile="0.5"}"#);
+    assert!((median / 2.0 - 1.0).abs() < 0.035, "{median}");
     let (_, ingest) = server.get("/api/v1/ingest");
     let otlp = ingest["sources"].as_array().unwrap().iter().find(|source| source["kind"] == "otlp").unwrap();
     assert_eq!(otlp["problems"], serde_json::json!([]));
@@ -174,8 +176,8 @@ fn debians_prometheus_writes_what_it_scrapes() {
     assert_eq!(value(&server, r#"up{job="self", site="here"}"#), 1.0);
     // Its first look at itself is from before it had any series.
     wait_for("many series", || (value(&server, "prometheus_tsdb_head_series") > 100.0).then_some(()));
-    let rate = wait_for("a rate", || server.promql("rate(prometheus_tsdb_head_samples_appended_total[1m])").pop());
-    assert!(rate.1 > 0.0, "{rate:?}");
+    let rate = r#"rate(prometheus_tsdb_head_samples_appended_total{type="float"}[1m]) > 0"#;
+    wait_for("a rate", || server.promql(rate).pop());
     drop(running);
     let (_, ingest) = server.get("/api/v1/ingest");
     let sources = ingest["sources"].as_array().unwrap();
