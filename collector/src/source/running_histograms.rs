@@ -176,7 +176,7 @@ mod tests {
         check(reading(20, None, 7.0), "10+10: 2");
         check(reading(20, None, 7.0), "NotNewer");
         check(reading(15, None, 6.0), "NotNewer");
-        check(reading(30, None, 7.0), "20+10: 0");
+        check(reading(30, None, 7.0), "Quiet");
         check(reading(40, None, 3.0), "30+10: 3");
         check(reading(50, Some(1), 4.0), "40+10: 1");
         check(reading(60, Some(55), 9.0), "55+5: 9");

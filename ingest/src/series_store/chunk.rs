@@ -156,8 +156,8 @@ fn times(cursor: &mut ByteCursor<'_>, lengths: &[usize]) -> Result<Vec<WindowEnd
         .iter()
         .zip(lengths)
         .map(|(&grid, &length)| {
-            let ends = &decoded[grid];
-            if ends.len() == length { Ok(ends.clone()) } else { Err(Malformed("a series and its times differ")) }
+            let ends = decoded.get(grid).filter(|ends| ends.len() == length).cloned();
+            ends.ok_or(Malformed("a series and its times differ"))
         })
         .collect()
 }
