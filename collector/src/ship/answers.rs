@@ -144,7 +144,7 @@ impl<F: FileSystem> Sender<F> {
 
     async fn go_on_if_through(&mut self, at: usize, unit: &Unit) {
         if self.ledger.streams[at].lease.is_none_or(|lease| lease.row >= unit.rows) {
-            self.ledger.go_on(at, unit.last + 1);
+            self.ledger.go_on(at, unit.last + 1, Some(unit.end_row()));
             self.lines[at].finish();
             if self.lines[at].piece_rows.is_some_and(|rows| rows >= unit.rows) {
                 self.lines[at].piece_rows = None;
@@ -215,7 +215,7 @@ impl<F: FileSystem> Sender<F> {
         self.lines[at].step = Step::Ready(unit.clone());
         if self.put_aside(at, &unit, None, "the frame cannot be read").await {
             self.shared.status.update(|status| status.damaged_records += 1);
-            self.ledger.go_on(at, unit.record + 1);
+            self.ledger.go_on(at, unit.record + 1, Some(unit.end_row()));
             self.lines[at].finish();
             self.save().await;
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Shared;
 use super::endpoint::{Endpoint, ServerView};
 use super::ledger::{Ledger, Stream};
-use super::unit::{Found, Search, find_on_disk, rows_before};
+use super::unit::{Found, Search, find_on_disk};
 use crate::broken_on_purpose::{ASKING, is_broken};
 use crate::file_system::FileSystem;
 use crate::journal::JournalError;
@@ -99,7 +99,7 @@ pub(super) fn understand<F: FileSystem>(
 /// Whether a stream is behind the rows that are stored.
 enum Behind {
     Yes,
-    /// What the disk has damaged leaves open where that is.
+    /// What the disk has damaged leaves open where that is: the books do not say how many rows stood before it.
     Unclear,
     /// They are more than can have been sent.
     Impossible,
@@ -128,28 +128,27 @@ fn go_behind<F: FileSystem>(
         all_missing.extend(missing);
         let open = stored - next_seq;
         match found {
+            Found::Nothing(next) if is_whole => ledger.go_over(at, next),
             Found::Nothing(next) => {
-                if !is_whole {
-                    ledger.streams[at].next_seq = stored;
-                }
-                ledger.go_on(at, next);
+                ledger.streams[at].next_seq = stored;
+                ledger.go_on(at, next, None);
             }
             Found::Unit(unit) if unit.record > lease.next => {
                 if !is_whole {
-                    let before = rows_before(shared, lane, lease.next)?.map(|rows| rows + u64::from(lease.row));
+                    let before = lease.rows_before.map(|rows| rows + u64::from(lease.row));
                     let Some(gone) = before.and_then(|before| unit.first_row.checked_sub(before)) else {
                         return Ok(Behind::Unclear);
                     };
                     ledger.streams[at].next_seq += gone.min(open);
                 }
-                ledger.go_on(at, unit.record);
+                ledger.go_on(at, unit.record, Some(unit.first_row));
             }
             Found::Unit(unit) => {
                 let left = u64::from(unit.rows - lease.row.min(unit.rows));
                 let there = left.min(open);
                 ledger.stored(at, u32::try_from(there).unwrap_or(u32::MAX));
                 if there == left {
-                    ledger.go_on(at, unit.record + 1);
+                    ledger.go_on(at, unit.record + 1, Some(unit.end_row()));
                 }
             }
         }

@@ -14,6 +14,8 @@
 //! may have what. What may have reached a server is **uncertain** until that server has acknowledged or refused it; only that
 //! server gets it again, and recognises it. Everything else can be given back and go elsewhere at once.
 
+use std::ops::Range;
+
 use super::range_set::RangeSet;
 use crate::model::Lane;
 
@@ -50,6 +52,9 @@ pub(super) struct Lease {
     pub(super) next: u64,
     /// Rows of that record's frame that are dealt with.
     pub(super) row: u32,
+    /// Rows of the lane that were spooled before that record, once it was read: what the disk damages behind it leaves no doubt
+    /// about how many rows are gone.
+    pub(super) rows_before: Option<u64>,
     /// Behind its last record.
     pub(super) end: u64,
     /// Records below this may be with the server already.
@@ -75,6 +80,11 @@ pub(super) struct Ledger {
 }
 
 impl Lease {
+    fn new(records: Range<u64>) -> Lease {
+        let Range { start, end } = records;
+        Lease { next: start, row: 0, rows_before: None, end, uncertain_until: start }
+    }
+
     /// Whether it is unknown whether the server has some of it.
     pub(super) fn is_uncertain(&self) -> bool {
         self.uncertain_until > self.next
@@ -88,7 +98,7 @@ impl Ledger {
         for stream in &mut self.streams {
             let Some(lease) = &mut stream.lease else { continue };
             if lease.next < first {
-                (lease.next, lease.row) = (first, 0);
+                (lease.next, lease.row, lease.rows_before) = (first, 0, None);
             }
             let leased_end = lease.end;
             lease.end = leased_end.min(end).max(lease.next);
@@ -152,7 +162,7 @@ impl Ledger {
             Some(_) => (at, false),
             None => {
                 let next = book.live_from;
-                stream.lease = Some(Lease { next, row: 0, end: reach, uncertain_until: next });
+                stream.lease = Some(Lease::new(next..reach));
                 book.live_from = reach;
                 (at, true)
             }
@@ -165,8 +175,7 @@ impl Ledger {
         let is_idle = |s: &Stream| !s.is_live && s.server == server && s.lane == lane && s.lease.is_none();
         let found = self.streams.iter().position(is_idle);
         let at = found.unwrap_or_else(|| self.new_stream(server, lane, false));
-        let lease = Lease { next: range.start, row: 0, end: range.end, uncertain_until: range.start };
-        self.streams[at].lease = Some(lease);
+        self.streams[at].lease = Some(Lease::new(range));
         Some(at)
     }
 
@@ -260,14 +269,21 @@ impl Ledger {
     }
 
     /// The record at hand is dealt with, or cannot be read: the stream goes on with the record `next`, as far as its lease goes.
-    pub(super) fn go_on(&mut self, at: usize, next: u64) {
+    /// `rows_before` that one were spooled in the lane, if it is known.
+    pub(super) fn go_on(&mut self, at: usize, next: u64, rows_before: Option<u64>) {
         let stream = &mut self.streams[at];
         let Some(lease) = &mut stream.lease else { return };
-        (lease.next, lease.row) = (next.min(lease.end), 0);
+        (lease.next, lease.row, lease.rows_before) = (next.min(lease.end), 0, rows_before);
         lease.uncertain_until = lease.uncertain_until.max(lease.next);
         if lease.next == lease.end {
             stream.lease = None;
         }
+    }
+
+    /// There are no frames of the lane before the record `next`: the stream goes on there.
+    pub(super) fn go_over(&mut self, at: usize, next: u64) {
+        let rows_before = self.streams[at].lease.and_then(|lease| lease.rows_before);
+        self.go_on(at, next, rows_before);
     }
 
     fn new_stream(&mut self, server: usize, lane: Lane, is_live: bool) -> usize {
@@ -355,7 +371,7 @@ mod tests {
                         ledger.attempt(at, record);
                         if matches!(step, Step::Send(_)) {
                             ledger.stored(at, 1);
-                            ledger.go_on(at, record + 1);
+                            ledger.go_on(at, record + 1, Some(record + 1));
                             done[stream.lane as usize].push(record);
                         } else if first {
                             // The server has said no.

@@ -35,7 +35,7 @@ impl<F: FileSystem> Sender<F> {
             let bytes_max = if is_single { 0 } else { self.servers[stream.server].pace.body_bytes() };
             match find_recent(&self.shared, lane, from, to, bytes_max) {
                 Some(Found::Unit(unit)) => self.found(at, unit),
-                Some(Found::Nothing(next)) => self.ledger.go_on(at, next),
+                Some(Found::Nothing(next)) => self.ledger.go_over(at, next),
                 None if is_reading => {}
                 None => {
                     is_reading = true;
@@ -51,8 +51,13 @@ impl<F: FileSystem> Sender<F> {
     }
 
     fn found(&mut self, at: usize, unit: Unit) {
-        if self.ledger.streams[at].lease.is_some_and(|lease| lease.next < unit.record) {
-            self.ledger.go_on(at, unit.record);
+        let Some(lease) = &mut self.ledger.streams[at].lease else { return };
+        let rows_before = Some(unit.first_row);
+        // The books must say it before the first of the lease goes out.
+        self.is_unwritten |= lease.rows_before != rows_before;
+        lease.rows_before = rows_before;
+        if lease.next < unit.record {
+            self.ledger.go_on(at, unit.record, rows_before);
         }
         self.lines[at].step = Step::Ready(unit);
     }
@@ -71,7 +76,10 @@ impl<F: FileSystem> Sender<F> {
         match found {
             Found::Unit(unit) => self.found(at, unit),
             Found::Nothing(next) => {
-                self.ledger.go_on(at, next);
+                match missing.is_empty() {
+                    true => self.ledger.go_over(at, next),
+                    false => self.ledger.go_on(at, next, None),
+                }
                 self.changed();
             }
         }

@@ -57,8 +57,10 @@ pub(super) struct Sender<F: FileSystem> {
     changed_since: Option<Instant>,
     /// The spool's end as they know it.
     saved_end: u64,
-    /// They could not be written: nothing is sent before they are.
-    is_unwritten: bool,
+    /// They do not say yet who may have what from now on: nothing is sent before they do.
+    pub(super) is_unwritten: bool,
+    /// They could not be written when it was tried last.
+    cannot_write: bool,
     /// Records of the spool that cannot be read, as far as they are not dealt with.
     pub(super) missing: RangeSet,
     /// The segment that could not be read last, and how often.
@@ -129,6 +131,7 @@ impl<F: FileSystem> Sender<F> {
             changed_since: None,
             saved_end: 0,
             is_unwritten: false,
+            cannot_write: false,
             missing: RangeSet::default(),
             unreadable: None,
             last_ahead: None,
@@ -164,10 +167,12 @@ impl<F: FileSystem> Sender<F> {
         let now = Instant::now();
         self.greet(now);
         let end = self.shared.spool.lock().end();
-        if self.lease(now, end) || self.is_unwritten {
+        self.is_unwritten |= self.lease(now, end);
+        self.fetch(now, end);
+        let has_ready = self.lines.iter().any(|line| matches!(line.step, Step::Ready(_)));
+        if self.is_unwritten && (has_ready || self.cannot_write) {
             self.save().await;
         }
-        self.fetch(now, end);
         if !self.is_unwritten {
             self.send(now);
         }
@@ -464,9 +469,9 @@ impl<F: FileSystem> Sender<F> {
         let (shared, ledger) = (Arc::clone(&self.shared), self.ledger.clone());
         let (servers, first) = (self.identities.known().to_vec(), ledger.first_undone());
         self.missing.remove_below(first);
-        let was_unwritten = self.is_unwritten;
         self.saved_end = self.shared.spool.lock().end();
-        self.is_unwritten = blocking(move || {
+        let could_not_write = self.cannot_write;
+        self.cannot_write = blocking(move || {
             let image = shared.spool.lock().image(&ledger);
             let write = || image.save(&servers, &shared.file_system, &shared.state_dir);
             let make_room = || {
@@ -487,7 +492,7 @@ impl<F: FileSystem> Sender<F> {
                     make_room();
                     keep_reserve(&shared.file_system, &reserve);
                 }
-                Err(error) if !was_unwritten => {
+                Err(error) if !could_not_write => {
                     tracing::error!(%error, "collector.state_dir: state.json cannot be written, and nothing sent before it is");
                 }
                 Err(_) => {}
@@ -495,6 +500,7 @@ impl<F: FileSystem> Sender<F> {
             written.is_err()
         })
         .await;
+        self.is_unwritten = self.cannot_write;
     }
 
     /// Whether the books on disk are those in memory.

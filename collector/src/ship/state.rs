@@ -88,6 +88,9 @@ struct StreamEntry {
 struct LeaseEntry {
     next: u64,
     row: u32,
+    /// Absent in files of releases that did not know them.
+    #[serde(default)]
+    rows_before: Option<u64>,
     end: u64,
 }
 
@@ -145,7 +148,10 @@ impl State {
             let StreamEntry { id, server, lane, is_live, next_seq, lease } = entry;
             let lane = Lane::from_number(lane).filter(|_| server < file.servers.len());
             let lane = lane.ok_or_else(|| io::Error::other("a stream of an unknown lane or server"))?;
-            let lease = lease.map(|LeaseEntry { next, row, end }| Lease { next, row, end, uncertain_until: end });
+            let lease = lease.map(|LeaseEntry { next, row, rows_before, end }| {
+                // Any of it may have been sent.
+                Lease { next, row, rows_before, end, uncertain_until: end }
+            });
             ledger.streams.push(Stream { id, server, lane, is_live, next_seq, lease });
         }
         let checkpoints = file.checkpoints.into_iter().map(|(key, value)| {
@@ -182,7 +188,12 @@ impl State {
             lane: stream.lane as u8,
             is_live: stream.is_live,
             next_seq: stream.next_seq,
-            lease: stream.lease.map(|Lease { next, row, end, .. }| LeaseEntry { next, row, end }),
+            lease: stream.lease.map(|Lease { next, row, rows_before, end, .. }| LeaseEntry {
+                next,
+                row,
+                rows_before,
+                end,
+            }),
         });
         let file = StateFile {
             version: VERSION,

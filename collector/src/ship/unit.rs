@@ -114,6 +114,11 @@ impl Unit {
         self.frames.iter().all(|frame| frame::peek(frame).is_ok_and(|header| header.logs == 0))
     }
 
+    /// Rows of this lane that were spooled up to its end.
+    pub(super) fn end_row(&self) -> u64 {
+        self.first_row + u64::from(self.rows)
+    }
+
     /// Whether it is made of several records.
     pub(super) fn is_joined(&self) -> bool {
         self.frames.len() > 1
@@ -274,29 +279,6 @@ pub(super) fn find_on_disk<F: FileSystem>(
         }
         expected = number + 1;
     }
-}
-
-/// How many rows of this lane were spooled before a record, if the records before it still say so. Blocks.
-pub(super) fn rows_before<F: FileSystem>(
-    shared: &Arc<Shared<F>>,
-    lane: Lane,
-    record: u64,
-) -> Result<Option<u64>, JournalError> {
-    /// Records of other lanes that may stand between two of this one.
-    const LOOK_BACK: u64 = 1000;
-    let (mut expected, mut rows) = (0, (record == 0).then_some(0));
-    let mut reader = shared.spool.lock().reader(record.saturating_sub(LOOK_BACK))?;
-    while let Some(found) = reader.next_record()?.filter(|found| found.seq < record) {
-        if found.seq != expected {
-            rows = None;
-        }
-        expected = found.seq + 1;
-        let frame = parts_of(found.payload.into()).into_iter().find(|(of, _)| *of == lane);
-        if let Some(unit) = frame.and_then(|(_, frame)| Unit::new(found.seq, frame)) {
-            rows = Some(unit.first_row + u64::from(unit.rows));
-        }
-    }
-    Ok(rows.filter(|_| expected == record))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@
 //! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series); `label_index` and `registry` (the
 //! series that are known), `slices`, `number_windows`, `packed_windows`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
 //! `series_table`, `place`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `cover`, `selection` and `view`
-//! (questions), `series_order`, `change` (seals); `rollup`, `plan`, `day`, `compact` (what becomes of blocks later); `damage` (blocks
+//! (questions), `series_order`, `change` (seals), `change_log`; `rollup`, `plan`, `day`, `compact` (what becomes of blocks later); `damage` (blocks
 //! that cannot be read), `verify` (a whole block).
 
 mod block_layout;

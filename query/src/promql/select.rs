@@ -16,8 +16,8 @@
 //! Where a name is used for two kinds with the same labels, the series with the newer last point is given.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use taffrail_collector::model::label_set::NAME_LABEL;
@@ -111,7 +111,7 @@ impl SeriesSource for StoreSource {
                 }
             }
         };
-        let threads = available_parallelism().min(groups.len().div_ceil(GROUPS_AT_ONCE));
+        let threads = THREADS_MAX.min(groups.len().div_ceil(GROUPS_AT_ONCE));
         if threads < 2 {
             return work();
         }
@@ -126,9 +126,9 @@ impl SeriesSource for StoreSource {
 /// Groups that a thread takes at a time: neighbours share chunks of blocks.
 const GROUPS_AT_ONCE: usize = 16;
 
-fn available_parallelism() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
+/// Asked once: the answer is read from the control groups' files.
+static THREADS_MAX: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
 /// Places of a selection whose series may be read under the same labels. Mostly that is each for itself: a name is used for
 /// one kind, and nothing else is called like a distribution's `_count`.
