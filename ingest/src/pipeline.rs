@@ -33,7 +33,7 @@ use crate::compaction::{Compaction, CompactionBudget, CompactionStatus};
 use crate::live_feed::LiveFeed;
 use crate::log_store::{FilterError, LogStore, RetentionRule, RetentionRules};
 use crate::retention::Retention;
-use crate::series_store::SeriesStore;
+use crate::series_store::{LimitedWindows, SeriesLimits, SeriesStore};
 use crate::write_ahead::{Command, Prepared, Shared};
 
 /// Checked settings of the store.
@@ -55,6 +55,8 @@ pub struct IngestConfig {
     pub retention_rules: Vec<RetentionRule>,
     /// The oldest data is removed while more than this is on disk; none has no limit.
     pub retention_bytes: Option<u64>,
+    /// How many metric series there may be.
+    pub series_limits: SeriesLimits,
     /// What the compaction of log splits may take of the machine.
     pub compaction: CompactionBudget,
     /// Free bytes below which batches are refused (507) so that queries and the system go on.
@@ -154,6 +156,8 @@ pub struct IngestStatus {
     pub known_series: u64,
     /// Bytes of memory that knowing them takes.
     pub known_series_bytes: u64,
+    /// Windows whose series had no room, by limit: those joined to overflow series, and those dropped.
+    pub series_limited: std::collections::BTreeMap<&'static str, LimitedWindows>,
     /// Series blocks on disk.
     pub blocks: u64,
     /// Their bytes.
@@ -213,6 +217,11 @@ impl Ingest {
         Ok(())
     }
 
+    /// Limits how many metric series are known, from now on.
+    pub fn set_series_limits(&self, limits: SeriesLimits) {
+        self.shared.series.set_limits(limits);
+    }
+
     /// Durable records as they come.
     pub fn live_feed(&self) -> &LiveFeed {
         &self.shared.feed
@@ -233,6 +242,7 @@ impl Ingest {
         let counters = &self.shared.counters;
         let logs = self.shared.logs.size();
         let series = self.shared.series.sizes();
+        let limited = self.shared.series.limited_windows();
         IngestStatus {
             log_records: counters.log_records.load(Relaxed),
             samples: counters.samples.load(Relaxed),
@@ -252,6 +262,7 @@ impl Ingest {
             head_series: series.head_series,
             known_series: series.known_series,
             known_series_bytes: series.known_bytes,
+            series_limited: limited.into_iter().map(|(by, windows)| (by.name(), windows)).collect(),
             blocks: series.blocks,
             block_bytes: series.block_bytes,
             journal_bytes: counters.journal_bytes.load(Relaxed),

@@ -34,6 +34,7 @@ pub(crate) fn config(data_dir: &Path) -> IngestConfig {
         retention_bytes: None,
         disk_reserve_bytes: 0,
         future_max: Duration::from_secs(3600),
+        series_limits: crate::series_store::SeriesLimits::default(),
     }
 }
 

@@ -91,6 +91,7 @@ pub fn open<F: FileSystem>(
     let splits_directory = data_dir.join(SPLITS);
     clean_splits(&splits_directory, &splits).map_err(|error| cannot_use(&splits_directory, &error))?;
     let series = SeriesStore::open(&data_dir.join(BLOCKS), blocks).map_err(|error| cannot_use(data_dir, &error))?;
+    series.set_limits(config.series_limits);
 
     let limits = Limits {
         memory_bytes_max: config.memory_bytes_max,
@@ -114,6 +115,7 @@ pub fn open<F: FileSystem>(
         .map_err(|error| cannot_use(&journal_directory, &error))?;
     let (replayed, unsealed) =
         replay(&shared, reader, total, progress).map_err(|error| cannot_use(&journal_directory, &error))?;
+    shared.series.forget_limited_windows();
     Ok(start(&config, limits, shared, catalog, journal, (replayed, unsealed), lock))
 }
 

@@ -1,6 +1,6 @@
 //! What can be read again while the server runs (SIGHUP, `POST /-/reload`): the settings file and the rules files it names.
 //!
-//! A bad file keeps what was there before and says why. Rules of alerts and of retention take effect at once; a change of any
+//! A bad file keeps what was there before and says why. Rules of alerts and of retention and limits of series take effect at once; a change of any
 //! other key is answered with the advice to restart.
 
 use std::path::PathBuf;
@@ -13,7 +13,13 @@ use crate::config::keys::keys;
 use crate::config::{Layers, Override, Settings};
 
 /// Keys whose new values take effect at once, beside `[[retention]]`, which has none of its own.
-const TAKEN: &[&str] = &["alerts.rules", "store.retention_age", "store.retention_bytes"];
+const TAKEN: &[&str] = &[
+    "alerts.rules",
+    "store.retention_age",
+    "store.retention_bytes",
+    "store.series_per_metric_max",
+    "store.series_per_source_max",
+];
 
 /// Takes the rules of these settings, all or none.
 pub type TakeRules = Arc<dyn Fn(&Settings) -> anyhow::Result<()> + Send + Sync>;

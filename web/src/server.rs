@@ -88,7 +88,9 @@ impl Server {
                 alerts.reload(settings.alerts.rules.clone()).map_err(BadRules)?;
                 let store = &settings.store;
                 let rules = RetentionRules { rules: store.retention_rules.clone(), keep_rest: store.retention_age };
-                Ok(ingest.set_retention(rules, store.retention_bytes)?)
+                ingest.set_retention(rules, store.retention_bytes)?;
+                ingest.set_series_limits(store.series_limits);
+                Ok(())
             })
         });
         let catalog = ingest.catalog().clone();

@@ -208,6 +208,7 @@ impl SeriesStore {
         let mut registry = head.registry().write();
         registry.note_heard(head.series().map(|series| series.id()));
         if !registry.is_mostly_silent() {
+            registry.make_room();
             return head.registry().clone();
         }
         let newest = head.series().map(|series| series.last_end()).max().unwrap_or(End::MIN);
@@ -215,7 +216,7 @@ impl SeriesStore {
         for id in (0..registry.len() as u32).filter(|&id| has_total(registry.kind(id))) {
             totals.set(registry.kind(id), &registry.labels(id), registry.total(id), newest);
         }
-        Arc::default()
+        Arc::new(RwLock::new(registry.following()))
     }
 
     /// See [`SeriesStore::write_frozen`].

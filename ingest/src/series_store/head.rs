@@ -99,22 +99,22 @@ impl Head {
     }
 
     /// Takes in windows.
-    pub(super) fn insert(&mut self, samples: Vec<Sample>, earlier: &impl Earlier) {
+    pub(super) fn insert(&mut self, mut samples: Vec<Sample>, earlier: &impl Earlier) {
         let registry = self.registry.clone();
         let mut registry = registry.write();
         // All series first, then all windows: two short loops wait less for memory than a long one.
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
-        batch.extend(samples.iter().map(|sample| {
+        batch.extend(samples.iter_mut().map(|sample| {
             let kind = sample.value.kind();
-            let known = registry.know(kind, &sample.labels, sample.unit, sample.interval_ms);
+            let Some(known) = registry.admit(sample) else { return Known { id: NOWHERE, is_new: false } };
             if known.is_new && has_total(kind) {
                 registry.set_total(known.id, earlier.remembered(kind, &sample.labels));
             }
             known
         }));
         self.places.resize(registry.len(), NOWHERE);
-        for (Known { id, .. }, sample) in batch.iter().zip(samples) {
+        for (Known { id, .. }, sample) in batch.iter().zip(samples).filter(|(known, _)| known.id != NOWHERE) {
             self.insert_window(*id, sample, &registry, earlier);
         }
         self.batch = batch;

@@ -111,6 +111,33 @@ impl LabelIndex {
         &self.values[start..self.terms[term].end as usize]
     }
 
+    /// The term of this name and value, if any series has it.
+    pub(super) fn term(&self, name: &str, value: &str) -> Option<u32> {
+        self.find(self.number_of(name)?, value)
+    }
+
+    /// Every label's name with its terms: one for each value.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&str, &[u32])> {
+        self.names.iter().map(|name| (&*name.text, &*name.terms))
+    }
+
+    /// The name of a term.
+    pub(super) fn name(&self, term: u32) -> &str {
+        &self.names[self.terms[term as usize].name as usize].text
+    }
+
+    /// How many series have a term.
+    pub(super) fn count(&self, term: u32) -> u32 {
+        let series = self.terms[term as usize].series;
+        if series & ONLY != 0 { 1 } else { self.lists[series as usize].count }
+    }
+
+    /// Appends the series that have a term, in rising order.
+    pub(super) fn ids(&self, term: u32, out: &mut Vec<u32>) {
+        let series = self.terms[term as usize].series;
+        if series & ONLY != 0 { out.push(series & !ONLY) } else { self.lists[series as usize].read(out) }
+    }
+
     /// Two series in the order of their labels.
     pub(super) fn compare(&self, a: u32, b: u32) -> std::cmp::Ordering {
         let (a, b) = (self.row(a), self.row(b));
@@ -184,20 +211,6 @@ impl LabelIndex {
         terms.iter().filter(|&&term| matcher.test.passes(self.value(term))).for_each(|&term| self.ids(term, &mut ids));
         ids.sort_unstable();
         Some(ids)
-    }
-
-    fn count(&self, term: u32) -> u32 {
-        let series = self.terms[term as usize].series;
-        if series & ONLY != 0 { 1 } else { self.lists[series as usize].count }
-    }
-
-    fn ids(&self, term: u32, out: &mut Vec<u32>) {
-        let series = self.terms[term as usize].series;
-        if series & ONLY != 0 { out.push(series & !ONLY) } else { self.lists[series as usize].read(out) }
-    }
-
-    fn name(&self, term: u32) -> &str {
-        &self.names[self.terms[term as usize].name as usize].text
     }
 
     fn name_number(&mut self, name: &str) -> u32 {

@@ -15,8 +15,8 @@
 //! [`SeriesStore::remove_blocks`] may go on at the same time, as may inserts and questions: the catalog refuses a change that
 //! would take away what is gone.
 //!
-//! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series); `label_index` and `registry` (the
-//! series that are known), `slices`, `number_windows`, `packed_windows`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
+//! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series); `label_index`, `series_limits` and `registry`
+//! (the series that are known), `cardinality` (which they are), `slices`, `number_windows`, `packed_windows`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
 //! `series_table`, `place`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `cover`, `selection` and `view`
 //! (questions), `series_order`, `change` (seals), `change_log`; `rollup`, `plan`, `day`, `compact` (what becomes of blocks later); `damage` (blocks
 //! that cannot be read), `verify` (a whole block).
@@ -26,6 +26,7 @@ mod block_reader;
 mod block_writer;
 #[cfg(test)]
 mod bytes_per_sample;
+mod cardinality;
 mod change;
 mod change_log;
 mod chunk;
@@ -47,6 +48,7 @@ mod predictor;
 mod registry;
 mod rollup;
 mod selection;
+mod series_limits;
 mod series_order;
 mod series_table;
 mod sketch_column;
@@ -71,6 +73,7 @@ use serde::{Deserialize, Serialize};
 use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, Timestamp, TraceId};
 use thiserror::Error;
 
+pub use cardinality::{Cardinality, LabelCardinality, MetricCardinality, SourceCardinality, ValueCardinality};
 pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
 pub use change_log::ChangeMark;
@@ -79,6 +82,7 @@ pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
 pub use place::{Place, RESOLUTIONS_MS};
 pub use points::{Levels, Points, RunningTotal, Values};
 pub use selection::{Selection, SelectionReader};
+pub use series_limits::{Limited, LimitedBy, LimitedWindows, OVERFLOW_LABEL, SeriesLimits};
 pub use window_ends::{End, WindowEnds};
 
 use crate::scan::{Scan, StopReason, TimeRange};
@@ -237,7 +241,46 @@ impl SeriesStore {
         change::open(directory, blocks)
     }
 
-    /// Takes in windows that are already durable. A question that starts after this returns sees them.
+    /// Limits how many series are known, from now on.
+    pub fn set_limits(&self, limits: SeriesLimits) {
+        let view = self.view.read();
+        let registry = view.active.read().registry().clone();
+        let mut registry = registry.write();
+        registry.limiter_mut().limits = limits;
+        let bytes = registry.bytes();
+        registry.limiter_mut().note_bytes(bytes);
+    }
+
+    /// Windows whose series had no room, since the start.
+    pub fn limited_windows(&self) -> BTreeMap<LimitedBy, LimitedWindows> {
+        let registry = self.view.read().active.read().registry().clone();
+        registry.read().limiter().totals().clone()
+    }
+
+    /// Forgets which windows had no room so far: those of a replay were counted when they came.
+    pub fn forget_limited_windows(&self) {
+        let registry = self.view.read().active.read().registry().clone();
+        registry.write().limiter_mut().forget();
+    }
+
+    /// Which metrics, labels and sources make how many of the known series: at most `limit` of each. With a `metric`, of its
+    /// series alone. Takes some milliseconds for a million series.
+    pub fn cardinality(&self, metric: Option<&str>, limit: usize) -> Cardinality {
+        let registry = self.view.read().active.read().registry().clone();
+        let registry = registry.read();
+        cardinality::cardinality(&registry, metric, limit)
+    }
+
+    /// The start of the first day that is in memory, and the end of the last window there.
+    pub fn head_span(&self) -> Option<(Timestamp, Timestamp)> {
+        let view = self.snapshot();
+        let head = view.active.read();
+        let first = head.days().starts().first().copied()?;
+        Some((first, Timestamp::from_unix_nanos(head.newest_end()?)))
+    }
+
+    /// Takes in windows that are already durable; those whose series have no room are counted by
+    /// [`SeriesStore::limited_windows`]. A question that starts after this returns sees them.
     pub fn insert(&self, samples: Vec<Sample>) {
         self.insert_samples(samples);
     }

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use hashbrown::HashTable;
 use rapidhash::RapidHashMap;
 use taffrail_collector::model::label_set::NAME_LABEL;
-use taffrail_collector::model::{LabelSet, SampleKind};
+use taffrail_collector::model::{LabelSet, Sample, SampleKind};
 
 use super::label_index::LabelIndex;
 use super::matcher::LabelMatcher;
 use super::points::RunningTotal;
+use super::series_limits::{Limiter, Room, SeriesLimits};
 
 /// A series without a sample for this long is silent.
 const SILENT_AFTER: Duration = Duration::from_secs(6 * 3_600);
@@ -27,6 +28,8 @@ const SILENT_MIN: usize = 10_000;
 const TICK: Duration = Duration::from_secs(600);
 /// Says that a series was silent when last looked at.
 const SILENT: u8 = u8::MAX;
+/// Between two looks at how much memory the series take, so many become known.
+const BYTES_LOOK: usize = 1_024;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ pub(super) struct Registry {
     sums: Vec<f64>,
     /// The same for the observations of distributions.
     counts: RapidHashMap<u32, f64>,
+    limiter: Limiter,
     /// The series asked for last.
     last: u32,
     started: Instant,
@@ -72,6 +76,7 @@ impl Default for Registry {
             units: vec![""],
             sums: Vec::new(),
             counts: RapidHashMap::default(),
+            limiter: Limiter::default(),
             last: 0,
             started: Instant::now(),
         }
@@ -79,7 +84,21 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// The number of a series, which is made known if it is not.
+    /// The number of a sample's series, which is made known if it is not. Where it has no room the sample becomes one of the
+    /// metric's overflow series; none when it can be in no series at all.
+    pub(super) fn admit(&mut self, sample: &mut Sample) -> Option<Known> {
+        let kind = sample.value.kind();
+        if self.limiter.limits != SeriesLimits::default() && self.find_near(key(kind, &sample.labels)).is_none() {
+            match self.limiter.room(&self.index, &sample.labels, &sample.value) {
+                Room::Own => {}
+                Room::Overflow(labels) => sample.labels = labels,
+                Room::None => return None,
+            }
+        }
+        Some(self.know(kind, &sample.labels, sample.unit, sample.interval_ms))
+    }
+
+    /// The number of a series, which is made known if it is not, whether it has room or not.
     pub(super) fn know(&mut self, kind: SampleKind, labels: &LabelSet, unit: &'static str, interval_ms: u32) -> Known {
         let key = key(kind, labels);
         if let Some(id) = self.find_near(key) {
@@ -99,6 +118,10 @@ impl Registry {
         self.sums.push(0.0);
         let Registry { ids, keys, .. } = self;
         ids.insert_unique(key as u64, id, |&other| keys[other as usize] as u64);
+        self.limiter.count(&self.index, id);
+        if self.len().is_multiple_of(BYTES_LOOK) {
+            self.limiter.note_bytes(self.bytes());
+        }
         Known { id, is_new: true }
     }
 
@@ -185,6 +208,36 @@ impl Registry {
             }
         }
         silent >= SILENT_MIN && silent > self.len() / 2
+    }
+
+    /// The registry that goes on after this one, without its series.
+    pub(super) fn following(&mut self) -> Registry {
+        Registry { limiter: self.limiter.following(), ..Registry::default() }
+    }
+
+    /// What limits its series.
+    pub(super) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    pub(super) fn limiter_mut(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+
+    /// Which series have which label.
+    pub(super) fn index(&self) -> &LabelIndex {
+        &self.index
+    }
+
+    /// Gives the places of series that have been silent for long to others, where some had none. To be called after
+    /// [`Registry::is_mostly_silent`] has looked.
+    pub(super) fn make_room(&mut self) {
+        if self.limiter.is_met() {
+            let Registry { limiter, index, facts, .. } = self;
+            let living = facts.iter().zip(0..).filter(|(facts, _)| facts.heard != SILENT).map(|(_, id)| id);
+            limiter.recount(index, living);
+            self.limiter.note_bytes(self.bytes());
+        }
     }
 
     /// As if it had been there for longer.

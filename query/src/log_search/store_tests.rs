@@ -35,6 +35,7 @@ impl World {
             retention_bytes: None,
             disk_reserve_bytes: 0,
             future_max: Duration::from_secs(600),
+            series_limits: taffrail_ingest::series_store::SeriesLimits::default(),
         };
         let ingest = Ingest::open(config, &mut |_, _| {}).unwrap();
         let world = World { ingest, _directory: directory };

@@ -1,6 +1,6 @@
 //! The HTTP API: one file per subject, and the router that holds them.
 //!
-//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`ingest_status`], [`agents`], [`health`], [`self_metrics`],
+//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`cardinality`], [`ingest_status`], [`agents`], [`health`], [`self_metrics`],
 //! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
@@ -22,6 +22,7 @@ use crate::ui_assets;
 
 pub mod admin;
 pub mod agents;
+pub mod cardinality;
 pub mod document;
 pub mod health;
 pub mod ingest_status;
@@ -85,6 +86,7 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(traces::routes())
         .merge(prometheus::routes())
         .merge(metrics_catalog::routes())
+        .merge(cardinality::routes())
         .merge(ingest_status::routes())
         .merge(agents::routes())
         .merge(health::routes())

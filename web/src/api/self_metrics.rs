@@ -74,6 +74,15 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     }
 
     let store = app.ingest.status();
+    text.family(
+        "taffrail_series_limited_windows_total",
+        "counter",
+        "Metric windows whose series had no room, by limit, and what became of them: joined to overflow series, or dropped.",
+    );
+    for (limit, windows) in &store.series_limited {
+        text.value(&[("limit", limit), ("outcome", "joined")], windows.joined);
+        text.value(&[("limit", limit), ("outcome", "dropped")], windows.dropped);
+    }
     let mut single = |name: &str, kind: &str, help: &str, value: u64| {
         text.family(name, kind, help);
         text.value(&[], value);

@@ -77,7 +77,19 @@ const KEYS: &[Key] = &[
     key(
         "store.memory_bytes_max",
         "Memory for what is not sealed yet; beyond it senders wait for the seal under way, and after 5 s are refused with \
-         `overloaded`. Raise it together with seal_bytes.",
+         `overloaded`. Raise it together with seal_bytes. Knowing the series may take as much again; beyond that new ones have \
+         no room.",
+    ),
+    key(
+        "store.series_per_metric_max",
+        "Series that one metric name may have within some hours; windows of new ones beyond go to the metric's series \
+         {overflow=\"true\"}, or are dropped where they cannot be joined (running totals), and are counted. \"none\" sets no limit. \
+         /api/v1/series/cardinality tells which label makes so many. A reload changes it.",
+    ),
+    key(
+        "store.series_per_source_max",
+        "Series that one source may have: a value of the label `host`, or else `instance`; all that have neither are one source. \
+         \"none\" sets no limit. A reload changes it.",
     ),
     key("store.disk_reserve_bytes", "Free bytes on the disk below which new data is refused (507) while questions go on."),
     key("store.future_max", "Records that claim a time later than now by more than this get their arrival time."),

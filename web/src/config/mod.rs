@@ -164,10 +164,13 @@ mod tests {
         let read_me = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
         let examples: Vec<&str> =
             read_me.split("```toml\n").skip(1).map(|behind| behind.split("```").next().unwrap()).collect();
-        // Some name files of rules, which need not be there for their settings to be read.
+        // One names a file of rules that is read with the settings.
+        let directory = tempfile::tempdir().unwrap();
+        let mapping = directory.path().join("mapping.yml");
+        std::fs::write(&mapping, "mappings:\n- match: a.*\n  name: a\n").unwrap();
         let mut shaping = None;
         for example in examples {
-            let settings = load(example).unwrap();
+            let settings = load(&example.replace("\"mapping.yml\"", &format!("{mapping:?}"))).unwrap();
             if example.contains("[[collector.shape]]") {
                 shaping = Some(settings);
             }

@@ -14,6 +14,10 @@ pub struct Bytes(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+/// A number of things, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub usize);
+
 /// A limit that there may not be: `"none"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<T>(pub Option<T>);
@@ -65,6 +69,12 @@ impl fmt::Display for Span {
     }
 }
 
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl<T: fmt::Display> fmt::Display for Limit<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -79,6 +89,16 @@ impl<'de> Deserialize<'de> for Bytes {
         let text = text_or_number(deserializer)?;
         Bytes::parse(&text)
             .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a size like \"512 MB\" or \"10 GiB\"")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
+        let text = text_or_number(deserializer)?;
+        let count = text.parse().ok().filter(|count| *count > 0);
+        count
+            .map(Count)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a number from 1 on, nor \"none\"")))
     }
 }
 

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use taffrail_ingest::series_store::SeriesLimits;
 use taffrail_ingest::{CompactionBudget, IngestConfig};
 use taffrail_query::log_search;
 
-use super::notation::{Bytes, Limit, Span};
+use super::notation::{Bytes, Count, Limit, Span};
 use crate::notify::REPEAT_INTERVAL;
 
 use super::{AlertSettings, Mistake, QuerySettings, ServerSettings, Settings};
@@ -55,6 +56,8 @@ pub struct Store {
     pub seal_bytes: Bytes,
     pub seal_age: Span,
     pub memory_bytes_max: Bytes,
+    pub series_per_metric_max: Limit<Count>,
+    pub series_per_source_max: Limit<Count>,
     pub disk_reserve_bytes: Bytes,
     pub future_max: Span,
     pub compaction_cpu_percent: u8,
@@ -118,6 +121,8 @@ impl Default for Store {
             seal_bytes: Bytes(128 << 20),
             seal_age: Span(Duration::from_secs(600)),
             memory_bytes_max: Bytes(256 << 20),
+            series_per_metric_max: Limit(Some(Count(200_000))),
+            series_per_source_max: Limit(Some(Count(1_000_000))),
             disk_reserve_bytes: Bytes(256 << 20),
             future_max: Span(Duration::from_secs(600)),
             compaction_cpu_percent: 25,
@@ -244,6 +249,12 @@ impl Store {
             retention_age: self.retention_age.0.map(|span| span.0),
             retention_rules,
             retention_bytes: self.retention_bytes.0.map(|bytes| bytes.0),
+            series_limits: SeriesLimits {
+                per_metric: self.series_per_metric_max.0.map(|count| count.0),
+                per_source: self.series_per_source_max.0.map(|count| count.0),
+                // Knowing series may take as much as what is not sealed yet.
+                bytes: Some(bytes(self.memory_bytes_max)),
+            },
             compaction: CompactionBudget {
                 cpu_share: f64::from(self.compaction_cpu_percent) / 100.0,
                 bytes_per_second: self.compaction_bytes_per_second.0,

@@ -104,7 +104,8 @@ enum Came {
 fn count(uncommon: Uncommon, tally: &Tally, mapping_rules: &Arc<str>) {
     let Uncommon { beyond_limit, dropped, too_many_for_etsy } = uncommon;
     if beyond_limit > 0 {
-        tally.problem("series_limit", beyond_limit, b"raise collector.statsd.series_max");
+        // Their lines were counted as taken when they came.
+        tally.rule_did(&Arc::from("collector.statsd.series_max"), "limited", beyond_limit);
     }
     if dropped > 0 {
         tally.rule_did(mapping_rules, "dropped", dropped);

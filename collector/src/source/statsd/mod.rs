@@ -86,7 +86,7 @@ pub struct Config {
     /// Whether `name|c` counts 1 of its type, as in Netdata. Default false: refused as `missing_value`.
     pub implied_value: bool,
     /// How many series are held at once; more are counted in `taffrail.statsd.overflow`. Default 100,000 (about 100 MB).
-    /// Raise it when the tally shows `series_limit` and the series are wanted.
+    /// Raise it when the tally shows `series_limit`, or `limited` under its name, and the series are wanted.
     pub series_max: usize,
     /// How long the level of a silent gauge is remembered for later deltas. Default 1 h. A gauge is written only for
     /// windows in which something arrived, whatever this says.

@@ -1,6 +1,6 @@
 /**
- * The Ingest page: every agent that delivers to this server, those in trouble first, and this server's own sources. An open
- * agent and the filter stand in the address.
+ * The Ingest page: every agent that delivers to this server, those in trouble first, this server's own sources, and who makes
+ * how many series. An open agent and the filter stand in the address.
  */
 import { useEffect } from "preact/hooks";
 import "../../styles/home.css";
@@ -17,6 +17,7 @@ import { share, TopBar } from "../../app/top-bar";
 import { SourceTable } from "../home/source-table";
 import { AgentRow, agentColumns } from "./agent-row";
 import { fetchAgents, matches, type Agent, type AgentsReport } from "./agents";
+import { SeriesCulprits } from "./series-culprits";
 
 const intervalMs = 3000;
 const boxId = "agent-filter";
@@ -93,6 +94,7 @@ export function IngestPage() {
         ) : (
           <SourceTable report={sources} />
         )}
+        <SeriesCulprits />
       </main>
     </>
   );
