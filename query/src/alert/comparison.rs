@@ -4,11 +4,7 @@
 //! `lhs > 0.5` gives the elements of `lhs` for which it holds, unchanged. So the left side is evaluated once and both
 //! answers are read from it: what is now, and what fires.
 
-use promql_parser::parser::token::{T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_NEQ};
-use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{BinaryExpr, Expr};
-
-use crate::promql::parse;
+use crate::promql::syntax::{Comparison as Comparing, Expression, Kind, Operator, ValueType, parse};
 
 /// `expression > threshold`.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,45 +37,28 @@ pub(super) fn parse_expression(text: &str) -> Result<Option<Comparison>, String>
     if !matches!(expression.value_type(), ValueType::Vector | ValueType::Scalar) {
         return Err("a rule needs an expression with one value a series: not a range ([5m]) and not text".to_owned());
     }
-    let (text, expression) = without_parentheses(text, &expression);
-    let Expr::Binary(BinaryExpr { op, lhs, rhs, modifier }) = expression else { return Ok(None) };
-    let operator = match op.id() {
-        T_GTR => ">",
-        T_GTE => ">=",
-        T_LSS => "<",
-        T_LTE => "<=",
-        T_EQLC => "==",
-        T_NEQ => "!=",
-        _ => return Ok(None),
-    };
-    let truth_values = modifier.as_ref().is_some_and(|modifier| modifier.return_bool);
-    let (Some(threshold), ValueType::Vector, false) = (literal(rhs), lhs.value_type(), truth_values) else {
+    let Kind::Binary(binary) = &expression.bare().kind else { return Ok(None) };
+    let (Some(threshold), ValueType::Vector, false) = (literal(&binary.right), binary.left.value_type(), binary.truth)
+    else {
         return Ok(None);
     };
-    // The parser keeps no positions: the left side ends where what comes before the operator reads as it.
-    let left = text
-        .match_indices(operator)
-        .map(|(at, _)| &text[..at])
-        .find(|left| parse(left).is_ok_and(|parsed| parsed == **lhs));
+    let operator = match binary.operator {
+        Operator::Compare(Comparing::Greater) => ">",
+        Operator::Compare(Comparing::GreaterOrEqual) => ">=",
+        Operator::Compare(Comparing::Less) => "<",
+        Operator::Compare(Comparing::LessOrEqual) => "<=",
+        Operator::Compare(Comparing::Equal) => "==",
+        Operator::Compare(Comparing::NotEqual) => "!=",
+        _ => return Ok(None),
+    };
+    let left = text.get(binary.left.span.start..binary.left.span.end);
     Ok(left.map(|left| Comparison { expression: left.trim().to_owned(), operator, threshold }))
 }
 
-/// What stands inside the outermost parentheses, as text and as tree.
-fn without_parentheses<'a>(text: &'a str, expression: &'a Expr) -> (&'a str, &'a Expr) {
-    let (mut text, mut expression) = (text.trim(), expression);
-    while let (Expr::Paren(inner), Some(inside)) =
-        (expression, text.strip_prefix('(').and_then(|text| text.strip_suffix(')')))
-    {
-        (text, expression) = (inside.trim(), &inner.expr);
-    }
-    (text, expression)
-}
-
-fn literal(expression: &Expr) -> Option<f64> {
-    match expression {
-        Expr::NumberLiteral(number) => Some(number.val),
-        Expr::Unary(unary) => literal(&unary.expr).map(|number| -number),
-        Expr::Paren(inner) => literal(&inner.expr),
+fn literal(expression: &Expression) -> Option<f64> {
+    match &expression.bare().kind {
+        Kind::Number { value, .. } => Some(*value),
+        Kind::Sign { minus, of } => literal(of).map(|number| if *minus { -number } else { number }),
         _ => None,
     }
 }

@@ -225,8 +225,9 @@ impl Evaluation<'_> {
 
 fn vector(answer: Answer) -> Result<Vec<InstantValue>, String> {
     match answer {
-        Answer::Vector(values) => Ok(values),
-        Answer::Scalar(value) => Ok(vec![InstantValue { labels: Arc::default(), value }]),
+        // A rule looks at numbers; of histograms there are functions that give one.
+        Answer::Vector(values) => Ok(values.into_iter().filter(|value| value.histogram.is_none()).collect()),
+        Answer::Scalar(value) => Ok(vec![InstantValue { labels: Arc::default(), value, histogram: None }]),
         Answer::Text(_) | Answer::Matrix(_) => Err("the expression does not give one value a series".to_owned()),
     }
 }
@@ -235,7 +236,7 @@ fn vector(answer: Answer) -> Result<Vec<InstantValue>, String> {
 mod tests {
     use super::*;
     use crate::alert::rule::parse_rules;
-    use crate::promql::{PromqlError, Series};
+    use crate::promql::{PromqlError, Series, Wanted};
     use proptest::prelude::*;
     use taffrail_collector::model::SampleValue;
     use taffrail_ingest::series_store::LabelMatcher;
@@ -246,7 +247,7 @@ mod tests {
     struct Nothing;
 
     impl SeriesSource for Nothing {
-        fn select(&self, _: &[LabelMatcher], _: i64, _: i64, _: &Scan) -> Result<Vec<Series>, PromqlError> {
+        fn select(&self, _: &[LabelMatcher], _: i64, _: i64, _: Wanted, _: &Scan) -> Result<Vec<Series>, PromqlError> {
             Ok(Vec::new())
         }
     }
@@ -339,7 +340,10 @@ mod tests {
         let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(labels, ["alertname=Slow", "instance=b", "job=shop", "severity=page"]);
         assert_eq!(alert.annotations["summary"], "b takes 3s of 7");
-        assert!(alert.annotations["broken"].starts_with("<error expanding template: query: invalid"), "{alert:?}");
+        assert!(
+            alert.annotations["broken"].starts_with("<error expanding template: query: 1:5: parse error"),
+            "{alert:?}"
+        );
         assert_eq!((alert.state, alert.active_at), (AlertState::Pending, at(100)));
     }
 

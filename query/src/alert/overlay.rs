@@ -7,7 +7,7 @@ use taffrail_collector::model::LabelSet;
 use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::{LabelMatcher, LabelTest};
 
-use crate::promql::{PromqlError, Series, SeriesSource};
+use crate::promql::{PromqlError, Series, SeriesSource, Wanted};
 
 /// See the module's documentation.
 pub(super) struct Overlay<'a> {
@@ -32,20 +32,21 @@ impl SeriesSource for Overlay<'_> {
         matchers: &[LabelMatcher],
         start_ms: i64,
         end_ms: i64,
+        wanted: Wanted,
         scan: &Scan,
     ) -> Result<Vec<Series>, PromqlError> {
-        let mut series = self.beneath.select(matchers, start_ms, end_ms, scan)?;
-        let wanted = self.fresh.iter().filter(|(labels, time_ms, _)| {
+        let mut series = self.beneath.select(matchers, start_ms, end_ms, wanted, scan)?;
+        let fresh = self.fresh.iter().filter(|(labels, time_ms, _)| {
             start_ms < *time_ms && *time_ms <= end_ms && matchers.iter().all(|matcher| matches(matcher, labels))
         });
-        for (labels, time_ms, value) in wanted {
+        for (labels, time_ms, value) in fresh {
             match series.iter_mut().find(|known| known.labels == *labels) {
                 Some(known) => {
                     let at = known.points.partition_point(|(time, _)| time < time_ms);
                     let replaces = known.points.get(at).is_some_and(|(time, _)| time == time_ms);
                     known.points.splice(at..at + usize::from(replaces), [(*time_ms, *value)]);
                 }
-                None => series.push(Series { labels: labels.clone(), points: vec![(*time_ms, *value)] }),
+                None => series.push(Series::of_numbers(labels.clone(), vec![(*time_ms, *value)])),
             }
         }
         Ok(series)

@@ -402,7 +402,7 @@ group: []
         let expected = [
             ("r.yml:3:3: ", "did you mean interval?"),
             ("r.yml:6:5: ", "did you mean expr?"),
-            ("r.yml:7:11: ", "expr: invalid expression"),
+            ("r.yml:7:11: ", "expr: 1:6: parse error: unexpected end of input"),
             ("r.yml:8:10: ", "for: \"5 minutes\" is no duration"),
             ("r.yml:9:15: ", "cannot be the name of a label"),
             ("r.yml:10:29: ", "annotation summary: "),

@@ -10,17 +10,24 @@ use taffrail_ingest::series_store::LabelMatcher;
 use super::*;
 use crate::alert::overlay::matches;
 use crate::alert::state::AlertState;
-use crate::promql::{PromqlError, STALE, Series};
+use crate::promql::{PromqlError, STALE, Series, Wanted};
 
 /// One series `x` whose value now can be set; none while it is unset.
 #[derive(Default)]
 struct Knob(Mutex<Option<f64>>);
 
 impl SeriesSource for Knob {
-    fn select(&self, matchers: &[LabelMatcher], _: i64, end_ms: i64, _: &Scan) -> Result<Vec<Series>, PromqlError> {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        _: i64,
+        end_ms: i64,
+        _: Wanted,
+        _: &Scan,
+    ) -> Result<Vec<Series>, PromqlError> {
         let labels = Arc::new(LabelSet::new([("__name__", "x"), ("i", "a")]));
         let value = self.0.lock().filter(|_| matchers.iter().all(|matcher| matches(matcher, &labels)));
-        Ok(value.map(|value| Series { labels, points: vec![(end_ms, value)] }).into_iter().collect())
+        Ok(value.map(|value| Series::of_numbers(labels, vec![(end_ms, value)])).into_iter().collect())
     }
 }
 

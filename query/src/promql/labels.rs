@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use promql_parser::parser::LabelModifier;
 use taffrail_collector::model::LabelSet;
 use taffrail_collector::model::label_set::NAME_LABEL;
 
-/// The labels without the name.
+use super::syntax::Grouping;
+
+/// Labels that say what a metric is, and so go where its name goes.
+const METADATA: [&str; 3] = [NAME_LABEL, "__type__", "__unit__"];
+
+/// The labels without the name, and the type and unit that belong to it.
 pub(super) fn without_name(labels: &Arc<LabelSet>) -> Arc<LabelSet> {
-    if labels.name().is_empty() { labels.clone() } else { Arc::new(without(labels, &[NAME_LABEL])) }
+    let is_named = METADATA.iter().any(|name| !labels.get(name).is_empty());
+    if is_named { Arc::new(without(labels, &METADATA)) } else { labels.clone() }
 }
 
 /// The labels without these.
@@ -27,25 +32,25 @@ pub(super) fn with(labels: &LabelSet, name: &str, value: &str) -> LabelSet {
 }
 
 /// What an aggregation groups by: `by` keeps the labels, `without` takes them and the name away, neither keeps none.
-pub(super) fn group(labels: &LabelSet, modifier: Option<&LabelModifier>) -> LabelSet {
-    match modifier {
-        Some(LabelModifier::Include(names)) => only(labels, &names.labels),
-        Some(LabelModifier::Exclude(names)) => signature_without(labels, &names.labels),
+pub(super) fn group(labels: &LabelSet, grouping: Option<&Grouping>) -> LabelSet {
+    match grouping {
+        Some(Grouping::Only(names)) => only(labels, names),
+        Some(Grouping::AllBut(names)) => signature_without(labels, names),
         None => LabelSet::default(),
     }
 }
 
 /// What series are matched by: with `on` those labels, else all but the `ignoring` ones and the name.
-pub(super) fn signature(labels: &LabelSet, modifier: Option<&LabelModifier>) -> LabelSet {
-    match modifier {
-        Some(LabelModifier::Include(names)) => only(labels, &names.labels),
-        Some(LabelModifier::Exclude(names)) => signature_without(labels, &names.labels),
+pub(super) fn signature(labels: &LabelSet, matching: Option<&Grouping>) -> LabelSet {
+    match matching {
+        Some(Grouping::Only(names)) => only(labels, names),
+        Some(Grouping::AllBut(names)) => signature_without(labels, names),
         None => signature_without(labels, &[] as &[&str]),
     }
 }
 
 fn signature_without(labels: &LabelSet, names: &[impl AsRef<str>]) -> LabelSet {
-    LabelSet::new(labels.iter().filter(|(name, _)| *name != NAME_LABEL && !contains(names, name)))
+    LabelSet::new(labels.iter().filter(|(name, _)| !METADATA.contains(name) && !contains(names, name)))
 }
 
 fn contains(names: &[impl AsRef<str>], wanted: &str) -> bool {

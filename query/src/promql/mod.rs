@@ -1,21 +1,26 @@
-//! PromQL: parsed by the `promql-parser` crate, evaluated here.
+//! PromQL: read by [`syntax`], evaluated here.
 //!
 //! A question is evaluated over all its steps at once: every node of the expression gives, for each series, one value a
 //! step (or none), so that each selector asks its source once and label matching is worked out once, not once a step. What
-//! Prometheus 3 answers is what we answer, float for float where its test scripts say so; native histograms are not there.
+//! Prometheus 3 answers is what we answer, float for float where its test scripts say so. Native histograms lie beside the
+//! numbers, so that series of numbers only are as quick as if there were none.
 //!
-//! Reading order: `parse`, `labels`, `evaluate` (the walk over the expression), `function` (one file a family),
-//! `source` (where series come from), [`select`] (the series store), `answer_cache`, [`promqltest`] (scripts that say what is right).
+//! Reading order: `syntax`, `selection` (conditions of selectors), `labels`, `histogram`, `annotation`, `evaluate` (the walk
+//! over the expression), `function` (one file a family), `source` (where series come from), [`select`] (the series store),
+//! `answer_cache`, [`promqltest`] (scripts that say what is right).
 
+mod annotation;
 mod answer_cache;
 mod evaluate;
 mod function;
+pub mod histogram;
 mod labels;
-mod parse;
 pub mod promqltest;
 pub mod select;
+mod selection;
 mod source;
 mod summation;
+pub(crate) mod syntax;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +30,10 @@ use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
 
 pub use answer_cache::AnswerCache;
-pub(crate) use parse::parse;
-pub use parse::{format, selectors};
+pub use histogram::Histogram;
 pub use select::{MetricMetadata, StoreSource};
-pub use source::{SeriesSource, SourceSeries, Visit};
+pub use selection::{only_selector, selectors};
+pub use source::{SeriesSource, SourceSeries, Visit, Wanted};
 
 use evaluate::{Evaluator, Steps};
 
@@ -48,6 +53,20 @@ pub struct Series {
     pub labels: Arc<LabelSet>,
     /// (milliseconds since the epoch, value), by rising time.
     pub points: Vec<(i64, f64)>,
+    /// The same of its native histograms; no moment is in both.
+    pub histograms: Vec<(i64, Arc<Histogram>)>,
+}
+
+impl Series {
+    /// A series of numbers.
+    pub fn of_numbers(labels: Arc<LabelSet>, points: Vec<(i64, f64)>) -> Series {
+        Series { labels, points, histograms: Vec::new() }
+    }
+
+    /// Whether it has no point at all.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.histograms.is_empty()
+    }
 }
 
 /// One series at one moment.
@@ -55,8 +74,10 @@ pub struct Series {
 pub struct InstantValue {
     /// Name and labels.
     pub labels: Arc<LabelSet>,
-    /// The value.
+    /// The value; of a histogram its count.
     pub value: f64,
+    /// The histogram, when it is one.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
 /// What an instant query gives.
@@ -102,6 +123,25 @@ pub fn damage_warnings(scan: &Scan) -> Vec<String> {
     scan.left_out().iter().map(|part| format!("{part} is damaged: the answer is without it")).collect()
 }
 
+/// In what a question may be read otherwise than Prometheus reads it without flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// Names of derived series go at the end only, so that functions of labels still see them.
+    pub(crate) delayed_names: bool,
+    /// Whether something is a counter is guessed from its name. Our store knows it.
+    pub(crate) guessed_counters: bool,
+}
+
+/// The query laid out over lines, as Prometheus' `format_query` does.
+pub fn format(query: &str) -> Result<String, PromqlError> {
+    syntax::parse(query).map(|expression| expression.pretty())
+}
+
+/// The query's tree, as Prometheus' `parse_query` gives it.
+pub fn outline(query: &str) -> Result<serde_json::Value, PromqlError> {
+    syntax::parse(query).map(|expression| expression.outline())
+}
+
 /// Evaluates at one moment.
 pub fn instant(
     query: &str,
@@ -109,9 +149,19 @@ pub fn instant(
     source: &dyn SeriesSource,
     scan: &Scan,
 ) -> Result<Evaluated<Answer>, PromqlError> {
-    let expression = parse::parse(query)?;
+    instant_in(Dialect::default(), query, time, source, scan)
+}
+
+pub(crate) fn instant_in(
+    dialect: Dialect,
+    query: &str,
+    time: Timestamp,
+    source: &dyn SeriesSource,
+    scan: &Scan,
+) -> Result<Evaluated<Answer>, PromqlError> {
+    let expression = syntax::parse(query)?;
     let time_ms = time.unix_millis();
-    let evaluator = Evaluator::new(query, source, scan, time_ms, time_ms);
+    let evaluator = Evaluator::new(query, dialect, source, scan, (time_ms, time_ms), 0);
     let answer = evaluator.answer(&expression, time_ms)?;
     Ok(evaluator.evaluated(answer))
 }
@@ -125,7 +175,17 @@ pub fn range(
     source: &dyn SeriesSource,
     scan: &Scan,
 ) -> Result<Evaluated<Vec<Series>>, PromqlError> {
-    let expression = parse::parse(query)?;
+    range_in(Dialect::default(), query, (start, end, step), source, scan)
+}
+
+pub(crate) fn range_in(
+    dialect: Dialect,
+    query: &str,
+    (start, end, step): (Timestamp, Timestamp, Duration),
+    source: &dyn SeriesSource,
+    scan: &Scan,
+) -> Result<Evaluated<Vec<Series>>, PromqlError> {
+    let expression = syntax::parse(query)?;
     let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
     if step_ms == 0 {
         let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
@@ -135,12 +195,12 @@ pub fn range(
     if end_ms < start_ms {
         return Err(PromqlError::Invalid("end timestamp must not be before start time".to_owned()));
     }
-    if (end_ms - start_ms) / step_ms > POINTS_MAX {
+    if end_ms.saturating_sub(start_ms) / step_ms > POINTS_MAX {
         let message = "exceeded maximum resolution of 11,000 points per timeseries. \
                        Try decreasing the query resolution (?step=XX)";
         return Err(PromqlError::Invalid(message.to_owned()));
     }
-    let evaluator = Evaluator::new(query, source, scan, start_ms, end_ms);
+    let evaluator = Evaluator::new(query, dialect, source, scan, (start_ms, end_ms), step_ms);
     let answer = evaluator.series(&expression, Steps::new(start_ms, end_ms, step_ms))?;
     Ok(evaluator.evaluated(answer))
 }

@@ -7,6 +7,7 @@
 //! | set | `x`, how many different values |
 //! | running total of the sender | `x`, as it came |
 //! | distribution | `x{quantile="0.5 0.9 0.95 0.99"}` of each window; `x_count`, `x_sum`, cumulative; `x_min`, `x_max` |
+//! | the same, where a function takes histograms (`rate`, `increase`, `histogram_*`) | the native histogram `x`, cumulative, instead of the quantiles |
 //!
 //! A point's time is the end of its window. StatsD sends nothing for a counter that nothing was counted on, where a scrape
 //! would find it unchanged; so that `rate` means the same, cumulative series stand still in gaps: they are repeated on
@@ -28,8 +29,9 @@ use taffrail_ingest::series_store::{
 };
 use taffrail_ingest::{Scan, TimeRange};
 
+use super::histogram::cumulative_histograms;
 use super::labels::with;
-use super::source::{SeriesSource, SourceSeries, Visit};
+use super::source::{SeriesSource, SourceSeries, Visit, Wanted};
 use super::{LOOKBACK_MS, PromqlError, Series};
 
 /// How long a silent counter is repeated: as long as a selector looks back, and as gostatsd keeps a silent metric alive.
@@ -66,13 +68,15 @@ impl SeriesSource for StoreSource {
         matchers: &[LabelMatcher],
         start_ms: i64,
         end_ms: i64,
+        wanted: Wanted,
         scan: &Scan,
     ) -> Result<Vec<Series>, PromqlError> {
         let found = Mutex::new(BTreeMap::new());
-        self.visit(matchers, start_ms, end_ms, 0, scan, &|_, series| {
+        self.visit(matchers, start_ms, end_ms, wanted, scan, &|_, series| {
             let mut series = Series::from(series);
             series.points.drain(..series.points.partition_point(|point| point.0 <= start_ms));
-            if !series.points.is_empty() {
+            series.histograms.drain(..series.histograms.partition_point(|point| point.0 <= start_ms));
+            if !series.is_empty() {
                 found.lock().insert(series.labels.clone(), series);
             }
             Ok(())
@@ -85,18 +89,19 @@ impl SeriesSource for StoreSource {
         matchers: &[LabelMatcher],
         start_ms: i64,
         end_ms: i64,
-        resolution_ms: u32,
+        wanted: Wanted,
         scan: &Scan,
         visit: Visit<'_>,
     ) -> Result<(), PromqlError> {
         // What stands still in the time asked for was counted before it.
         let range = after(start_ms.saturating_sub(SILENT_MS), end_ms);
-        let selection = self.store.selection(&stored_matchers(matchers), range, resolution_ms, scan).map_err(failed)?;
+        let selection =
+            self.store.selection(&stored_matchers(matchers), range, wanted.resolution_ms, scan).map_err(failed)?;
         let groups = same_names(&selection);
         let next = AtomicUsize::new(0);
         let work = || {
             let mut reader =
-                Reader { stored: selection.reader(), end_ms, matchers, scan, times: SharedTimes::default() };
+                Reader { stored: selection.reader(), end_ms, matchers, wanted, scan, times: SharedTimes::default() };
             loop {
                 let first = next.fetch_add(GROUPS_AT_ONCE, Relaxed);
                 let Some(groups) = groups.get(first..groups.len().min(first + GROUPS_AT_ONCE)) else { return Ok(()) };
@@ -171,6 +176,7 @@ struct Reader<'a> {
     stored: SelectionReader<'a>,
     end_ms: i64,
     matchers: &'a [LabelMatcher],
+    wanted: Wanted,
     scan: &'a Scan,
     times: SharedTimes,
 }
@@ -181,7 +187,7 @@ impl Reader<'_> {
         let mut found: Vec<SourceSeries> = Vec::new();
         for &place in places {
             let Some(data) = self.stored.read(place, self.scan).map_err(failed)? else { continue };
-            for series in read(data, self.end_ms, &mut self.times) {
+            for series in read(data, self.end_ms, self.wanted.histograms, &mut self.times) {
                 if series.values.is_empty() || !self.matchers.iter().all(|matcher| matcher.passes(&series.labels)) {
                     continue;
                 }
@@ -317,23 +323,29 @@ fn derived_labels(labels: &LabelSet) -> Vec<Arc<LabelSet>> {
 }
 
 /// The series that stored windows are read as.
-fn read(data: SeriesData, end_ms: i64, shared: &mut SharedTimes) -> Vec<SourceSeries> {
+fn read(data: SeriesData, end_ms: i64, histograms: bool, shared: &mut SharedTimes) -> Vec<SourceSeries> {
     let interval = i64::from(data.interval_ms);
     let labels = data.labels;
     let (ends, values) = data.points.into_columns();
     match values {
         Values::Counter(increments) => {
             let (times, values) = cumulative(data.before.sum, &ends, &increments, interval, end_ms, shared);
-            vec![SourceSeries { labels, times, values }]
+            vec![SourceSeries::of_numbers(labels, times, values)]
         }
         Values::Gauge(windows) => vec![levels(labels, &ends, windows.into_last(), shared)],
         Values::Cumulative(totals) => vec![levels(labels, &ends, totals, shared)],
         Values::Set(sets) => vec![levels(labels, &ends, sets.iter().map(|set| set.count()).collect(), shared)],
         Values::Distribution(windows) => {
             let derived = derived_labels(&labels);
+            let mut native = Vec::new();
+            if histograms {
+                native.push(native_histogram(&labels, &ends, &windows, interval, end_ms, shared));
+            }
             let of = |field: fn(&Distribution) -> f64| windows.iter().map(field).collect::<Vec<f64>>();
-            let mut series = Vec::with_capacity(derived.len());
-            for ((_, q), labels) in QUANTILES.into_iter().zip(&derived) {
+            let mut series = Vec::with_capacity(derived.len() + 1);
+            series.append(&mut native);
+            let quantiles = if histograms { &[][..] } else { &QUANTILES[..] };
+            for (&(_, q), labels) in quantiles.iter().zip(&derived) {
                 let values = windows.iter().map(|w| w.quantile(q).unwrap_or(f64::NAN)).collect();
                 series.push(levels(labels.clone(), &ends, values, shared));
             }
@@ -343,11 +355,28 @@ fn read(data: SeriesData, end_ms: i64, shared: &mut SharedTimes) -> Vec<SourceSe
             let totals = [(count, data.before.count, of(|window| window.count)), (sum, data.before.sum, of(|w| w.sum))];
             for (labels, before, increments) in totals {
                 let (times, values) = cumulative(before, &ends, &increments, interval, end_ms, shared);
-                series.push(SourceSeries { labels: labels.clone(), times, values });
+                series.push(SourceSeries::of_numbers(labels.clone(), times, values));
             }
             series
         }
     }
+}
+
+/// A distribution as a cumulative native histogram, which counts from the first window read on: what changes in it is right,
+/// how much it holds in all is not known.
+fn native_histogram(
+    labels: &Arc<LabelSet>,
+    ends: &WindowEnds,
+    windows: &[Distribution],
+    interval: i64,
+    end_ms: i64,
+    shared: &mut SharedTimes,
+) -> SourceSeries {
+    // Numbering the windows gives the times, and which sum stands at each.
+    let (times, numbers) = cumulative(0.0, ends, &vec![1.0; windows.len()], interval, end_ms, shared);
+    let sums = cumulative_histograms(windows);
+    let histograms = numbers.iter().map(|&number| sums.get(number as usize).cloned()).collect();
+    SourceSeries { labels: labels.clone(), times, values: numbers, histograms: Some(histograms) }
 }
 
 fn levels(labels: Arc<LabelSet>, ends: &WindowEnds, values: Vec<f64>, shared: &mut SharedTimes) -> SourceSeries {
@@ -356,13 +385,13 @@ fn levels(labels: Arc<LabelSet>, ends: &WindowEnds, values: Vec<f64>, shared: &m
     {
         let key = TimesKey { first, step, count, standing: None };
         let times = shared.get(key, || ends.iter().map(millis).collect());
-        return SourceSeries { labels, times, values };
+        return SourceSeries::of_numbers(labels, times, values);
     }
     let mut points: Vec<(i64, f64)> = Vec::with_capacity(ends.len());
     for (end, value) in ends.iter().zip(values) {
         push(&mut points, millis(end), value);
     }
-    Series { labels, points }.into()
+    Series::of_numbers(labels, points).into()
 }
 
 const NANOS_OF_A_MILLI: i64 = 1_000_000;

@@ -36,6 +36,8 @@ const FROM: (&str, &str) = ("from", "RFC 3339, Unix s/ms/ns, or relative (now-15
 const TO: (&str, &str) = ("to", "as `from`; default now");
 const START: (&str, &str) = ("start", "RFC 3339 or Unix seconds");
 const END: (&str, &str) = ("end", "RFC 3339 or Unix seconds");
+const SERIES_LIMIT: (&str, &str) = ("limit", "series in the answer, at most; 0 or absent: all");
+const STATS: (&str, &str) = ("stats", "anything: how long it took and how many samples were looked at");
 const QUERY: (&str, &str) = ("query", "PromQL");
 const MATCH: (&str, &str) = ("match[]", "a series selector; may be repeated");
 const LIMIT: (&str, &str) = ("limit", "how many at most");
@@ -123,14 +125,20 @@ const OPERATIONS: &[Operation] = &[
          record is over a minute old) or silent (nothing heard for three of its intervals, half a minute at least)",
         &[],
     ),
-    operation("GET POST", "/api/v1/query", "PromQL at one moment", &[QUERY, ("time", "RFC 3339 or Unix seconds")]),
+    operation(
+        "GET POST",
+        "/api/v1/query",
+        "PromQL at one moment",
+        &[QUERY, ("time", "RFC 3339 or Unix seconds"), SERIES_LIMIT, STATS],
+    ),
     operation(
         "GET POST",
         "/api/v1/query_range",
         "PromQL over a range",
-        &[QUERY, START, END, ("step", "seconds or a duration")],
+        &[QUERY, START, END, ("step", "seconds or a duration"), SERIES_LIMIT, STATS],
     ),
     operation("GET POST", "/api/v1/format_query", "The same PromQL, laid out", &[QUERY]),
+    operation("GET POST", "/api/v1/parse_query", "The same PromQL as a tree", &[QUERY]),
     operation("GET POST", "/api/v1/series", "Series that selectors find", &[MATCH, START, END, LIMIT]),
     operation(
         "GET",
@@ -151,6 +159,8 @@ const OPERATIONS: &[Operation] = &[
     operation("GET", "/api/v1/alerts", "Pending and firing alerts", &[]),
     operation("GET", "/api/v1/status/buildinfo", "The version, as Grafana asks for it", &[]),
     operation("GET", "/api/v1/status/tsdb", "Prometheus' figures of what is in memory", &[LIMIT]),
+    operation("GET", "/api/v1/status/runtimeinfo", "When it started, as promtool asks for it", &[]),
+    operation("GET", "/api/v1/status/flags", "The flags of Prometheus whose meaning holds here", &[]),
     operation("POST", "/-/seal", "Writes what is in memory to disk now", &[]),
     operation("POST", "/-/reload", "Reads settings and rules files again", &[]),
     operation("GET", "/healthz", "Whether the process answers", &[]),

@@ -17,6 +17,7 @@ fn expand(text: &str) -> String {
         let sample = |instance, value| InstantValue {
             labels: LabelSet::new([("__name__", "up"), ("instance", instance)]).into(),
             value,
+            histogram: None,
         };
         Ok(vec![sample("b", 1.0), sample("a", 0.0)])
     };

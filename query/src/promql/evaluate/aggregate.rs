@@ -4,56 +4,72 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use promql_parser::parser::token::{
-    T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_GROUP, T_LIMIT_RATIO, T_LIMITK, T_MAX, T_MIN, T_QUANTILE, T_STDDEV,
-    T_STDVAR, T_SUM, T_TOPK, TokenId,
-};
-use promql_parser::parser::{AggregateExpr, Expr};
 use taffrail_collector::model::LabelSet;
 
 use super::super::PromqlError;
+use super::super::annotation::{Annotation, Operation};
+use super::super::histogram::{Histogram, ResetHint};
 use super::super::labels::{group, value_text};
 use super::super::summation::{Mean, Sum, quantile};
-use super::{ABSENT, Evaluator, StepSeries, Steps, is_absent, rank};
+use super::super::syntax::{Aggregation, Aggregator, Expression, Span};
+use super::{ABSENT, Cell, Evaluator, StepSeries, Steps, is_absent, rank};
 
 /// The series of one group.
 pub(super) struct Group {
     pub(super) labels: Arc<LabelSet>,
     /// Places of the group's series, in the order they came.
     pub(super) members: Vec<usize>,
+    /// Its name is to go, since that of one of its series is.
+    drop_name: bool,
 }
 
 impl Evaluator<'_> {
-    pub(super) fn aggregate(&self, aggregate: &AggregateExpr, steps: Steps) -> Result<Vec<StepSeries>, PromqlError> {
-        let operator = aggregate.op.id();
+    pub(super) fn aggregate(&self, aggregation: &Aggregation, steps: Steps) -> Result<Vec<StepSeries>, PromqlError> {
+        let aggregator = aggregation.aggregator;
+        let span = aggregation.of.span;
+        let grouping = aggregation.grouping.as_ref();
         let parameter = || {
-            aggregate
-                .param
-                .as_deref()
-                .ok_or_else(|| PromqlError::Invalid(format!("{} wants a parameter", aggregate.op)))
+            let missing = || PromqlError::Invalid(format!("{} wants a parameter", aggregator.name()));
+            aggregation.parameter.as_ref().ok_or_else(missing)
         };
-        if operator == T_COUNT_VALUES {
-            return self.count_values(aggregate, parameter()?, steps);
+        if aggregator == Aggregator::CountValues {
+            return self.count_values(aggregation, parameter()?, steps);
         }
-        if matches!(operator, T_TOPK | T_BOTTOMK | T_LIMITK | T_LIMIT_RATIO) {
+        if matches!(aggregator, Aggregator::TopK | Aggregator::BottomK | Aggregator::LimitK | Aggregator::LimitRatio) {
+            let span = parameter()?.span;
             let wanted = self.numbers(parameter()?, steps)?;
-            let wanted = if operator == T_LIMIT_RATIO {
-                rank::Wanted::Ratio(self.checked_ratios(wanted)?)
+            let wanted = if aggregator == Aggregator::LimitRatio {
+                rank::Wanted::Ratio(self.checked_ratios(wanted, span)?)
             } else {
                 rank::Wanted::Count(checked_counts(&wanted)?)
             };
-            let series = self.vector(&aggregate.expr, steps)?;
-            let groups = groups(&series, |labels| group(labels, aggregate.modifier.as_ref()));
-            return Ok(rank::pick(operator, series, &groups, &wanted, steps.count));
+            let series = self.vector(&aggregation.of, steps)?;
+            if matches!(aggregator, Aggregator::TopK | Aggregator::BottomK) {
+                self.note_ignored(&series, aggregator, aggregation.of.span);
+            }
+            let groups = groups(&series, |labels| group(labels, grouping));
+            return Ok(rank::pick(aggregator, series, &groups, &wanted, steps.count));
         }
-        let q = if operator == T_QUANTILE { self.checked_quantiles(parameter()?, steps)? } else { Vec::new() };
-        let series = self.vector(&aggregate.expr, steps)?;
-        let groups = groups(&series, |labels| group(labels, aggregate.modifier.as_ref()));
+        let q = match aggregator {
+            Aggregator::Quantile => self.checked_quantiles(parameter()?, steps)?,
+            _ => Vec::new(),
+        };
+        let series = self.vector(&aggregation.of, steps)?;
+        let groups = groups(&series, |labels| group(labels, grouping));
         self.hold(groups.len().saturating_mul(steps.count))?;
+        let takes_histograms =
+            matches!(aggregator, Aggregator::Sum | Aggregator::Avg | Aggregator::Count | Aggregator::Group);
+        if !takes_histograms {
+            self.note_ignored(&series, aggregator, span);
+        }
         let folded = groups.into_iter().map(|group| {
-            let members = group.members.iter().map(|&member| &series[member].values[..]);
-            if let Some(values) = fold_columns(operator, members, steps.count) {
-                return StepSeries { values, labels: group.labels };
+            let members = || group.members.iter().map(|&member| &series[member]);
+            if takes_histograms && members().any(|series| series.histograms.is_some()) {
+                let members: Vec<&StepSeries> = members().collect();
+                let mut folded = StepSeries::empty(group.labels.clone(), steps.count);
+                (0..steps.count).for_each(|step| folded.put(step, self.fold_mixed(aggregator, &members, step, span)));
+                folded.drop_name = group.drop_name;
+                return folded;
             }
             let mut values = Vec::with_capacity(group.members.len());
             let of_step = |step: usize| {
@@ -61,79 +77,149 @@ impl Evaluator<'_> {
                 values.extend(group.members.iter().map(|&m| series[m].values[step]).filter(|&v| !is_absent(v)));
                 match values.is_empty() {
                     true => ABSENT,
-                    false if operator == T_QUANTILE => quantile(q[step], &mut values),
-                    false => fold(operator, &values),
+                    false if aggregator == Aggregator::Quantile => quantile(q[step], &mut values),
+                    false => fold(aggregator, &values),
                 }
             };
-            StepSeries { values: (0..steps.count).map(of_step).collect(), labels: group.labels }
+            let values = fold_columns(aggregator, members().map(|series| &series.values[..]), steps.count)
+                .unwrap_or_else(|| (0..steps.count).map(of_step).collect());
+            StepSeries { drop_name: group.drop_name, ..StepSeries::of_numbers(group.labels, values) }
         });
-        Ok(folded.collect())
+        Ok(folded.filter(StepSeries::is_anywhere).collect())
     }
 
-    fn checked_quantiles(&self, parameter: &Expr, steps: Steps) -> Result<Vec<f64>, PromqlError> {
+    /// Says so when an aggregation passes histograms over.
+    fn note_ignored(&self, series: &[StepSeries], aggregator: Aggregator, span: Span) {
+        let has_histograms = |one: &StepSeries| one.histograms.iter().flatten().any(Option::is_some);
+        if series.iter().any(has_histograms) {
+            self.annotate(&Annotation::IgnoredInAggregation(aggregator.name()), span);
+        }
+    }
+
+    /// One value of a group at a step where some of its series may have histograms.
+    fn fold_mixed(&self, aggregator: Aggregator, members: &[&StepSeries], step: usize, span: Span) -> Cell {
+        let histograms: Vec<&Arc<Histogram>> = members.iter().filter_map(|series| series.histogram(step)).collect();
+        let numbers: Vec<f64> =
+            members.iter().map(|series| series.values[step]).filter(|value| !is_absent(*value)).collect();
+        let present = histograms.len() + numbers.len();
+        if present == 0 {
+            return Cell::Absent;
+        }
+        match aggregator {
+            Aggregator::Count => return Cell::Number(present as f64),
+            Aggregator::Group => return Cell::Number(1.0),
+            _ => {}
+        }
+        if histograms.is_empty() {
+            let folded = fold_columns(aggregator, numbers.iter().map(std::slice::from_ref), 1);
+            return folded.map_or(Cell::Absent, |folded| Cell::Number(folded[0]));
+        }
+        if !numbers.is_empty() {
+            self.annotate(&Annotation::MixedInAggregation, span);
+            return Cell::Absent;
+        }
+        match self.histogram_sum(histograms.iter().copied(), "", span) {
+            Some(mut sum) => {
+                if aggregator == Aggregator::Avg {
+                    sum.divide(present as f64);
+                }
+                Cell::Histogram(Arc::new(sum))
+            }
+            None => Cell::Absent,
+        }
+    }
+
+    /// The sum of histograms, none when some list their bounds and others do not; what is to be said of it is noted.
+    pub(in super::super) fn histogram_sum<'h>(
+        &self,
+        mut histograms: impl Iterator<Item = &'h Arc<Histogram>> + Clone,
+        metric: &str,
+        span: Span,
+    ) -> Option<Histogram> {
+        let hints = |wanted: ResetHint| histograms.clone().any(|histogram| histogram.hint == wanted);
+        if hints(ResetHint::Reset) && hints(ResetHint::NotReset) {
+            self.annotate(&Annotation::ResetCollision(Operation::Aggregation), span);
+        }
+        let mut sum = Histogram::clone(histograms.next()?);
+        let mut totals = (Sum::starting_at(sum.count), Sum::starting_at(sum.sum));
+        for histogram in histograms {
+            let Ok(combined) = sum.add(histogram) else {
+                self.annotate(&Annotation::MixedExponentialCustom(metric), span);
+                return None;
+            };
+            totals.0.add(histogram.count);
+            totals.1.add(histogram.sum);
+            if combined.bounds_reconciled {
+                self.annotate(&Annotation::ReconciledBounds(Operation::Aggregation), span);
+            }
+        }
+        (sum.count, sum.sum) = (totals.0.total(), totals.1.total());
+        Some(sum)
+    }
+
+    /// Numbers between 0 and 1; others are noted.
+    pub(in super::super) fn checked_quantiles(
+        &self,
+        parameter: &Expression,
+        steps: Steps,
+    ) -> Result<Vec<f64>, PromqlError> {
         let q = self.numbers(parameter, steps)?;
         for &q in q.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-            let message = format!("quantile value should be between 0 and 1, got {}", value_text(q));
-            self.warn(&message, "quantile");
+            self.annotate(&Annotation::InvalidQuantile(q), parameter.span);
         }
         Ok(q)
     }
 
-    fn checked_ratios(&self, ratios: Vec<f64>) -> Result<Vec<f64>, PromqlError> {
+    fn checked_ratios(&self, ratios: Vec<f64>, span: Span) -> Result<Vec<f64>, PromqlError> {
         if ratios.iter().any(|ratio| ratio.is_nan()) {
             return Err(PromqlError::Execution("Ratio value is NaN".to_owned()));
         }
         for &ratio in ratios.iter().filter(|ratio| ratio.abs() > 1.0) {
-            let capped = value_text(ratio.clamp(-1.0, 1.0));
-            let message =
-                format!("ratio value should be between -1 and 1, got {}, capping to {capped}", value_text(ratio));
-            self.warn(&message, "limit_ratio");
+            self.annotate(&Annotation::InvalidRatio(ratio, ratio.clamp(-1.0, 1.0)), span);
         }
         Ok(ratios.into_iter().map(|ratio| ratio.clamp(-1.0, 1.0)).collect())
     }
 
-    /// A label's name as the query means it. In PromQL `\xc5` is a byte, but the parser reads it as the character U+00C5; so
-    /// where the query has the escapes, their bytes must be UTF-8 together.
-    fn label_name(&self, text: &str) -> Result<String, PromqlError> {
-        let escaped: String = text
-            .chars()
-            .map(|c| if matches!(c, '\u{80}'..='\u{FF}') { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() })
-            .collect();
-        let name = if escaped != text && self.query.to_ascii_lowercase().contains(&escaped.to_ascii_lowercase()) {
-            text.chars()
-                .map(|c| u8::try_from(c).ok())
-                .collect::<Option<Vec<u8>>>()
-                .and_then(|b| String::from_utf8(b).ok())
-        } else {
-            Some(text.to_owned())
-        };
-        name.filter(|name| !name.is_empty())
-            .ok_or_else(|| PromqlError::Execution(format!("invalid label name \"{escaped}\"")))
-    }
-
     fn count_values(
         &self,
-        aggregate: &AggregateExpr,
-        parameter: &Expr,
+        aggregation: &Aggregation,
+        parameter: &Expression,
         steps: Steps,
     ) -> Result<Vec<StepSeries>, PromqlError> {
-        let label = self.label_name(&self.text(parameter, steps)?)?;
-        let series = self.vector(&aggregate.expr, steps)?;
+        let label = self.text(parameter, steps)?;
+        if label.is_empty() || label.contains('\u{FFFD}') {
+            // Bytes that are no text are shown as they were written.
+            let written = parameter.bare().span;
+            let shown = match label.is_empty() {
+                true => "\"\"",
+                false => self.query.get(written.start..written.end).unwrap_or_default(),
+            };
+            return Err(PromqlError::Execution(format!("invalid label name {shown}")));
+        }
+        let series = self.vector(&aggregation.of, steps)?;
         let mut places: HashMap<LabelSet, usize> = HashMap::new();
         let mut counted: Vec<StepSeries> = Vec::new();
         for one in &series {
-            let labels = group(&one.labels, aggregate.modifier.as_ref());
-            for (step, &value) in one.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
-                let labels = super::super::labels::with(&labels, &label, &value_text(value));
+            let labels = group(&one.labels, aggregation.grouping.as_ref());
+            for step in 0..steps.count {
+                let text = match one.histogram(step) {
+                    Some(histogram) => histogram.to_string(),
+                    None if is_absent(one.values[step]) => continue,
+                    None => value_text(one.values[step]),
+                };
+                let labels = super::super::labels::with(&labels, &label, &text);
                 let place = *places.entry(labels).or_insert_with_key(|labels| {
-                    counted.push(StepSeries { labels: Arc::new(labels.clone()), values: vec![ABSENT; steps.count] });
+                    counted.push(StepSeries::empty(Arc::new(labels.clone()), steps.count));
                     counted.len() - 1
                 });
+                counted[place].drop_name |= one.drop_name;
                 let cell = &mut counted[place].values[step];
                 *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
             }
             self.hold(counted.len().saturating_mul(steps.count) / series.len().max(1))?;
         }
+        // Which value was met first depends on the steps that are asked for.
+        counted.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(counted)
     }
 }
@@ -157,9 +243,10 @@ fn groups(series: &[StepSeries], by: impl Fn(&LabelSet) -> LabelSet) -> Vec<Grou
     let mut groups: Vec<Group> = Vec::new();
     for (member, one) in series.iter().enumerate() {
         let place = *places.entry(by(&one.labels)).or_insert_with_key(|labels| {
-            groups.push(Group { labels: Arc::new(labels.clone()), members: Vec::new() });
+            groups.push(Group { labels: Arc::new(labels.clone()), members: Vec::new(), drop_name: false });
             groups.len() - 1
         });
+        groups[place].drop_name |= one.drop_name;
         groups[place].members.push(member);
     }
     groups
@@ -167,7 +254,11 @@ fn groups(series: &[StepSeries], by: impl Fn(&LabelSet) -> LabelSet) -> Vec<Grou
 
 /// One value a step of a group whose series have these values; none when the operator wants all values of a step at once.
 /// Memory is read as it lies, series by series.
-fn fold_columns<'s>(operator: TokenId, members: impl Iterator<Item = &'s [f64]>, steps: usize) -> Option<Vec<f64>> {
+fn fold_columns<'s>(
+    aggregator: Aggregator,
+    members: impl Iterator<Item = &'s [f64]>,
+    steps: usize,
+) -> Option<Vec<f64>> {
     fn each<'s, T: Clone>(
         members: impl Iterator<Item = &'s [f64]>,
         steps: usize,
@@ -186,13 +277,13 @@ fn fold_columns<'s>(operator: TokenId, members: impl Iterator<Item = &'s [f64]>,
         }
         folded.into_iter().map(|folded| folded.map_or(ABSENT, &end)).collect()
     }
-    Some(match operator {
-        T_SUM => each(members, steps, Sum::starting_at, Sum::add, Sum::total),
-        T_AVG => each(members, steps, Mean::starting_at, Mean::add, Mean::value),
-        T_COUNT => each(members, steps, |_| 1.0, |count, _| *count += 1.0, |count| count),
-        T_GROUP => each(members, steps, |_| 1.0, |_, _| (), |one| one),
+    Some(match aggregator {
+        Aggregator::Sum => each(members, steps, Sum::starting_at, Sum::add, Sum::total),
+        Aggregator::Avg => each(members, steps, Mean::starting_at, Mean::add, Mean::value),
+        Aggregator::Count => each(members, steps, |_| 1.0, |count, _| *count += 1.0, |count| count),
+        Aggregator::Group => each(members, steps, |_| 1.0, |_, _| (), |one| one),
         // A NaN gives way to anything else.
-        T_MIN => {
+        Aggregator::Min => {
             let lower = |least: &mut f64, value: f64| {
                 if value < *least || least.is_nan() {
                     *least = value
@@ -200,7 +291,7 @@ fn fold_columns<'s>(operator: TokenId, members: impl Iterator<Item = &'s [f64]>,
             };
             each(members, steps, |value| value, lower, |least| least)
         }
-        T_MAX => {
+        Aggregator::Max => {
             let higher = |most: &mut f64, value: f64| {
                 if value > *most || most.is_nan() {
                     *most = value
@@ -213,10 +304,10 @@ fn fold_columns<'s>(operator: TokenId, members: impl Iterator<Item = &'s [f64]>,
 }
 
 /// One value of a group's values at a step, of which there is at least one.
-fn fold(operator: TokenId, values: &[f64]) -> f64 {
-    match operator {
-        T_STDVAR => variance(values),
-        T_STDDEV => variance(values).sqrt(),
+fn fold(aggregator: Aggregator, values: &[f64]) -> f64 {
+    match aggregator {
+        Aggregator::Stdvar => variance(values),
+        Aggregator::Stddev => variance(values).sqrt(),
         _ => f64::NAN,
     }
 }

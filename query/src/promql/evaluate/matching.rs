@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use promql_parser::parser::LabelModifier;
 use taffrail_collector::model::LabelSet;
 
 use super::super::labels::signature;
+use super::super::syntax::Grouping;
 use super::StepSeries;
 
 /// The signatures of two sides, as numbers.
@@ -19,7 +19,7 @@ pub(super) struct Signatures {
 }
 
 impl Signatures {
-    pub(super) fn new(left: &[StepSeries], right: &[StepSeries], modifier: Option<&LabelModifier>) -> Signatures {
+    pub(super) fn new(left: &[StepSeries], right: &[StepSeries], modifier: Option<&Grouping>) -> Signatures {
         let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
         let mut number = |series: &StepSeries| {
             let next = numbers.len();

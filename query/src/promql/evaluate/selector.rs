@@ -4,18 +4,19 @@
 //! takes a window of points that ends at the step. Windows are open on the left, as in Prometheus 3.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use promql_parser::parser::{AtModifier, Expr, MatrixSelector, Offset, SubqueryExpr, VectorSelector};
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::series_store::{LabelMatcher, wanted_resolution_ms};
 
-use super::super::parse::matchers;
-use super::super::source::{SourceSeries, Visit};
+use super::super::histogram::{Histogram, ResetHint};
+use super::super::selection::matchers;
+use super::super::source::{SourceSeries, Visit, Wanted};
+use super::super::syntax::{At, Expression, Extension, Kind, Length, Selector, Subquery};
 use super::super::{LOOKBACK_MS, PromqlError, Series};
 use super::window::Windows;
-use super::{ABSENT, Evaluator, StepSeries, Steps, is_absent};
+use super::{ABSENT, Cell, Evaluator, StepSeries, Steps, is_absent};
 
 /// The step of a subquery that does not say one: Prometheus' default evaluation interval.
 const SUBQUERY_STEP_MS: i64 = 60_000;
@@ -26,15 +27,17 @@ const INSTANT_RESOLUTION_MAX_MS: u32 = 60_000;
 /// Series with a window of points at every step.
 pub(crate) struct RangeVector<'a> {
     pub(crate) windows: Windows,
+    /// `anchored` or `smoothed`: points beyond the windows' borders are read too.
+    pub(crate) extension: Option<Extension>,
     series: Windowed<'a>,
 }
 
 /// The series that windows are laid over.
 enum Windowed<'a> {
     /// Those a selector finds, read when they are visited.
-    Selected(&'a Evaluator<'a>, Vec<LabelMatcher>),
-    /// Those a subquery gave.
-    Evaluated(Vec<SourceSeries>),
+    Selected(&'a Evaluator<'a>, Vec<LabelMatcher>, Wanted),
+    /// Those a subquery gave, and whether their names are to go.
+    Evaluated(Vec<(SourceSeries, bool)>),
 }
 
 impl RangeVector<'_> {
@@ -43,25 +46,45 @@ impl RangeVector<'_> {
     pub(crate) fn visit(&self, visit: Visit<'_>) -> Result<(), PromqlError> {
         match &self.series {
             Windowed::Evaluated(series) => {
-                series.iter().enumerate().try_for_each(|(place, series)| visit(place, series.clone()))
+                series.iter().enumerate().try_for_each(|(place, (series, _))| visit(place, series.clone()))
             }
-            Windowed::Selected(evaluator, matchers) => {
+            Windowed::Selected(evaluator, matchers, wanted) => {
                 let windows = &self.windows;
-                let resolution_ms = resolution(&windows.ends_ms, windows.range_ms);
-                evaluator.fetch(matchers, &windows.ends_ms, windows.range_ms, resolution_ms, &|place, series| {
-                    visit(place, without_markers(series))
+                let wanted = Wanted { resolution_ms: resolution(&windows.ends_ms, windows.range_ms), ..*wanted };
+                let (before, after) = match self.extension {
+                    None => (0, 0),
+                    Some(Extension::Anchored) => (LOOKBACK_MS, 0),
+                    Some(Extension::Smoothed) => (LOOKBACK_MS, LOOKBACK_MS),
+                };
+                let length = windows.range_ms.saturating_add(before);
+                evaluator.fetch(matchers, &windows.ends_ms, (length, after), wanted, &|place, series| {
+                    let mut series = without_markers(series);
+                    if evaluator.reads_only_totals() {
+                        tell_resets(&mut series);
+                    }
+                    visit(place, series)
                 })
             }
         }
+    }
+
+    /// Whether the series at this place is to lose its name at the end.
+    pub(crate) fn drops_name(&self, place: usize) -> bool {
+        matches!(&self.series, Windowed::Evaluated(series) if series[place].1)
     }
 
     /// The only window, for an instant query that asks for nothing else.
     pub(crate) fn into_window(self) -> Result<Vec<Series>, PromqlError> {
         let found = Mutex::new(Vec::new());
         self.visit(&|place, series| {
-            self.windows.each(&series, |_, window, _| {
-                found.lock().push((place, Series { labels: series.labels.clone(), points: window.points().collect() }));
-            });
+            for &(from, to) in self.windows.places(&series.times).iter().filter(|(from, to)| from < to) {
+                let inside = series.clone().retained(|at| (from as usize..to as usize).contains(&at));
+                let mut shown = Series::from(inside);
+                if self.drops_name(place) {
+                    shown.labels = super::without_name(&shown.labels);
+                }
+                found.lock().push((place, shown));
+            }
             Ok(())
         })?;
         Ok(in_order(found))
@@ -79,106 +102,179 @@ fn without_markers(series: SourceSeries) -> SourceSeries {
     if !series.values.iter().any(|&value| is_absent(value)) {
         return series;
     }
-    let points = series.times.iter().copied().zip(series.values).filter(|(_, value)| !is_absent(*value));
-    let (times, values): (Vec<i64>, Vec<f64>) = points.unzip();
-    SourceSeries { labels: series.labels, times: times.into(), values }
+    let values = series.values.clone();
+    series.retained(|place| !is_absent(values[place]))
+}
+
+/// Says of each histogram whether its counter started again since the one before, where nothing is said.
+fn tell_resets(series: &mut SourceSeries) {
+    let Some(histograms) = &mut series.histograms else { return };
+    let mut before: Option<Arc<Histogram>> = None;
+    for slot in histograms.iter_mut() {
+        let Some(histogram) = slot else { continue };
+        if let (ResetHint::Unknown, Some(before)) = (histogram.hint, &before) {
+            let fell = histogram.fell_since(before);
+            Arc::make_mut(histogram).hint = if fell { ResetHint::Reset } else { ResetHint::NotReset };
+        }
+        before = Some(histogram.clone());
+    }
 }
 
 impl Evaluator<'_> {
     /// The value of a selector at every step; with `times`, the time of the point instead, in seconds.
     pub(crate) fn instant_selector(
         &self,
-        selector: &VectorSelector,
+        selector: &Selector,
         steps: Steps,
         times: bool,
     ) -> Result<Vec<StepSeries>, PromqlError> {
-        let moments = self.moments(steps, selector.at.as_ref(), selector.offset.as_ref());
+        let moments = self.moments(steps, selector.at, selector.offset.as_ref())?;
         let windows = Windows::new(moments, LOOKBACK_MS);
         let selected = Mutex::new(Vec::new());
         let resolution_ms = resolution(&windows.ends_ms, 0).min(INSTANT_RESOLUTION_MAX_MS);
-        self.fetch(&matchers(selector)?, &windows.ends_ms, LOOKBACK_MS, resolution_ms, &|place, series| {
+        let wanted = Wanted { resolution_ms, histograms: self.reads_histograms() };
+        let smoothed = selector.extension == Some(Extension::Smoothed);
+        let reach = (LOOKBACK_MS, if smoothed { LOOKBACK_MS } else { 0 });
+        self.fetch(&matchers(selector)?, &windows.ends_ms, reach, wanted, &|place, mut series| {
             self.hold(steps.count)?;
-            let mut values = vec![ABSENT; steps.count];
-            let mut is_there = false;
-            windows.each(&series, |step, window, _| {
-                let (time, value) = window.last();
-                if !is_absent(value) {
-                    values[step] = if times { time as f64 / 1000.0 } else { value };
-                    is_there = true;
+            if self.reads_only_totals() {
+                tell_resets(&mut series);
+            }
+            let mut found = StepSeries::empty(series.labels.clone(), steps.count);
+            let seconds = |time: i64| time as f64 / 1000.0;
+            if let Some(histograms) = &series.histograms {
+                let places = windows.places(&series.times);
+                for (step, &(_, to)) in places.iter().enumerate().filter(|(_, (from, to))| from < to) {
+                    let last = to as usize - 1;
+                    let cell = match &histograms[last] {
+                        _ if times && (histograms[last].is_some() || !is_absent(series.values[last])) => {
+                            Cell::Number(seconds(series.times[last]))
+                        }
+                        Some(histogram) => Cell::Histogram(histogram.clone()),
+                        None => Cell::Number(series.values[last]),
+                    };
+                    found.put(step, cell);
                 }
-            });
-            if is_there {
-                selected.lock().push((place, StepSeries { labels: series.labels, values }));
+            } else if smoothed && !times {
+                found.values = smoothed_values(&without_markers(series), &windows.ends_ms);
+            } else {
+                windows.each(&series, |step, window, _| {
+                    let (time, value) = window.last();
+                    if !is_absent(value) {
+                        found.values[step] = if times { seconds(time) } else { value };
+                    }
+                });
+            }
+            if found.is_anywhere() {
+                selected.lock().push((place, found));
             }
             Ok(())
         })?;
         Ok(in_order(selected))
     }
 
-    /// The windows of a range selector or subquery.
-    pub(crate) fn range_vector(&self, expression: &Expr, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
-        match expression {
-            Expr::Paren(inner) => self.range_vector(&inner.expr, steps),
-            Expr::MatrixSelector(selector) => self.range_selector(selector, steps),
-            Expr::Subquery(subquery) => self.subquery(subquery, steps),
+    /// The windows of a range selector or subquery; with `histograms`, what can be read as native histograms is.
+    pub(crate) fn range_vector(
+        &self,
+        expression: &Expression,
+        steps: Steps,
+        histograms: bool,
+    ) -> Result<RangeVector<'_>, PromqlError> {
+        match &expression.kind {
+            Kind::Parentheses(inner) => self.range_vector(inner, steps, histograms),
+            Kind::Range { selector, range } => {
+                let ends_ms = self.moments(steps, selector.at, selector.offset.as_ref())?;
+                let windows = Windows::new(ends_ms, self.positive_ms(range)?);
+                let wanted = Wanted { resolution_ms: 0, histograms: histograms || self.reads_histograms() };
+                let series = Windowed::Selected(self, matchers(selector)?, wanted);
+                Ok(RangeVector { windows, extension: selector.extension, series })
+            }
+            Kind::Subquery(subquery) => self.subquery(subquery, steps),
             _ => Err(PromqlError::Invalid("a range vector is wanted".to_owned())),
         }
     }
 
-    fn range_selector(&self, selector: &MatrixSelector, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
-        let vector = &selector.vs;
-        let ends_ms = self.moments(steps, vector.at.as_ref(), vector.offset.as_ref());
-        let windows = Windows::new(ends_ms, milliseconds(selector.range));
-        Ok(RangeVector { windows, series: Windowed::Selected(self, matchers(vector)?) })
-    }
-
-    fn subquery(&self, subquery: &SubqueryExpr, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
-        let ends_ms = self.moments(steps, subquery.at.as_ref(), subquery.offset.as_ref());
-        let range_ms = milliseconds(subquery.range);
-        let step_ms = subquery.step.map_or(SUBQUERY_STEP_MS, milliseconds).max(1);
+    fn subquery(&self, subquery: &Subquery, steps: Steps) -> Result<RangeVector<'_>, PromqlError> {
+        let ends_ms = self.moments(steps, subquery.at, subquery.offset.as_ref())?;
+        let range_ms = self.positive_ms(&subquery.range)?;
+        let step_ms = subquery.step.as_ref().map_or(Ok(SUBQUERY_STEP_MS), |step| self.positive_ms(step))?;
         let first = ends_ms.iter().min().copied().unwrap_or(0).saturating_sub(range_ms);
         let last = ends_ms.iter().max().copied().unwrap_or(0);
         // Steps lie on multiples of the step, the first of them after the first window's open left end.
         let start = first.div_euclid(step_ms).saturating_add(1).saturating_mul(step_ms);
         let inner = Steps::new(start, last, step_ms);
         self.hold(inner.count)?;
-        let found = self.vector(&subquery.expr, inner)?;
+        let found = self.vector(&subquery.of, inner)?;
         let times: Arc<[i64]> = inner.iter().collect();
         let series = found.into_iter().map(|series| {
-            without_markers(SourceSeries { labels: series.labels, times: times.clone(), values: series.values })
+            let drop_name = series.drop_name;
+            let present: Vec<bool> = (0..inner.count).map(|step| series.is_there(step)).collect();
+            let whole = SourceSeries {
+                labels: series.labels,
+                times: times.clone(),
+                values: series.values,
+                histograms: series.histograms,
+            };
+            let all = present.iter().all(|&present| present);
+            (if all { whole } else { whole.retained(|step| present[step]) }, drop_name)
         });
-        Ok(RangeVector { windows: Windows::new(ends_ms, range_ms), series: Windowed::Evaluated(series.collect()) })
+        let series = Windowed::Evaluated(series.collect());
+        Ok(RangeVector { windows: Windows::new(ends_ms, range_ms), extension: None, series })
     }
 
     /// The moments that a selector looks at: the steps, or what `@` says, less the offset.
-    fn moments(&self, steps: Steps, at: Option<&AtModifier>, offset: Option<&Offset>) -> Vec<i64> {
+    pub(crate) fn moments(
+        &self,
+        steps: Steps,
+        at: Option<At>,
+        offset: Option<&Length>,
+    ) -> Result<Vec<i64>, PromqlError> {
         let (start, end) = self.query_bounds();
         let fixed = at.map(|at| match at {
-            AtModifier::Start => start,
-            AtModifier::End => end,
-            AtModifier::At(time) => unix_milliseconds(*time),
+            At::Start => start,
+            At::End => end,
+            At::Moment(time_ms) => time_ms,
         });
-        let shift = match offset {
-            None => 0,
-            Some(Offset::Pos(span)) => milliseconds(*span),
-            Some(Offset::Neg(span)) => -milliseconds(*span),
-        };
-        steps.iter().map(|step| fixed.unwrap_or(step).saturating_sub(shift)).collect()
+        let shift = offset.map_or(Ok(0), |offset| self.length_ms(offset))?;
+        Ok(steps.iter().map(|step| fixed.unwrap_or(step).saturating_sub(shift)).collect())
     }
 
-    /// Visits the series with the points that windows of this length before these (rising) moments can hold.
-    fn fetch(
+    /// Visits the series with the points that windows of this length before these (rising) moments can hold, and so much after
+    /// them.
+    pub(crate) fn fetch(
         &self,
         matchers: &[LabelMatcher],
         moments: &[i64],
-        length_ms: i64,
-        resolution_ms: u32,
+        (before_ms, after_ms): (i64, i64),
+        wanted: Wanted,
         visit: Visit<'_>,
     ) -> Result<(), PromqlError> {
         let (Some(&first), Some(&last)) = (moments.first(), moments.last()) else { return Ok(()) };
-        let start_ms = first.saturating_sub(length_ms);
-        self.source.visit(matchers, start_ms, last, resolution_ms, self.scan, visit)
+        let (start_ms, end_ms) = (first.saturating_sub(before_ms), last.saturating_add(after_ms));
+        self.source.visit(matchers, start_ms, end_ms, wanted, self.scan, visit)
     }
+}
+
+/// Values at these moments on straight lines between the points before and after, where both are near enough.
+fn smoothed_values(series: &SourceSeries, moments: &[i64]) -> Vec<f64> {
+    let at = |&moment: &i64| {
+        let next = series.times.partition_point(|&time| time <= moment);
+        let near = |place: usize| {
+            let distance = series.times[place].abs_diff(moment);
+            (distance < LOOKBACK_MS as u64).then(|| (series.times[place], series.values[place]))
+        };
+        let before = next.checked_sub(1).and_then(near);
+        let after = if next < series.times.len() { near(next) } else { None };
+        match (before, after) {
+            (Some((time, value)), _) if time == moment => value,
+            (Some(before), Some(after)) => {
+                before.1 + (after.1 - before.1) * ((moment - before.0) as f64 / (after.0 - before.0) as f64)
+            }
+            (Some((_, value)), None) | (None, Some((_, value))) => value,
+            (None, None) => ABSENT,
+        }
+    };
+    moments.iter().map(at).collect()
 }
 
 /// How long stored windows may be for what is asked at these moments, each time over this range (0: the level).
@@ -186,15 +282,4 @@ fn resolution(moments: &[i64], range_ms: i64) -> u32 {
     let [first, second, ..] = moments else { return 0 };
     let span = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     wanted_resolution_ms(Timestamp::from_unix_millis(*first), span(second.saturating_sub(*first)), span(range_ms))
-}
-
-fn milliseconds(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn unix_milliseconds(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => milliseconds(since),
-        Err(before) => -milliseconds(before.duration()),
-    }
 }

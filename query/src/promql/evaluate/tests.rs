@@ -8,15 +8,22 @@ use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::LabelMatcher;
 
-use super::super::{Answer, PromqlError, STALE, Series, SeriesSource, instant, range};
+use super::super::{Answer, PromqlError, STALE, Series, SeriesSource, Wanted, instant, range};
 
 struct Loaded(Vec<Series>);
 
 impl SeriesSource for Loaded {
-    fn select(&self, matchers: &[LabelMatcher], start: i64, end: i64, _: &Scan) -> Result<Vec<Series>, PromqlError> {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        start: i64,
+        end: i64,
+        _: Wanted,
+        _: &Scan,
+    ) -> Result<Vec<Series>, PromqlError> {
         let inside = |points: &[(i64, f64)]| points.iter().copied().filter(|p| start < p.0 && p.0 <= end).collect();
         let passing = self.0.iter().filter(|series| matchers.iter().all(|matcher| matcher.passes(&series.labels)));
-        Ok(passing.map(|series| Series { labels: series.labels.clone(), points: inside(&series.points) }).collect())
+        Ok(passing.map(|series| Series::of_numbers(series.labels.clone(), inside(&series.points))).collect())
     }
 }
 
@@ -25,9 +32,9 @@ fn series() -> impl Strategy<Value = Vec<Series>> {
     let points = prop::collection::btree_map((0i64..120).prop_map(|i| i * 10_000), value, 0..60);
     prop::collection::btree_map(("[xy]", "[ab]", "[12]?"), points, 1..6).prop_map(|all| {
         all.into_iter()
-            .map(|((name, a, b), points)| Series {
-                labels: Arc::new(LabelSet::new([("__name__", name), ("a", a), ("b", b)])),
-                points: points.into_iter().collect(),
+            .map(|((name, a, b), points)| {
+                let labels = LabelSet::new([("__name__", name), ("a", a), ("b", b)]);
+                Series::of_numbers(Arc::new(labels), points.into_iter().collect())
             })
             .collect()
     })
@@ -168,4 +175,30 @@ proptest! {
         let _ = super::super::format(&text);
         let _ = super::super::selectors(&text);
     }
+}
+
+#[test]
+fn what_nests_as_deep_as_it_may_is_evaluated_or_refused_on_a_small_stack() {
+    let queries = [78, 149].into_iter().flat_map(|most| {
+        [
+            format!("{}1{}", "(".repeat(most), ")".repeat(most)),
+            format!("{}x", "-".repeat(most)),
+            vec!["x"; most].join(" or "),
+            vec!["x"; most].join(" + "),
+            format!("{}x{}", "abs(".repeat(most), ")".repeat(most)),
+            format!("{}x{}", "max_over_time(".repeat(most / 2), "[1m:1s])".repeat(most / 2)),
+            format!("{}1", "2 ^ ".repeat(most)),
+        ]
+    });
+    let queries: Vec<String> = queries.collect();
+    let evaluate = move || {
+        for query in &queries {
+            let time = Timestamp::from_unix_seconds(1_700_000_000);
+            let _ = instant(query, time, &Loaded(Vec::new()), &Scan::unlimited());
+            let _ = super::super::format(query);
+            let _ = super::super::selectors(query);
+        }
+    };
+    // As much as a thread of the runtime has.
+    std::thread::Builder::new().stack_size(2 << 20).spawn(evaluate).unwrap().join().unwrap();
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::super::histogram::Histogram;
 use super::super::source::SourceSeries;
 
 /// The points of one series inside one window, by rising time; at least one.
@@ -11,6 +12,15 @@ use super::super::source::SourceSeries;
 pub(crate) struct Window<'s> {
     pub(crate) times: &'s [i64],
     pub(crate) values: &'s [f64],
+}
+
+/// The points of one series inside one window, where some are histograms; at least one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MixedWindow<'s> {
+    pub(crate) times: &'s [i64],
+    pub(crate) values: &'s [f64],
+    /// Where one stands the value means nothing.
+    pub(crate) histograms: &'s [Option<Arc<Histogram>>],
 }
 
 /// Where windows lie: the points with `end − range < time <= end`, for each of these ends.
@@ -59,6 +69,18 @@ impl Windows {
             if from < to {
                 let window = Window { times: &series.times[places.clone()], values: &series.values[places] };
                 visit(step, window, from as usize);
+            }
+        }
+    }
+
+    /// The same of a series that holds histograms.
+    pub(crate) fn each_mixed<'s>(&self, series: &'s SourceSeries, mut visit: impl FnMut(usize, MixedWindow<'s>)) {
+        let Some(histograms) = &series.histograms else { return };
+        for (step, &(from, to)) in self.places(&series.times).iter().enumerate() {
+            let places = from as usize..to as usize;
+            if from < to {
+                let (times, values) = (&series.times[places.clone()], &series.values[places.clone()]);
+                visit(step, MixedWindow { times, values, histograms: &histograms[places] });
             }
         }
     }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use promql_parser::parser::Expr;
 use taffrail_collector::model::LabelSet;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_ingest::series_store::LabelTest;
 
 use super::super::PromqlError;
-use super::super::parse::matchers;
-use super::{ABSENT, Arguments, StepSeries, Value, is_absent};
+use super::super::selection::matchers;
+use super::super::syntax::{Expression, Kind};
+use super::{ABSENT, Arguments, StepSeries, Value};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
     match name {
@@ -23,7 +23,7 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
 fn absent(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let mut present = vec![false; arguments.steps.count];
     for series in arguments.vector(0)? {
-        present.iter_mut().zip(series.values).for_each(|(present, value)| *present |= !is_absent(value));
+        present.iter_mut().enumerate().for_each(|(step, present)| *present |= series.is_there(step));
     }
     ones_where_not(&present, arguments)
 }
@@ -33,7 +33,8 @@ fn absent_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError>
     let range = arguments.range_vector(0)?;
     range.visit(&|_, series| {
         let mut present = present.lock();
-        range.windows.each(&series, |step, _, _| present[step] = true);
+        let places = range.windows.places(&series.times);
+        present.iter_mut().zip(places.iter()).for_each(|(present, (from, to))| *present |= from < to);
         Ok(())
     })?;
     ones_where_not(&present.into_inner(), arguments)
@@ -44,16 +45,14 @@ fn ones_where_not(present: &[bool], arguments: &Arguments<'_, '_>) -> Result<Val
         return Ok(Value::Vector(Vec::new()));
     }
     let values = present.iter().map(|&present| if present { ABSENT } else { 1.0 }).collect();
-    Ok(Value::Vector(vec![StepSeries { labels: Arc::new(wanted_labels(arguments.expression(0)?)?), values }]))
+    let labels = Arc::new(wanted_labels(arguments.expression(0)?)?);
+    Ok(Value::Vector(vec![StepSeries::of_numbers(labels, values)]))
 }
 
 /// The labels that a selector fixes, except those it names twice.
-fn wanted_labels(expression: &Expr) -> Result<LabelSet, PromqlError> {
-    let selector = match expression {
-        Expr::Paren(inner) => return wanted_labels(&inner.expr),
-        Expr::VectorSelector(selector) => selector,
-        Expr::MatrixSelector(selector) => &selector.vs,
-        _ => return Ok(LabelSet::default()),
+fn wanted_labels(expression: &Expression) -> Result<LabelSet, PromqlError> {
+    let (Kind::Selector(selector) | Kind::Range { selector, .. }) = &expression.bare().kind else {
+        return Ok(LabelSet::default());
     };
     let matchers = matchers(selector)?;
     let fixed = matchers.iter().filter_map(|matcher| match &matcher.test {

@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::super::PromqlError;
-use super::scalar::{has_no_arguments, time_series};
+use super::scalar::time_series;
 use super::{Arguments, Value};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
@@ -19,7 +19,7 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
         "year" => |date| f64::from(date.year()),
         _ => return None,
     };
-    let series = if has_no_arguments(arguments.call) { Ok(time_series(arguments)) } else { arguments.vector(0) };
+    let series = if arguments.len() == 0 { Ok(time_series(arguments)) } else { arguments.vector(0) };
     Some(series.and_then(|series| arguments.evaluator.map(series, |seconds| date(seconds).map_or(f64::NAN, part))))
 }
 

@@ -1,143 +1,213 @@
-//! `histogram_quantile` on classic buckets (`le` labels). Functions of native histograms find nothing, since there are none.
+//! `histogram_*`: what histograms tell, be they native or classic (series of buckets with an `le` label).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use taffrail_collector::model::LabelSet;
 use taffrail_collector::model::label_set::NAME_LABEL;
 
 use super::super::PromqlError;
-use super::super::labels::{value_text, without};
-use super::{ABSENT, Arguments, StepSeries, Value, is_absent};
+use super::super::annotation::Annotation;
+use super::super::histogram::{Estimate, Histogram, bucket_fraction, bucket_quantile};
+use super::super::labels::{value_text, with, without};
+use super::{ABSENT, Arguments, Cell, StepSeries, Value, is_absent};
 
-/// The label that holds a bucket's upper bound.
+/// The label that holds a classic bucket's upper bound.
 const BOUND_LABEL: &str = "le";
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
-    Some(match name {
-        "histogram_quantile" => histogram_quantile(arguments),
-        "histogram_count" | "histogram_sum" | "histogram_avg" | "histogram_stddev" | "histogram_stdvar" => {
-            arguments.vector(0).map(|_| Value::Vector(Vec::new()))
-        }
+    let of_native: fn(&Histogram) -> f64 = match name {
+        "histogram_count" => |histogram| histogram.count,
+        "histogram_sum" => |histogram| histogram.sum,
+        "histogram_avg" => |histogram| histogram.sum / histogram.count,
+        "histogram_stddev" => |histogram| histogram.variance().sqrt(),
+        "histogram_stdvar" => Histogram::variance,
+        "histogram_quantile" => return Some(histogram_quantile(arguments)),
+        "histogram_quantiles" => return Some(histogram_quantiles(arguments)),
+        "histogram_fraction" => return Some(histogram_fraction(arguments)),
         _ => return None,
-    })
+    };
+    let only_totals = matches!(name, "histogram_count" | "histogram_sum" | "histogram_avg");
+    let series = match only_totals {
+        true => arguments.evaluator.reading_totals(|| arguments.vector(0)),
+        false => native_vector(arguments, 0),
+    };
+    Some(series.and_then(|series| {
+        let of_series = |series: StepSeries| {
+            let of_step = |step: usize| series.histogram(step).map_or(ABSENT, |histogram| of_native(histogram));
+            let values = (0..arguments.steps.count).map(of_step).collect();
+            StepSeries { values, histograms: None, ..series }
+        };
+        arguments.evaluator.renamed(series.into_iter().map(of_series).collect())
+    }))
+}
+
+/// An argument whose timers are to be read as native histograms.
+fn native_vector(arguments: &Arguments<'_, '_>, place: usize) -> Result<Vec<StepSeries>, PromqlError> {
+    arguments.evaluator.reading_histograms(|| arguments.vector(place))
 }
 
 fn histogram_quantile(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
-    let q = arguments.numbers(0)?;
-    for &q in q.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-        let message = format!("quantile value should be between 0 and 1, got {}", value_text(q));
-        arguments.evaluator.warn(&message, "histogram_quantile");
+    let q = arguments.evaluator.checked_quantiles(arguments.expression(0)?, arguments.steps)?;
+    let series = native_vector(arguments, 1)?;
+    arguments.evaluator.renamed(quantiles(arguments, &q, &series, 1)?)
+}
+
+fn histogram_quantiles(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+    let label = arguments.text(1)?;
+    if label.is_empty() || label.contains('\u{FFFD}') {
+        return Err(PromqlError::Execution(format!("invalid label name {label:?} in histogram_quantiles()")));
     }
-    let series = arguments.vector(1)?;
-    let mut places: HashMap<LabelSet, usize> = HashMap::new();
-    let mut histograms: Vec<(LabelSet, Vec<(f64, usize)>)> = Vec::new();
-    for (member, one) in series.iter().enumerate() {
+    let series = native_vector(arguments, 0)?;
+    let mut found = Vec::new();
+    for place in 2..arguments.len() {
+        let q = arguments.evaluator.checked_quantiles(arguments.expression(place)?, arguments.steps)?;
+        for one in quantiles(arguments, &q, &series, 0)? {
+            for step in (0..arguments.steps.count).filter(|&step| one.is_there(step)) {
+                let labels = Arc::new(with(&one.labels, &label, &value_text(q[step])));
+                let mut labelled = StepSeries::empty(labels, arguments.steps.count);
+                labelled.drop_name = one.drop_name;
+                labelled.put(step, one.cell(step));
+                found.push(labelled);
+            }
+        }
+    }
+    // A quantile that is not the same at all steps makes several series of one.
+    let mut joined: Vec<StepSeries> = Vec::new();
+    let mut places: HashMap<Arc<LabelSet>, usize> = HashMap::new();
+    for one in found {
+        let place = *places.entry(one.labels.clone()).or_insert(joined.len());
+        if place == joined.len() {
+            joined.push(one);
+        } else {
+            let into = &mut joined[place];
+            (0..arguments.steps.count)
+                .filter(|&step| one.is_there(step))
+                .for_each(|step| into.put(step, one.cell(step)));
+        }
+    }
+    arguments.evaluator.renamed(joined)
+}
+
+fn quantiles(
+    arguments: &Arguments<'_, '_>,
+    q: &[f64],
+    series: &[StepSeries],
+    place: usize,
+) -> Result<Vec<StepSeries>, PromqlError> {
+    let native = |labels: &LabelSet, step: usize, histogram: &Histogram| {
+        let metric = labels.name();
+        match histogram.quantile(q[step]) {
+            Estimate::Plain(value) => value,
+            Estimate::Skewed(value) => {
+                arguments.annotate(&Annotation::QuantileIsSkewed(metric), place);
+                value
+            }
+            Estimate::NotANumber => {
+                arguments.annotate(&Annotation::QuantileIsNotANumber(metric), place);
+                f64::NAN
+            }
+        }
+    };
+    let classic = |labels: &LabelSet, step: usize, buckets: Vec<(f64, f64)>| {
+        let (value, forced) = bucket_quantile(q[step], buckets);
+        if forced {
+            arguments.annotate(&Annotation::ForcedMonotonicity(labels.name()), place);
+        }
+        value
+    };
+    of_histograms(arguments, series, place, native, classic)
+}
+
+fn histogram_fraction(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+    let (lower, upper) = (arguments.numbers(0)?, arguments.numbers(1)?);
+    let series = native_vector(arguments, 2)?;
+    let native = |labels: &LabelSet, step: usize, histogram: &Histogram| {
+        if histogram.sum.is_nan() && !histogram.is_custom() && histogram.count > 0.0 {
+            arguments.annotate(&Annotation::FractionExcludesNan(labels.name()), 2);
+        }
+        histogram.fraction(lower[step], upper[step])
+    };
+    let classic = |_: &LabelSet, step: usize, buckets| bucket_fraction(lower[step], upper[step], buckets);
+    arguments.evaluator.renamed(of_histograms(arguments, &series, 2, native, classic)?)
+}
+
+/// A classic histogram: its labels without the bound, and (upper bound, series) of its buckets.
+struct Classic {
+    labels: Arc<LabelSet>,
+    buckets: Vec<(f64, usize)>,
+    drop_name: bool,
+}
+
+/// One number of each histogram at each step. Where one is classic and native at once neither counts.
+fn of_histograms(
+    arguments: &Arguments<'_, '_>,
+    series: &[StepSeries],
+    place: usize,
+    native: impl Fn(&LabelSet, usize, &Histogram) -> f64,
+    classic: impl Fn(&LabelSet, usize, Vec<(f64, f64)>) -> f64,
+) -> Result<Vec<StepSeries>, PromqlError> {
+    let steps = arguments.steps.count;
+    let histograms = classic_histograms(arguments, series, place);
+    arguments.evaluator.hold(histograms.len().saturating_add(series.len()).saturating_mul(steps))?;
+    let mut found: Vec<StepSeries> = Vec::new();
+    let mut native_places: HashMap<LabelSet, usize> = HashMap::new();
+    for one in series.iter().filter(|one| one.histograms.is_some()) {
+        let mut estimated = StepSeries::empty(one.labels.clone(), steps);
+        for step in 0..steps {
+            if let Some(histogram) = one.histogram(step) {
+                estimated.values[step] = native(&one.labels, step, histogram);
+            }
+        }
+        estimated.drop_name = one.drop_name;
+        native_places.insert(without(&one.labels, &[BOUND_LABEL]), found.len());
+        found.push(estimated);
+    }
+    let mut mixed: HashSet<(usize, usize)> = HashSet::new();
+    for histogram in histograms {
+        let mut estimated = StepSeries::empty(histogram.labels.clone(), steps);
+        let partner = native_places.get(&*histogram.labels).copied();
+        for step in 0..steps {
+            let counts = histogram.buckets.iter().map(|&(bound, member)| (bound, series[member].values[step]));
+            let present: Vec<(f64, f64)> = counts.filter(|(_, count)| !is_absent(*count)).collect();
+            if present.is_empty() {
+                continue;
+            }
+            if let Some(partner) = partner.filter(|&partner| found[partner].is_there(step)) {
+                arguments.annotate(&Annotation::MixedClassicNative(histogram.labels.name()), place);
+                mixed.insert((partner, step));
+                continue;
+            }
+            estimated.put(step, Cell::Number(classic(&histogram.labels, step, present)));
+        }
+        estimated.drop_name = histogram.drop_name;
+        found.push(estimated);
+    }
+    mixed.into_iter().for_each(|(partner, step)| found[partner].remove(step));
+    Ok(found)
+}
+
+fn classic_histograms(arguments: &Arguments<'_, '_>, series: &[StepSeries], place: usize) -> Vec<Classic> {
+    let mut places: HashMap<Arc<LabelSet>, usize> = HashMap::new();
+    let mut histograms: Vec<Classic> = Vec::new();
+    for (member, one) in series.iter().enumerate().filter(|(_, one)| one.values.iter().any(|&value| !is_absent(value)))
+    {
         let Some(bound) = bound(one.labels.get(BOUND_LABEL)) else {
-            arguments.evaluator.warn(
-                &format!(
-                    "bucket label \"le\" is missing or has a malformed value of {:?}",
-                    one.labels.get(BOUND_LABEL)
-                ),
-                "histogram_quantile",
-            );
+            let (metric, label) = (one.labels.get(NAME_LABEL), one.labels.get(BOUND_LABEL));
+            arguments.annotate(&Annotation::BadBucketLabel { metric, label }, place);
             continue;
         };
-        let place = *places.entry(without(&one.labels, &[NAME_LABEL, BOUND_LABEL])).or_insert_with_key(|labels| {
-            histograms.push((labels.clone(), Vec::new()));
+        let labels = Arc::new(without(&one.labels, &[BOUND_LABEL]));
+        let at = *places.entry(labels).or_insert_with_key(|labels| {
+            histograms.push(Classic { labels: labels.clone(), buckets: Vec::new(), drop_name: one.drop_name });
             histograms.len() - 1
         });
-        histograms[place].1.push((bound, member));
+        histograms[at].buckets.push((bound, member));
     }
-    arguments.evaluator.hold(histograms.len().saturating_mul(arguments.steps.count))?;
-    let of_histogram = |(labels, buckets): (LabelSet, Vec<(f64, usize)>)| {
-        let of_step = |step: usize| {
-            let counts = buckets.iter().map(|&(bound, member)| (bound, series[member].values[step]));
-            let present: Vec<(f64, f64)> = counts.filter(|(_, count)| !is_absent(*count)).collect();
-            if present.is_empty() { ABSENT } else { bucket_quantile(q[step], present) }
-        };
-        StepSeries { labels: Arc::new(labels), values: (0..arguments.steps.count).map(of_step).collect() }
-    };
-    Ok(Value::Vector(histograms.into_iter().map(of_histogram).collect()))
+    histograms
 }
 
 /// A bound as Prometheus clients write it: a decimal number, `+Inf` for the last.
 fn bound(text: &str) -> Option<f64> {
     text.parse().ok().filter(|bound: &f64| !bound.is_nan())
-}
-
-/// The `q`-quantile of cumulative counts (upper bound, count), linear within a bucket; the lowest bucket starts at 0 when its
-/// bound is positive. NaN without an infinite bucket or observations (`promql/quantile.go`, `BucketQuantile`).
-fn bucket_quantile(q: f64, mut buckets: Vec<(f64, f64)>) -> f64 {
-    if q.is_nan() {
-        return f64::NAN;
-    }
-    if q < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if q > 1.0 {
-        return f64::INFINITY;
-    }
-    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-    if buckets.last().is_none_or(|last| last.0 != f64::INFINITY) {
-        return f64::NAN;
-    }
-    buckets.dedup_by(|later, kept| {
-        let same = later.0 == kept.0;
-        if same {
-            kept.1 += later.1;
-        }
-        same
-    });
-    // Counts of one moment can have been read at slightly different times: they are made to rise.
-    let mut highest = 0.0f64;
-    for bucket in &mut buckets {
-        highest = highest.max(bucket.1);
-        bucket.1 = highest;
-    }
-    let observations = highest;
-    if buckets.len() < 2 || observations == 0.0 || observations.is_nan() {
-        return f64::NAN;
-    }
-    let mut rank = q * observations;
-    let last = buckets.len() - 1;
-    let place = buckets[..last].partition_point(|bucket| bucket.1 < rank);
-    if place == last {
-        return buckets[last - 1].0;
-    }
-    if place == 0 && buckets[0].0 <= 0.0 {
-        return buckets[0].0;
-    }
-    let (end, mut count) = buckets[place];
-    let mut start = 0.0;
-    if place > 0 {
-        start = buckets[place - 1].0;
-        count -= buckets[place - 1].1;
-        rank -= buckets[place - 1].1;
-    }
-    start + (end - start) * (rank / count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_linear_within_a_bucket() {
-        let check = |q, buckets: &[(f64, f64)], expected: f64| {
-            let found = bucket_quantile(q, buckets.to_vec());
-            assert!(found == expected || (found.is_nan() && expected.is_nan()), "{found} for {expected}");
-        };
-        let buckets = [(0.1, 10.0), (0.2, 30.0), (f64::INFINITY, 40.0)];
-        check(0.25, &buckets, 0.1);
-        check(0.5, &buckets, 0.15000000000000002);
-        check(0.125, &buckets, 0.05);
-        check(0.99, &buckets, 0.2);
-        check(-1.0, &buckets, f64::NEG_INFINITY);
-        check(0.5, &buckets[..2], f64::NAN);
-        check(0.5, &[(0.1, 0.0), (f64::INFINITY, 0.0)], f64::NAN);
-        check(0.5, &[(-1.0, 5.0), (f64::INFINITY, 6.0)], -1.0);
-        // A count that was read too early is lifted to the one before.
-        check(0.5, &[(1.0, 10.0), (2.0, 8.0), (f64::INFINITY, 10.0)], 0.5);
-    }
 }

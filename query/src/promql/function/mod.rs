@@ -1,11 +1,15 @@
-//! Functions, a file a family: `rate` (counters and deltas), `over_time` (folds of a window), `regression` (fits through a
+//! Functions, a file a family: `rate` (counters and deltas), `extended` (the same of `anchored` and `smoothed` ranges),
+//! `over_time` (folds of a window), `mixed_window` (both of windows that hold histograms), `regression` (fits through a
 //! window), `math` (one value at a time, trigonometry among them), `scalar` (numbers and series made of each other),
-//! `relabel`, `calendar`, `sort`, `histogram` (classic buckets), `absent`.
+//! `relabel`, `info`, `calendar`, `sort`, `histogram`, `absent`.
 
 mod absent;
 mod calendar;
+mod extended;
 mod histogram;
+mod info;
 mod math;
+mod mixed_window;
 mod over_time;
 mod rate;
 mod regression;
@@ -14,26 +18,28 @@ mod scalar;
 mod sort;
 
 use parking_lot::Mutex;
-use promql_parser::parser::{Call, Expr};
 
 use super::PromqlError;
+use super::annotation::Annotation;
 use super::evaluate::{
-    ABSENT, Evaluator, RangeVector, StepSeries, Steps, Value, Window, Windows, in_order, is_absent, join_same_labels,
+    ABSENT, Cell, Evaluator, MixedWindow, RangeVector, StepSeries, Steps, Value, Window, Windows, in_order, is_absent,
+    join_same_labels,
 };
-use super::labels::without_name;
 use super::source::SourceSeries;
+use super::syntax::{Call, Expression, Span};
 
 /// A call being evaluated.
 pub(super) struct Arguments<'a, 'e> {
     pub(super) evaluator: &'a Evaluator<'e>,
     pub(super) call: &'a Call,
+    pub(super) span: Span,
     pub(super) steps: Steps,
 }
 
 /// What a call gives.
-pub(super) fn call(evaluator: &Evaluator<'_>, call: &Call, steps: Steps) -> Result<Value, PromqlError> {
-    let arguments = Arguments { evaluator, call, steps };
-    let name = call.func.name;
+pub(super) fn call(evaluator: &Evaluator<'_>, call: &Call, span: Span, steps: Steps) -> Result<Value, PromqlError> {
+    let arguments = Arguments { evaluator, call, span, steps };
+    let name = call.function.name;
     if let Some(function) = math::function(name) {
         return evaluator.map(arguments.vector(0)?, function);
     }
@@ -44,6 +50,7 @@ pub(super) fn call(evaluator: &Evaluator<'_>, call: &Call, steps: Steps) -> Resu
         scalar::call,
         calendar::call,
         relabel::call,
+        info::call,
         sort::call,
         histogram::call,
         absent::call,
@@ -57,13 +64,13 @@ pub(super) fn call(evaluator: &Evaluator<'_>, call: &Call, steps: Steps) -> Resu
 }
 
 impl<'a> Arguments<'a, '_> {
-    pub(super) fn expression(&self, place: usize) -> Result<&'a Expr, PromqlError> {
-        let missing = || PromqlError::Invalid(format!("{} wants more arguments", self.call.func.name));
-        self.call.args.args.get(place).map(|argument| &**argument).ok_or_else(missing)
+    pub(super) fn expression(&self, place: usize) -> Result<&'a Expression, PromqlError> {
+        let missing = || PromqlError::Invalid(format!("{} wants more arguments", self.call.function.name));
+        self.call.arguments.get(place).ok_or_else(missing)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.call.args.len()
+        self.call.arguments.len()
     }
 
     pub(super) fn vector(&self, place: usize) -> Result<Vec<StepSeries>, PromqlError> {
@@ -79,16 +86,71 @@ impl<'a> Arguments<'a, '_> {
     }
 
     pub(super) fn range_vector(&self, place: usize) -> Result<RangeVector<'a>, PromqlError> {
-        self.evaluator.range_vector(self.expression(place)?, self.steps)
+        self.evaluator.range_vector(self.expression(place)?, self.steps, false)
     }
 
-    /// One value of each window of the range vector: `per_series` gives what folds a series' windows, and that is given the
-    /// step, its window, and where the window starts among the series' points. None leaves the step empty.
+    /// The same, where what can be read as native histograms should be.
+    pub(super) fn range_with_histograms(&self, place: usize) -> Result<RangeVector<'a>, PromqlError> {
+        self.evaluator.range_vector(self.expression(place)?, self.steps, true)
+    }
+
+    /// Notes something about an argument.
+    pub(super) fn annotate(&self, annotation: &Annotation<'_>, place: usize) {
+        let span = self.call.arguments.get(place).map_or(self.span, |argument| argument.span);
+        self.evaluator.annotate(annotation, span);
+    }
+
+    /// One value of each window's numbers: `per_series` gives what folds a series' windows, and that is given the step, its
+    /// window, and where the window starts among the series' points. None leaves the step empty. Histograms are passed over;
+    /// where numbers stand beside them that is noted, as being about the argument at `place`.
+    pub(super) fn fold_numbers<F>(
+        &self,
+        range: &RangeVector<'_>,
+        place: usize,
+        per_series: impl Fn(&SourceSeries) -> F + Sync,
+    ) -> Result<Value, PromqlError>
+    where
+        F: FnMut(usize, Window<'_>, usize) -> Option<f64>,
+    {
+        self.fold(range, false, &per_series, |folded, series| {
+            range.windows.each_mixed(series, |_, window| {
+                let histograms = window.histograms.iter().flatten().count();
+                if histograms > 0 && histograms < window.times.len() {
+                    self.annotate(&Annotation::IgnoredInMixedRange(series.labels.name()), place);
+                }
+            });
+            let histograms = series.histograms.clone().unwrap_or_default();
+            let numbers = series.clone().retained(|at| histograms[at].is_none());
+            let numbers = SourceSeries { histograms: None, ..numbers };
+            let mut fold = per_series(&numbers);
+            range.windows.each(&numbers, |step, window, from| {
+                folded.values[step] = fold(step, window, from).unwrap_or(ABSENT);
+            });
+        })
+    }
+
+    /// The same where `mixed` says what comes of a window that holds histograms.
     pub(super) fn fold_windows<F>(
         &self,
         range: &RangeVector<'_>,
         keep_name: bool,
         per_series: impl Fn(&SourceSeries) -> F + Sync,
+        mixed: impl Fn(&SourceSeries, usize, MixedWindow<'_>) -> Cell + Sync,
+    ) -> Result<Value, PromqlError>
+    where
+        F: FnMut(usize, Window<'_>, usize) -> Option<f64>,
+    {
+        self.fold(range, keep_name, per_series, |folded, series| {
+            range.windows.each_mixed(series, |step, window| folded.put(step, mixed(series, step, window)));
+        })
+    }
+
+    fn fold<F>(
+        &self,
+        range: &RangeVector<'_>,
+        keep_name: bool,
+        per_series: impl Fn(&SourceSeries) -> F + Sync,
+        of_histograms: impl Fn(&mut StepSeries, &SourceSeries) + Sync,
     ) -> Result<Value, PromqlError>
     where
         F: FnMut(usize, Window<'_>, usize) -> Option<f64>,
@@ -99,19 +161,35 @@ impl<'a> Arguments<'a, '_> {
             evaluator.hold(count)?;
             let mut values = vec![ABSENT; count];
             let mut is_there = false;
-            let mut fold = per_series(&series);
-            range.windows.each(&series, |step, window, from| {
-                if let Some(value) = fold(step, window, from) {
-                    values[step] = value;
-                    is_there |= !is_absent(value);
-                }
-            });
+            let mut of_series = StepSeries::of_numbers(series.labels.clone(), Vec::new());
+            if series.histograms.is_some() {
+                of_series.values = values;
+                of_histograms(&mut of_series, &series);
+                is_there = of_series.is_anywhere();
+            } else {
+                let mut fold = per_series(&series);
+                range.windows.each(&series, |step, window, from| {
+                    if let Some(value) = fold(step, window, from) {
+                        values[step] = value;
+                        is_there |= !is_absent(value);
+                    }
+                });
+                of_series.values = values;
+            }
             if is_there {
-                let labels = if keep_name { series.labels } else { without_name(&series.labels) };
-                folded.lock().push((place, StepSeries { labels, values }));
+                of_series.drop_name = range.drops_name(place);
+                if !keep_name {
+                    evaluator.drop_name(&mut of_series);
+                }
+                folded.lock().push((place, of_series));
             }
             Ok(())
         })?;
-        join_same_labels(in_order(folded)).map(Value::Vector)
+        let folded = in_order(folded);
+        if evaluator.dialect().delayed_names {
+            Ok(Value::Vector(folded))
+        } else {
+            join_same_labels(folded).map(Value::Vector)
+        }
     }
 }

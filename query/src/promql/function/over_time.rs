@@ -1,50 +1,94 @@
 //! The `*_over_time` functions: one value of all points of a window.
 
+use std::sync::Arc;
+
 use super::super::PromqlError;
-use super::super::labels::value_text;
 use super::super::summation::{Sum, mean, quantile, variance, window_sums};
-use super::{Arguments, Value, Window};
+use super::mixed_window::{Point, total};
+use super::{Arguments, Cell, MixedWindow, SourceSeries, Value, Window};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
+    if let Some(folded) = of_any_points(name, arguments) {
+        return Some(folded);
+    }
     let fold: fn(Window<'_>) -> f64 = match name {
         "quantile_over_time" => return Some(quantile_over_time(arguments)),
-        "sum_over_time" => return Some(summed(arguments, |sum, _| sum.total())),
-        "avg_over_time" => {
-            let mean_of = |sum: Sum, window: Window<'_>| {
-                sum.mean_of(window.len()).or_else(|| mean(values(window))).unwrap_or(f64::NAN)
-            };
-            return Some(summed(arguments, mean_of));
-        }
-        "count_over_time" => |window| window.len() as f64,
-        "present_over_time" => |_| 1.0,
         "min_over_time" => |window| least(window).1,
         "max_over_time" => |window| most(window).1,
         "stddev_over_time" => |window| variance(values(window)).sqrt(),
         "stdvar_over_time" => |window| variance(values(window)),
         "mad_over_time" => median_deviation,
-        "first_over_time" => |window| window.first().1,
-        "last_over_time" => |window| window.last().1,
-        "ts_of_first_over_time" => |window| seconds(window.first().0),
-        "ts_of_last_over_time" => |window| seconds(window.last().0),
         "ts_of_min_over_time" => |window| seconds(least(window).0),
         "ts_of_max_over_time" => |window| seconds(most(window).0),
         _ => return None,
     };
+    Some(arguments.range_vector(0).and_then(|range| {
+        arguments.fold_numbers(&range, 0, |_| move |_: usize, window: Window<'_>, _: usize| Some(fold(window)))
+    }))
+}
+
+/// What comes of a window of numbers, and of one that may hold histograms.
+type OfNumbers = fn(Window<'_>) -> f64;
+type OfAny = fn(MixedWindow<'_>) -> Cell;
+
+/// Those that take histograms as they take numbers.
+fn of_any_points(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
+    let (fold, mixed): (OfNumbers, OfAny) = match name {
+        "sum_over_time" => return Some(summed(arguments, false, |sum, _| sum.total())),
+        "avg_over_time" => {
+            let mean_of = |sum: Sum, window: Window<'_>| {
+                sum.mean_of(window.len()).or_else(|| mean(values(window))).unwrap_or(f64::NAN)
+            };
+            return Some(summed(arguments, true, mean_of));
+        }
+        "count_over_time" => (|window| window.len() as f64, |window| Cell::Number(window.times.len() as f64)),
+        "present_over_time" => (|_| 1.0, |_| Cell::Number(1.0)),
+        "first_over_time" => (|window| window.first().1, |window| cell(window.points().next())),
+        "last_over_time" => (|window| window.last().1, |window| cell(window.points().next_back())),
+        "ts_of_first_over_time" => (
+            |window| seconds(window.first().0),
+            |window| window.times.first().map_or(Cell::Absent, |&time| Cell::Number(seconds(time))),
+        ),
+        "ts_of_last_over_time" => (
+            |window| seconds(window.last().0),
+            |window| window.times.last().map_or(Cell::Absent, |&time| Cell::Number(seconds(time))),
+        ),
+        _ => return None,
+    };
     let keep_name = matches!(name, "first_over_time" | "last_over_time");
     Some(arguments.range_vector(0).and_then(|range| {
-        arguments.fold_windows(&range, keep_name, |_| move |_: usize, window: Window<'_>, _: usize| Some(fold(window)))
+        let of_numbers = move |_: usize, window: Window<'_>, _: usize| Some(fold(window));
+        arguments.fold_windows(&range, keep_name, |_| of_numbers, |_, _, window| mixed(window))
     }))
+}
+
+fn cell(point: Option<(i64, Point<'_>)>) -> Cell {
+    match point {
+        None => Cell::Absent,
+        Some((_, Point::Number(value))) => Cell::Number(value),
+        Some((_, Point::Histogram(histogram))) => Cell::Histogram(histogram.clone()),
+    }
 }
 
 /// What comes of each window's sum.
 fn summed(
     arguments: &Arguments<'_, '_>,
+    is_mean: bool,
     of: impl Fn(Sum, Window<'_>) -> f64 + Copy + Sync,
 ) -> Result<Value, PromqlError> {
     let range = arguments.range_vector(0)?;
-    arguments.fold_windows(&range, false, |series| {
+    let of_numbers = |series: &SourceSeries| {
         let sums = window_sums(&series.values, &range.windows.places(&series.times));
         move |step: usize, window: Window<'_>, _: usize| Some(of(sums[step], window))
+    };
+    arguments.fold_windows(&range, false, of_numbers, |series, _, window| {
+        if window.histograms.iter().all(Option::is_none) {
+            let mut sum = Sum::default();
+            window.values.iter().for_each(|&value| sum.add(value));
+            return Cell::Number(of(sum, Window { times: window.times, values: window.values }));
+        }
+        let sum = total(arguments, series.labels.name(), window, is_mean);
+        sum.map_or(Cell::Absent, |sum| Cell::Histogram(Arc::new(sum)))
     })
 }
 
@@ -78,13 +122,9 @@ fn median_deviation(window: Window<'_>) -> f64 {
 }
 
 fn quantile_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
-    let q = arguments.numbers(0)?;
-    for &q in q.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-        let message = format!("quantile value should be between 0 and 1, got {}", value_text(q));
-        arguments.evaluator.warn(&message, "quantile_over_time");
-    }
+    let q = arguments.evaluator.checked_quantiles(arguments.expression(0)?, arguments.steps)?;
     let range = arguments.range_vector(1)?;
-    arguments.fold_windows(&range, false, |_| {
+    arguments.fold_numbers(&range, 1, |_| {
         let q = &q;
         let mut sorted = Vec::new();
         move |step: usize, window: Window<'_>, _: usize| {

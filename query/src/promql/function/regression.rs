@@ -7,7 +7,7 @@ use super::{Arguments, Value, Window};
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
     Some(match name {
         "deriv" => arguments.range_vector(0).and_then(|range| {
-            arguments.fold_windows(&range, false, |_| {
+            arguments.fold_numbers(&range, 0, |_| {
                 |_: usize, window: Window<'_>, _: usize| Some(line(window, window.first().0)?.0)
             })
         }),
@@ -42,7 +42,7 @@ fn predict_linear(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let range = arguments.range_vector(0)?;
     let ahead = arguments.numbers(1)?;
     let (steps, ahead) = (arguments.steps, &ahead);
-    arguments.fold_windows(&range, false, |_| {
+    arguments.fold_numbers(&range, 0, |_| {
         move |step: usize, window: Window<'_>, _: usize| {
             let (slope, now) = line(window, steps.at(step))?;
             Some(slope * ahead[step] + now)
@@ -60,7 +60,7 @@ fn smoothed(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
         }
     }
     let (smoothing, trend) = (&smoothing, &trend);
-    arguments.fold_windows(&range, false, |_| {
+    arguments.fold_numbers(&range, 0, |_| {
         move |step: usize, window: Window<'_>, _: usize| {
             let [first, second, ..] = *window.values else { return None };
             let (mut level, mut slope) = (first, second - first);

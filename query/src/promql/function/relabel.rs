@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
+use taffrail_collector::model::label_set::NAME_LABEL;
 
 use super::super::PromqlError;
 use super::super::labels::with;
+use super::super::selection::anchored;
 use super::{Arguments, StepSeries, Value, join_same_labels};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
@@ -20,7 +21,7 @@ fn label_replace(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let mut series = arguments.vector(0)?;
     let [target, replacement, source, pattern] =
         [arguments.text(1)?, arguments.text(2)?, arguments.text(3)?, arguments.text(4)?];
-    let regex = Regex::new(&format!("^(?s:{pattern})$"))
+    let regex = anchored(&pattern)
         .map_err(|_| PromqlError::Execution(format!("invalid regular expression in label_replace(): {pattern}")))?;
     check_name(&target, "invalid destination label name in label_replace()")?;
     for one in &mut series {
@@ -28,9 +29,11 @@ fn label_replace(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
             let mut value = String::new();
             captures.expand(&replacement, &mut value);
             one.labels = Arc::new(with(&one.labels, &target, &value));
+            // A name that was set here stays.
+            one.drop_name &= target != NAME_LABEL;
         }
     }
-    joined(series)
+    joined(arguments, series)
 }
 
 fn label_join(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
@@ -44,11 +47,15 @@ fn label_join(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     for one in &mut series {
         let values: Vec<&str> = sources.iter().map(|source| one.labels.get(source)).collect();
         one.labels = Arc::new(with(&one.labels, &target, &values.join(&separator)));
+        one.drop_name &= target != NAME_LABEL;
     }
-    joined(series)
+    joined(arguments, series)
 }
 
-fn joined(series: Vec<StepSeries>) -> Result<Value, PromqlError> {
+fn joined(arguments: &Arguments<'_, '_>, series: Vec<StepSeries>) -> Result<Value, PromqlError> {
+    if arguments.evaluator.dialect().delayed_names && series.iter().any(|one| one.drop_name) {
+        return Ok(Value::Vector(series));
+    }
     join_same_labels(series).map(Value::Vector)
 }
 

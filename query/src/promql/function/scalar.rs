@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use promql_parser::parser::{Call, Expr};
 use taffrail_collector::model::LabelSet;
 
 use super::super::PromqlError;
-use super::super::labels::without_name;
-use super::{ABSENT, Arguments, StepSeries, Value, is_absent, join_same_labels};
+use super::super::syntax::Kind;
+use super::{ABSENT, Arguments, StepSeries, Value, is_absent};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
     let steps = arguments.steps;
@@ -19,10 +18,12 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
         "pi" => constant(std::f64::consts::PI),
         "start" => constant(start as f64 / 1000.0),
         "end" => constant(end as f64 / 1000.0),
+        "range" => constant(end.saturating_sub(start) as f64 / 1000.0),
+        "step" => constant(arguments.evaluator.step_ms() as f64 / 1000.0),
         "min_of" => of_two(arguments, f64::min),
         "max_of" => of_two(arguments, f64::max),
         "vector" => {
-            arguments.numbers(0).map(|values| Value::Vector(vec![StepSeries { labels: Arc::default(), values }]))
+            arguments.numbers(0).map(|values| Value::Vector(vec![StepSeries::of_numbers(Arc::default(), values)]))
         }
         "scalar" => scalar(arguments),
         "clamp" => clamp(arguments, Some(1), Some(2)),
@@ -53,15 +54,18 @@ fn scalar(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
 }
 
 /// Replaces each value by a function of it and its step; the name goes.
-fn map_steps(mut series: Vec<StepSeries>, function: impl Fn(f64, usize) -> f64) -> Result<Value, PromqlError> {
+fn map_steps(
+    arguments: &Arguments<'_, '_>,
+    mut series: Vec<StepSeries>,
+    function: impl Fn(f64, usize) -> f64,
+) -> Result<Value, PromqlError> {
     for one in &mut series {
-        one.labels = without_name(&one.labels);
+        one.histograms = None;
         for (step, value) in one.values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
             *value = function(*value, step);
         }
     }
-    series.retain(|one| one.values.iter().any(|&value| !is_absent(value)));
-    join_same_labels(series).map(Value::Vector)
+    arguments.evaluator.renamed(series)
 }
 
 fn clamp(arguments: &Arguments<'_, '_>, low: Option<usize>, high: Option<usize>) -> Result<Value, PromqlError> {
@@ -71,7 +75,7 @@ fn clamp(arguments: &Arguments<'_, '_>, low: Option<usize>, high: Option<usize>)
         None => Ok(vec![otherwise; arguments.steps.count]),
     };
     let (low, high) = (bound(low, f64::NEG_INFINITY)?, bound(high, f64::INFINITY)?);
-    map_steps(series, |value, step| {
+    map_steps(arguments, series, |value, step| {
         let (low, high) = (low[step], high[step]);
         if low > high {
             ABSENT // no value lies between bounds the wrong way round
@@ -87,7 +91,7 @@ fn clamp(arguments: &Arguments<'_, '_>, low: Option<usize>, high: Option<usize>)
 fn round(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let series = arguments.vector(0)?;
     let nearest = if arguments.len() > 1 { arguments.numbers(1)? } else { vec![1.0; arguments.steps.count] };
-    map_steps(series, |value, step| {
+    map_steps(arguments, series, |value, step| {
         // Dividing by the inverse gives 5.3 where multiplying by 0.1 would give 5.300000000000001.
         let inverse = 1.0 / nearest[step];
         (value * inverse + 0.5).floor() / inverse
@@ -96,26 +100,22 @@ fn round(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
 
 /// When the value was measured: known of a selector's points, otherwise the step.
 fn timestamp(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
-    let mut argument = arguments.expression(0)?;
-    while let Expr::Paren(inner) = argument {
-        argument = &inner.expr;
-    }
     let steps = arguments.steps;
-    if let Expr::VectorSelector(selector) = argument {
-        let mut series = arguments.evaluator.instant_selector(selector, steps, true)?;
-        series.iter_mut().for_each(|one| one.labels = without_name(&one.labels));
-        return join_same_labels(series).map(Value::Vector);
+    if let Kind::Selector(selector) = &arguments.expression(0)?.bare().kind {
+        let series = arguments.evaluator.instant_selector(selector, steps, true)?;
+        return arguments.evaluator.renamed(series);
     }
-    map_steps(arguments.vector(0)?, |_, step| steps.at(step) as f64 / 1000.0)
+    let mut series = arguments.vector(0)?;
+    for one in &mut series {
+        for step in (0..steps.count).filter(|&step| one.is_there(step)).collect::<Vec<_>>() {
+            one.put(step, super::Cell::Number(steps.at(step) as f64 / 1000.0));
+        }
+    }
+    arguments.evaluator.renamed(series)
 }
 
 /// The series that a call without arguments works on: the time of each step, without labels.
 pub(super) fn time_series(arguments: &Arguments<'_, '_>) -> Vec<StepSeries> {
     let values = arguments.steps.iter().map(|time| time as f64 / 1000.0).collect();
-    vec![StepSeries { labels: Arc::new(LabelSet::default()), values }]
-}
-
-/// Whether a call was written without arguments.
-pub(super) fn has_no_arguments(call: &Call) -> bool {
-    call.args.is_empty()
+    vec![StepSeries::of_numbers(Arc::new(LabelSet::default()), values)]
 }

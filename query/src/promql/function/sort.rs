@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::super::PromqlError;
+use super::super::annotation::Annotation;
 use super::{Arguments, StepSeries, Value, is_absent};
 
 pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<Value, PromqlError>> {
@@ -15,12 +16,15 @@ pub(super) fn call(name: &str, arguments: &Arguments<'_, '_>) -> Option<Result<V
 fn sorted(name: &str, arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let mut series = arguments.vector(0)?;
     let (start, end) = arguments.evaluator.query_bounds();
+    let of_numbers = matches!(name, "sort" | "sort_desc");
+    if of_numbers {
+        series.iter_mut().for_each(|one| one.histograms = None);
+    }
     if start != end || arguments.steps.count != 1 {
-        let message = "sort is ineffective for range queries since results are always ordered by labels";
-        arguments.evaluator.warn(message, name);
+        arguments.evaluator.annotate(&Annotation::SortInRange, arguments.span);
         return Ok(Value::Vector(series));
     }
-    series.retain(|one| !is_absent(one.values[0]));
+    series.retain(|one| if of_numbers { !is_absent(one.values[0]) } else { one.is_there(0) });
     match name {
         "sort" => series.sort_by(|a, b| by_value(a, b, false)),
         "sort_desc" => series.sort_by(|a, b| by_value(a, b, true)),

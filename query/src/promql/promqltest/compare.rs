@@ -1,9 +1,13 @@
 //! What an answer should be against what it is.
 
+use std::sync::Arc;
+
 use taffrail_collector::model::LabelSet;
 
+use super::super::histogram::Histogram;
 use super::super::labels::{in_braces, value_text};
 use super::super::{Answer, Evaluated, PromqlError, Series};
+use super::histogram_notation::WrittenHistogram;
 use super::notation::Written;
 use super::script::{Eval, Expected, When};
 
@@ -59,7 +63,12 @@ impl Eval {
             (Answer::Vector(values), When::Instant { time_ms } | When::Range { start_ms: time_ms, .. }) => {
                 let series: Vec<Series> = values
                     .into_iter()
-                    .map(|one| Series { labels: one.labels, points: vec![(time_ms, one.value)] })
+                    .map(|one| match one.histogram {
+                        Some(histogram) => {
+                            Series { labels: one.labels, points: Vec::new(), histograms: vec![(time_ms, histogram)] }
+                        }
+                        None => Series::of_numbers(one.labels, vec![(time_ms, one.value)]),
+                    })
                     .collect();
                 self.check_values(&series, time_ms)
             }
@@ -87,7 +96,7 @@ impl Eval {
             (None, When::Range { start_ms, step_ms, .. }) => start_ms + step as i64 * step_ms as i64,
             (None, When::Instant { .. }) => time_ms,
         };
-        let wanted: Vec<(&LabelSet, ExpectedPoints)> = self
+        let wanted: Vec<(&LabelSet, ExpectedPoints<'_>)> = self
             .series
             .iter()
             .map(|series| (&series.labels, expected_points(&series.values, times)))
@@ -99,8 +108,7 @@ impl Eval {
             if self.ordered && at != place {
                 return Err(format!("{} comes at place {place}, expected at {at}", in_braces(&series.labels)));
             }
-            same_points(&wanted[at].1, &series.points)
-                .map_err(|differ| format!("{}: {differ}", in_braces(&series.labels)))?;
+            same_points(&wanted[at].1, series).map_err(|differ| format!("{}: {differ}", in_braces(&series.labels)))?;
         }
         let missing = wanted.iter().find(|(labels, _)| !found.iter().any(|series| *series.labels == **labels));
         match missing {
@@ -110,36 +118,75 @@ impl Eval {
     }
 }
 
-/// (time, value) of each point; none stands for a histogram.
-type ExpectedPoints = Vec<(i64, Option<f64>)>;
+/// (time, value) of each point.
+type ExpectedPoints<'a> = Vec<(i64, &'a Written)>;
 
-/// The points that are written; a histogram stands as a point whose value is none of ours.
-fn expected_points(values: &[Written], times: impl Fn(usize) -> i64) -> ExpectedPoints {
-    let written = values.iter().enumerate().filter_map(|(step, value)| match value {
-        Written::Nothing => None,
-        Written::Number(value) => Some((times(step), Some(*value))),
-        Written::Histogram => Some((times(step), None)),
-    });
-    written.collect()
+/// The points that are written.
+fn expected_points(values: &[Written], times: impl Fn(usize) -> i64) -> ExpectedPoints<'_> {
+    let written = values.iter().enumerate().filter(|(_, value)| !matches!(value, Written::Nothing));
+    written.map(|(step, value)| (times(step), value)).collect()
 }
 
-fn same_points(wanted: &[(i64, Option<f64>)], found: &[(i64, f64)]) -> Result<(), String> {
+/// A point that was found.
+enum Found<'a> {
+    Number(f64),
+    Histogram(&'a Arc<Histogram>),
+}
+
+fn same_points(wanted: &[(i64, &Written)], series: &Series) -> Result<(), String> {
+    let numbers = series.points.iter().map(|&(time, value)| (time, Found::Number(value)));
+    let histograms = series.histograms.iter().map(|(time, histogram)| (*time, Found::Histogram(histogram)));
+    let mut found: Vec<(i64, Found<'_>)> = numbers.chain(histograms).collect();
+    found.sort_by_key(|point| point.0);
     if wanted.len() != found.len() {
-        return Err(format!("{} values, expected {}: {found:?}", found.len(), wanted.len()));
+        let shown: Vec<String> = found.iter().map(|(time, found)| format!("{} at {time} ms", found.text())).collect();
+        return Err(format!("{} values, expected {}: {}", found.len(), wanted.len(), shown.join(", ")));
     }
-    for (wanted, found) in wanted.iter().zip(found) {
-        if wanted.0 != found.0 {
-            return Err(format!("a value at {} ms, expected at {} ms", found.0, wanted.0));
+    for ((wanted_time, wanted), (time, found)) in wanted.iter().zip(&found) {
+        if wanted_time != time {
+            return Err(format!("a value at {time} ms, expected at {wanted_time} ms"));
         }
-        match wanted.1 {
-            Some(value) if nearly(value, found.1) => {}
-            Some(value) => {
-                return Err(format!("{} at {} ms, expected {}", value_text(found.1), found.0, value_text(value)));
-            }
-            None => return Err(format!("{} at {} ms, expected a histogram", value_text(found.1), found.0)),
+        let differ = |wanted: String| Err(format!("{} at {time} ms, expected {wanted}", found.text()));
+        match (wanted, found) {
+            (Written::Number(wanted), Found::Number(value)) if nearly(*wanted, *value) => {}
+            (Written::Histogram(wanted), Found::Histogram(histogram)) if same_histogram(wanted, histogram) => {}
+            (Written::Number(wanted), _) => return differ(value_text(*wanted)),
+            (Written::Histogram(wanted), _) => return differ(described(&wanted.histogram)),
+            (Written::Nothing, _) => return differ("nothing".to_owned()),
         }
     }
     Ok(())
+}
+
+impl Found<'_> {
+    fn text(&self) -> String {
+        match self {
+            Found::Number(value) => value_text(*value),
+            Found::Histogram(histogram) => described(histogram),
+        }
+    }
+}
+
+fn described(histogram: &Histogram) -> String {
+    let Histogram { hint, schema, zero_threshold, custom, .. } = histogram;
+    format!("{histogram} (schema {schema}, {hint:?}, zero to {zero_threshold}, bounds {custom:?})")
+}
+
+/// What is known of restarts counts only where the script says it.
+fn same_histogram(wanted: &WrittenHistogram, found: &Histogram) -> bool {
+    let same_buckets = |wanted: &[(i32, f64)], found: &[(i32, f64)]| {
+        wanted.len() == found.len() && wanted.iter().zip(found).all(|(a, b)| a.0 == b.0 && nearly(a.1, b.1))
+    };
+    let (says_hint, wanted) = (wanted.says_hint, &wanted.histogram);
+    (!says_hint || wanted.hint == found.hint)
+        && wanted.schema == found.schema
+        && nearly(wanted.count, found.count)
+        && nearly(wanted.sum, found.sum)
+        && wanted.zero_threshold == found.zero_threshold
+        && nearly(wanted.zero_count, found.zero_count)
+        && (!wanted.is_custom() || wanted.custom == found.custom)
+        && same_buckets(&wanted.positive, &found.positive)
+        && same_buckets(&wanted.negative, &found.negative)
 }
 
 fn annotations(kind: &str, expected: &Expected, found: &[String]) -> Result<(), String> {

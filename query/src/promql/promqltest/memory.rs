@@ -2,22 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use taffrail_collector::model::LabelSet;
 use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::LabelMatcher;
 
+use super::super::histogram::{Histogram, ResetHint};
+use super::super::source::Wanted;
 use super::super::{PromqlError, Series, SeriesSource};
 use super::notation::{LoadedSeries, Written};
+
+/// A point.
+#[derive(Clone, Debug)]
+enum Point {
+    Number(f64),
+    Histogram(Arc<Histogram>),
+}
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct MemorySource {
-    series: BTreeMap<Arc<LabelSet>, BTreeMap<i64, f64>>,
-    /// Series that hold native histograms, which are left out.
-    histograms: Vec<Arc<LabelSet>>,
-    histograms_met: AtomicBool,
+    series: BTreeMap<Arc<LabelSet>, BTreeMap<i64, Point>>,
 }
 
 impl MemorySource {
@@ -26,25 +31,43 @@ impl MemorySource {
         let lines: BTreeMap<Arc<LabelSet>, Vec<Written>> =
             series.into_iter().map(|line| (line.labels, line.values)).collect();
         for (labels, values) in lines {
-            if values.iter().any(|value| matches!(value, Written::Histogram)) {
-                self.histograms.push(labels.clone());
-            }
             let points = self.series.entry(labels).or_default();
             for (time, value) in (0..).map(|i: i64| i * step_ms).zip(values) {
-                if let Written::Number(value) = value {
-                    points.insert(time, value);
+                match value {
+                    Written::Nothing => {}
+                    Written::Number(value) => drop(points.insert(time, Point::Number(value))),
+                    Written::Histogram(written) => {
+                        points.insert(time, Point::Histogram(Arc::new(written.histogram.clone())));
+                    }
                 }
             }
+            tell_hints(points);
         }
     }
+}
 
-    pub(super) fn forget_histograms_met(&self) {
-        self.histograms_met.store(false, Relaxed);
-    }
-
-    /// Whether a selector has asked for a series with native histograms since.
-    pub(super) fn histograms_met(&self) -> bool {
-        self.histograms_met.load(Relaxed)
+/// Hints as Prometheus' store gives them back: what follows in a chunk did not start again, of the first in a chunk nothing
+/// is known. A chunk ends where a counter starts again, where the layout changes, or where something else stands between.
+fn tell_hints(points: &mut BTreeMap<i64, Point>) {
+    let mut before: Option<Arc<Histogram>> = None;
+    for point in points.values_mut() {
+        let Point::Histogram(histogram) = point else {
+            before = None;
+            continue;
+        };
+        let given = histogram.clone();
+        if given.hint != ResetHint::Gauge {
+            let fits = before.as_ref().is_some_and(|before| {
+                before.hint != ResetHint::Gauge
+                    && given.hint != ResetHint::Reset
+                    && before.schema == given.schema
+                    && before.zero_threshold == given.zero_threshold
+                    && before.custom == given.custom
+                    && !given.fell_since(before)
+            });
+            Arc::make_mut(histogram).hint = if fits { ResetHint::NotReset } else { ResetHint::Unknown };
+        }
+        before = Some(given);
     }
 }
 
@@ -54,19 +77,23 @@ impl SeriesSource for MemorySource {
         matchers: &[LabelMatcher],
         start_ms: i64,
         end_ms: i64,
+        _: Wanted,
         scan: &Scan,
     ) -> Result<Vec<Series>, PromqlError> {
         let passes = |labels: &LabelSet| matchers.iter().all(|matcher| matcher.passes(labels));
-        if self.histograms.iter().any(|labels| passes(labels)) {
-            self.histograms_met.store(true, Relaxed);
-        }
         let mut found = Vec::new();
         for (labels, points) in self.series.iter().filter(|(labels, _)| passes(labels)) {
             let inside = (start_ms.saturating_add(1) <= end_ms).then(|| points.range(start_ms + 1..=end_ms));
-            let points: Vec<(i64, f64)> = inside.into_iter().flatten().map(|(&time, &value)| (time, value)).collect();
-            scan.touch(points.len() as u64, 0).map_err(PromqlError::Stopped)?;
-            if !points.is_empty() {
-                found.push(Series { labels: labels.clone(), points });
+            let mut series = Series::of_numbers(labels.clone(), Vec::new());
+            for (&time, point) in inside.into_iter().flatten() {
+                match point {
+                    Point::Number(value) => series.points.push((time, *value)),
+                    Point::Histogram(histogram) => series.histograms.push((time, histogram.clone())),
+                }
+            }
+            scan.touch((series.points.len() + series.histograms.len()) as u64, 0).map_err(PromqlError::Stopped)?;
+            if !series.is_empty() {
+                found.push(series);
             }
         }
         Ok(found)

@@ -5,9 +5,11 @@
 //! what differs. Native histograms (`{{schema:0 …}}`) are read and left out; an `eval` that fails because its series hold some
 //! is counted apart.
 
+mod classic;
 mod compare;
 #[cfg(test)]
 mod conformance;
+mod histogram_notation;
 mod memory;
 mod notation;
 mod script;
@@ -18,7 +20,7 @@ use taffrail_collector::model::Timestamp;
 use taffrail_ingest::Scan;
 use thiserror::Error;
 
-use super::{Answer, instant, range};
+use super::{Answer, Dialect, instant_in, range_in};
 use compare::Outcome;
 use memory::MemorySource;
 use script::{Command, Eval, When};
@@ -41,8 +43,6 @@ pub struct ScriptFailure {
     pub query: String,
     /// What differs.
     pub reason: String,
-    /// Its series, or what is expected, hold native histograms.
-    pub needs_native_histograms: bool,
 }
 
 /// A script that cannot be read.
@@ -63,29 +63,24 @@ pub fn run_script(text: &str) -> Result<ScriptReport, ScriptError> {
         match command {
             Command::Clear => source = MemorySource::default(),
             Command::Load { step_ms, series } => source.load(step_ms, series),
-            Command::Eval(eval) => {
-                source.forget_histograms_met();
-                match run_eval(&eval, &source) {
-                    Ok(()) => report.passed += 1,
-                    Err(reason) => report.failures.push(ScriptFailure {
-                        line,
-                        query: eval.query.clone(),
-                        reason,
-                        needs_native_histograms: eval.expects_histograms || source.histograms_met(),
-                    }),
-                }
-            }
+            Command::Eval(eval) => match run_eval(&eval, &source) {
+                Ok(()) => report.passed += 1,
+                Err(reason) => report.failures.push(ScriptFailure { line, query: eval.query.clone(), reason }),
+            },
         }
     }
     Ok(report)
 }
+
+/// Prometheus' own scripts are written for it with all that it can do switched on.
+const DIALECT: Dialect = Dialect { delayed_names: true, guessed_counters: true };
 
 fn run_eval(eval: &Eval, source: &MemorySource) -> Result<(), String> {
     let at = Timestamp::from_unix_millis;
     let scan = Scan::unlimited();
     match eval.when {
         When::Instant { time_ms } => {
-            let outcome = instant(&eval.query, at(time_ms), source, &scan);
+            let outcome = instant_in(DIALECT, &eval.query, at(time_ms), source, &scan);
             let vector =
                 matches!(&outcome, Ok(evaluated) if matches!(evaluated.value, Answer::Vector(_) | Answer::Scalar(_)));
             eval.check(Outcome::of_instant(outcome))?;
@@ -96,7 +91,13 @@ fn run_eval(eval: &Eval, source: &MemorySource) -> Result<(), String> {
         }
         When::Range { start_ms, end_ms, step_ms } => {
             let step = Duration::from_millis(step_ms);
-            eval.check(Outcome::of_range(range(&eval.query, at(start_ms), at(end_ms), step, source, &scan)))
+            eval.check(Outcome::of_range(range_in(
+                DIALECT,
+                &eval.query,
+                (at(start_ms), at(end_ms), step),
+                source,
+                &scan,
+            )))
         }
     }
 }
@@ -105,13 +106,20 @@ fn run_eval(eval: &Eval, source: &MemorySource) -> Result<(), String> {
 fn same_in_a_range(eval: &Eval, source: &MemorySource, time_ms: i64) -> Result<(), String> {
     let at = Timestamp::from_unix_millis;
     let minute = Duration::from_secs(60);
-    let outcome = range(&eval.query, at(time_ms - 60_000), at(time_ms + 60_000), minute, source, &Scan::unlimited());
+    let outcome = range_in(
+        DIALECT,
+        &eval.query,
+        (at(time_ms - 60_000), at(time_ms + 60_000), minute),
+        source,
+        &Scan::unlimited(),
+    );
     // What is asked around it may fail where it itself does not.
     let Ok(mut evaluated) = outcome else { return Ok(()) };
     for series in &mut evaluated.value {
         series.points.retain(|point| point.0 == time_ms);
+        series.histograms.retain(|point| point.0 == time_ms);
     }
-    evaluated.value.retain(|series| !series.points.is_empty());
+    evaluated.value.retain(|series| !series.is_empty());
     eval.check_values(&evaluated.value, time_ms).map_err(|reason| format!("in a range query: {reason}"))
 }
 

@@ -1,9 +1,10 @@
 //! How scripts write series: `name{label="value"} 0+10x5 _ 7 stale`.
 //!
 //! ```text
-//! value     := number | "_" | "stale" | "{{" histogram "}}"
-//! values    := value | value "x" times            ; once and so many times more ("_x3": three times)
-//!            | number ("+"|"-") number "x" times  ; rising or falling so many times
+//! value     := number | "_" | "stale" | histogram                       ; see `histogram_notation`
+//! values    := value | value "x" times                                 ; once and so many times more ("_x3": three times)
+//!            | number ("+"|"-") number "x" times                       ; rising or falling so many times
+//!            | histogram ("+"|"-") histogram "x" times
 //! ```
 
 use std::sync::Arc;
@@ -12,16 +13,17 @@ use taffrail_collector::model::LabelSet;
 use taffrail_collector::model::label_set::NAME_LABEL;
 
 use super::super::STALE;
+use super::histogram_notation::{self, WrittenHistogram};
 
 /// Values of one series, at most: enough for a day at one second.
 const VALUES_MAX: usize = 100_000;
 
 /// A value at one step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Written {
     Nothing,
     Number(f64),
-    Histogram,
+    Histogram(Arc<WrittenHistogram>),
 }
 
 /// A line of a `load`.
@@ -38,16 +40,6 @@ pub(super) struct ExpectedSeries {
     pub(super) values: Vec<Written>,
 }
 
-impl LoadedSeries {
-    /// What `load_with_nhcb` makes of a classic bucket: a native histogram of the bare name.
-    pub(super) fn as_native_histogram(&self) -> Option<LoadedSeries> {
-        let name = self.labels.name().strip_suffix("_bucket")?;
-        let labels = self.labels.iter().filter(|(label, _)| *label != NAME_LABEL && *label != "le");
-        let labels = LabelSet::new(labels.chain([(NAME_LABEL, name)]));
-        Some(LoadedSeries { labels: Arc::new(labels), values: vec![Written::Histogram] })
-    }
-}
-
 /// `5m`, `1h30m`, `250ms`, or seconds; may be negative.
 pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     let wrong = || format!("{text:?} is no duration (write 30s, 5m, 1h30m …)");
@@ -60,7 +52,15 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let number: i64 = rest[..digits].parse().map_err(|_| wrong())?;
         rest = &rest[digits..];
-        let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+        let units: [(&str, i64); 7] = [
+            ("ms", 1),
+            ("s", 1_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+            ("w", 604_800_000),
+            ("y", 365 * 86_400_000),
+        ];
         let (unit, length) = units.iter().find(|(unit, _)| rest.starts_with(unit)).ok_or_else(wrong)?;
         total = number.checked_mul(*length).and_then(|ms| total.checked_add(ms)).ok_or_else(wrong)?;
         rest = &rest[unit.len()..];
@@ -123,7 +123,7 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
         } else if c == '\\' && quote != '`' {
             escaped = true;
         } else if c == quote {
-            return Ok((promql_parser::util::unquote_string(&text[..=at])?, &text[at + 1..]));
+            return Ok((super::super::syntax::unquote(&text[..=at])?, &text[at + 1..]));
         }
     }
     Err("a quote is not closed".to_owned())
@@ -160,13 +160,41 @@ fn word_end(text: &str) -> usize {
 fn add_values(word: &str, values: &mut Vec<Written>) -> Result<(), String> {
     let wrong = || format!("{word:?} is no value (write 1, 0+10x5, _x3, stale …)");
     let count = |times: &str| times.parse().ok().filter(|&times: &usize| times <= VALUES_MAX).ok_or_else(wrong);
-    if word.starts_with("{{") {
-        let times = word.rsplit_once("}}").map_or("", |(_, rest)| rest);
-        let times = times.strip_prefix('x').map_or(Ok(0), count)?;
-        values.extend(std::iter::repeat_n(Written::Histogram, times + 1));
+    if let Some(inside) = word.strip_prefix("{{") {
+        let (inside, after) = inside.split_once("}}").ok_or_else(wrong)?;
+        let mut histogram = histogram_notation::histogram(inside)?;
+        let (step, times) = match after.split_once("}}") {
+            Some((step, times)) => (Some(step), times),
+            None => (None, after),
+        };
+        let times = match times.strip_prefix('x') {
+            Some(times) => count(times)?,
+            None if times.is_empty() && step.is_none() => 0,
+            None => return Err(wrong()),
+        };
+        let step = match step {
+            Some(step) => {
+                let falls = step.starts_with('-');
+                let step = step.strip_prefix(['+', '-']).and_then(|step| step.strip_prefix("{{")).ok_or_else(wrong)?;
+                Some((falls, histogram_notation::histogram(step)?.histogram))
+            }
+            None => None,
+        };
+        values.push(Written::Histogram(Arc::new(histogram.clone())));
+        for _ in 0..times {
+            if let Some((falls, step)) = &step {
+                let moved = match falls {
+                    true => histogram.histogram.subtract(step),
+                    false => histogram.histogram.add(step),
+                };
+                moved.map_err(|_| format!("{word:?} mixes listed bounds with a schema"))?;
+            }
+            values.push(Written::Histogram(Arc::new(histogram.clone())));
+        }
         return Ok(());
     }
-    let (first, times) = match word.rsplit_once('x') {
+    // The `x` of a hexadecimal number counts nothing.
+    let (first, times) = match word.rsplit_once('x').filter(|(first, _)| !matches!(*first, "0" | "-0" | "+0")) {
         Some((first, times)) => (first, Some(count(times)?)),
         None => (word, None),
     };
@@ -191,10 +219,10 @@ fn add_values(word: &str, values: &mut Vec<Written>) -> Result<(), String> {
 
 /// `10`, `0+1.5`, `1e3-2`: the sign that separates stands neither first nor after an exponent's `e`.
 fn start_and_step(text: &str) -> Option<(f64, f64)> {
-    if let Ok(number) = text.parse() {
+    if let Ok(number) = histogram_notation::number(text) {
         return Some((number, 0.0));
     }
     let bytes = text.as_bytes();
     let at = (1..bytes.len()).find(|&i| matches!(bytes[i], b'+' | b'-') && !matches!(bytes[i - 1], b'e' | b'E'))?;
-    Some((text[..at].parse().ok()?, text[at..].parse().ok()?))
+    Some((histogram_notation::number(&text[..at]).ok()?, histogram_notation::number(&text[at..]).ok()?))
 }

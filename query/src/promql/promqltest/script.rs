@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! load STEP                                   ; then lines `SERIES VALUES…`
+//! load_with_nhcb STEP                         ; the same, classic buckets as native histograms too
 //! clear
 //! eval[_fail|_warn|_info|_ordered] instant at TIME QUERY
 //! eval[_…] range from TIME to TIME step STEP QUERY     ; then lines of expectations:
@@ -16,8 +17,8 @@
 
 use regex::Regex;
 
-use super::ScriptError;
 use super::notation::{ExpectedSeries, LoadedSeries, duration_ms, expected_series, loaded_series};
+use super::{ScriptError, classic};
 
 /// A command.
 #[derive(Debug)]
@@ -41,7 +42,6 @@ pub(super) struct Eval {
     /// The moments of an expected range vector: start, end, step.
     pub(super) window: Option<(i64, i64, i64)>,
     pub(super) series: Vec<ExpectedSeries>,
-    pub(super) expects_histograms: bool,
 }
 
 /// When a question is asked.
@@ -102,8 +102,10 @@ pub(super) fn commands(text: &str) -> Result<Vec<(usize, Command)>, ScriptError>
                 let mut series = Vec::new();
                 for (line, text) in body {
                     let loaded = loaded_series(text).map_err(|message| ScriptError { line, message })?;
-                    series.extend((word == "load_with_nhcb").then(|| loaded.as_native_histogram()).flatten());
                     series.push(loaded);
+                }
+                if word == "load_with_nhcb" {
+                    series.extend(classic::as_native_histograms(&series));
                 }
                 Command::Load { step_ms, series }
             }
@@ -153,7 +155,6 @@ impl Eval {
             number: None,
             window: None,
             series: Vec::new(),
-            expects_histograms: false,
         };
         match word {
             "eval" => {}
@@ -180,9 +181,7 @@ impl Eval {
             }
             _ => {}
         }
-        // What a histogram looks like as a value, and as the text of one.
-        self.expects_histograms |= text.contains("{{") || text.contains("{count:");
-        match text.parse() {
+        match super::histogram_notation::number(text) {
             Ok(number) => self.number = Some(number),
             Err(_) => self.series.push(expected_series(text)?),
         }
@@ -197,7 +196,7 @@ impl Eval {
             "no_warn" => self.warn = Expected::None,
             "no_info" => self.info = Expected::None,
             "ordered" => self.ordered = true,
-            "string" => self.text = Some(promql_parser::util::unquote_string(words.0)?),
+            "string" => self.text = Some(super::super::syntax::unquote(words.0)?),
             "range" => {
                 let usage = "it reads `expect range vector from TIME to TIME step STEP`";
                 words.skip("vector").ok_or(usage)?;

@@ -16,9 +16,7 @@ use crate::api::parameters::Parameters;
 
 /// Answers `query`, `start`, `end`: the exemplars of every series that the query selects.
 pub async fn exemplars(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
-    let query = parameters.get("query");
-    let query = query.ok_or_else(|| Failure::bad_data("invalid parameter \"query\": it is missing"))?;
-    let selectors = promql::selectors(query)?;
+    let selectors = promql::selectors(parameters.get("query").unwrap_or_default())?;
     let range = TimeRange {
         start: read_moment(&parameters, "start")?.unwrap_or(Timestamp::MIN),
         end: read_moment(&parameters, "end")?.unwrap_or(Timestamp::MAX),

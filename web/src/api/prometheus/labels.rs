@@ -87,11 +87,7 @@ fn read_selectors(parameters: &Parameters) -> Result<Vec<Vec<LabelMatcher>>, Fai
     let mut found = Vec::new();
     for text in parameters.all("match[]") {
         let bad = |why: &str| Failure::bad_data(format!("invalid parameter \"match[]\": {why}"));
-        let mut selectors = promql::selectors(text).map_err(|error| bad(&error.to_string()))?;
-        match (selectors.pop(), selectors.is_empty()) {
-            (Some(selector), true) => found.push(selector),
-            _ => return Err(bad(&format!("`{text}` is not one series selector"))),
-        }
+        found.push(promql::only_selector(text).map_err(|error| bad(&error.to_string()))?);
     }
     Ok(found)
 }

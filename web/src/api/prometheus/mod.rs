@@ -2,7 +2,7 @@
 //! unchanged: GET and form POST, its envelope, its error types, its formats of time and numbers.
 //!
 //! [`query`] (instant and range), [`labels`] (series, labels, label values, metadata), [`exemplars`], [`rules`] (rules,
-//! alerts), [`notation`] (numbers, times and steps as they stand there).
+//! alerts), `status`, [`notation`] (numbers, times and steps as they stand there).
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ use taffrail_query::promql::PromqlError;
 
 use super::App;
 use super::document::Document;
-use super::parameters::Parameters;
 use crate::api_error::ApiError;
 
 pub mod exemplars;
@@ -25,6 +24,7 @@ pub mod labels;
 pub mod notation;
 pub mod query;
 pub mod rules;
+mod status;
 
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
@@ -32,6 +32,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
         .route("/api/v1/format_query", get(query::format).post(query::format))
+        .route("/api/v1/parse_query", get(query::parse).post(query::parse))
         .route("/api/v1/series", get(labels::series).post(labels::series))
         .route("/api/v1/labels", get(labels::names).post(labels::names))
         .route("/api/v1/label/{name}/values", get(labels::values))
@@ -39,7 +40,9 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
         .route("/api/v1/rules", get(rules::rules))
         .route("/api/v1/alerts", get(rules::alerts))
-        .route("/api/v1/status/buildinfo", get(build_info))
+        .route("/api/v1/status/buildinfo", get(status::build_info))
+        .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
+        .route("/api/v1/status/flags", get(status::flags))
 }
 
 /// A good answer in its envelope.
@@ -128,12 +131,20 @@ impl From<PromqlError> for Failure {
 
 impl From<StopReason> for Failure {
     fn from(reason: StopReason) -> Failure {
-        let (error_type, message) = match reason {
-            StopReason::Cancelled => ("canceled", "the query was cancelled"),
-            StopReason::OutOfTime => ("timeout", "query.time_max: the query took longer than it may"),
-            StopReason::OutOfRows => ("execution", "query.rows_max: the query looked at more samples than it may"),
+        // 499 is how Prometheus answers whom it finds gone.
+        let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let (status, error_type, message) = match reason {
+            StopReason::Cancelled => (gone, "canceled", "the query was cancelled"),
+            StopReason::OutOfTime => {
+                (StatusCode::SERVICE_UNAVAILABLE, "timeout", "query.time_max: the query took longer than it may")
+            }
+            StopReason::OutOfRows => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "execution",
+                "query.rows_max: the query looked at more samples than it may",
+            ),
         };
-        Failure { status: StatusCode::SERVICE_UNAVAILABLE, error_type, message: message.to_owned() }
+        Failure { status, error_type, message: message.to_owned() }
     }
 }
 
@@ -144,19 +155,6 @@ impl From<SeriesStoreError> for Failure {
             error => ApiError::internal(error.to_string()).into(),
         }
     }
-}
-
-/// Prometheus' own version stands first: Grafana decides by it which requests to send.
-async fn build_info(_: Parameters) -> Success {
-    Success::new(json!({
-        "version": "3.5.0",
-        "revision": "",
-        "branch": "",
-        "buildUser": "",
-        "buildDate": "",
-        "goVersion": "",
-        "application": concat!("Taffrail ", env!("CARGO_PKG_VERSION")),
-    }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use taffrail_collector::model::{LabelSet, Timestamp};
+use taffrail_query::promql::Histogram;
 use taffrail_query::time_range;
 
 use super::Failure;
@@ -30,6 +31,20 @@ pub fn point(milliseconds: i64, value: f64) -> Value {
     json!([moment(milliseconds), number(value)])
 }
 
+/// A native histogram: `{"count":"3","sum":"4","buckets":[[0,"1","2","3"]]}`; a bucket is which of its bounds belong to it, the
+/// bounds, and its observations.
+pub fn histogram(histogram: &Histogram) -> Value {
+    let mut shown = json!({ "count": number(histogram.count), "sum": number(histogram.sum) });
+    let buckets: Vec<Value> = histogram
+        .buckets()
+        .map(|b| json!([b.boundary_rule(), number(b.lower), number(b.upper), number(b.count)]))
+        .collect();
+    if !buckets.is_empty() {
+        shown["buckets"] = buckets.into();
+    }
+    shown
+}
+
 /// Labels as an object.
 pub fn labels(labels: &LabelSet) -> Value {
     Value::Object(labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
@@ -43,22 +58,26 @@ pub fn read_moment(parameters: &Parameters, name: &str) -> Result<Option<Timesta
         Ok(seconds) if seconds.is_finite() => Ok(Timestamp::from_unix_millis((seconds * 1000.0).round() as i64)),
         _ => time_range::parse_moment(text, Timestamp::now()),
     };
-    moment.map(Some).map_err(|why| Failure::bad_data(format!("invalid parameter \"{name}\": {why}")))
+    let refused = || format!("invalid parameter \"{name}\": cannot parse {text:?} to a valid timestamp");
+    moment.map(Some).map_err(|_| Failure::bad_data(refused()))
 }
 
 /// The moment that a parameter names; an error when it is missing.
 pub fn required_moment(parameters: &Parameters, name: &str) -> Result<Timestamp, Failure> {
-    read_moment(parameters, name)?
-        .ok_or_else(|| Failure::bad_data(format!("invalid parameter \"{name}\": it is missing")))
+    read_moment(parameters, name)?.ok_or_else(|| {
+        Failure::bad_data(format!("invalid parameter \"{name}\": cannot parse \"\" to a valid timestamp"))
+    })
 }
 
 /// The span that a parameter names: seconds, or a duration (`5m`).
 pub fn read_span(parameters: &Parameters, name: &str) -> Result<Option<Duration>, Failure> {
     let Some(text) = parameters.get(name) else { return Ok(None) };
-    let bad = |why: String| Failure::bad_data(format!("invalid parameter \"{name}\": {why}"));
+    let bad = || Failure::bad_data(format!("invalid parameter \"{name}\": cannot parse {text:?} to a valid duration"));
     let span = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|why| bad(why.to_string()))?,
-        Err(_) => time_range::parse_span(text).map_err(bad)?,
+        // What is negative is no span of ours; Prometheus says of such a step what it says of none.
+        Ok(seconds) if seconds < 0.0 => Duration::ZERO,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| bad())?,
+        Err(_) => time_range::parse_span(text).map_err(|_| bad())?,
     };
     Ok(Some(span))
 }
@@ -102,6 +121,6 @@ mod tests {
         check("15", 15.0);
         check("0.5", 0.5);
         check("5m", 300.0);
-        assert!(read_span(&of("-1"), "x").is_err());
+        assert_eq!(read_span(&of("-1"), "x").unwrap(), Some(Duration::ZERO));
     }
 }

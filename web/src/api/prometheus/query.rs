@@ -1,15 +1,15 @@
-//! `/api/v1/{query,query_range,format_query}`.
+//! `/api/v1/{query,query_range,format_query,parse_query}`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use serde_json::{Value, json};
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::Scan;
-use taffrail_query::promql::{self, Answer, Evaluated, Series};
+use taffrail_query::promql::{self, Answer, Evaluated, PromqlError, Series};
 
-use super::notation::{labels, point, read_moment, read_span, required_moment};
+use super::notation::{histogram, labels, moment, point, read_moment, read_span, required_moment};
 use super::{Failure, Success};
 use crate::api::App;
 use crate::api::document::Document;
@@ -18,61 +18,133 @@ use crate::api::parameters::Parameters;
 /// As in Prometheus: enough for a week by the minute, and no screen has more columns.
 const POINTS_MAX: u128 = 11_000;
 
-/// Answers `query` and `time`.
+/// Answers `query`, `time`, `limit` and `stats`.
 pub async fn instant(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Document, Failure> {
-    let query = read_query(&parameters)?;
+    let query = read_query(&parameters);
     let time = read_moment(&parameters, "time")?.unwrap_or_else(Timestamp::now);
+    let limit = read_limit(&parameters)?;
+    let wants_stats = parameters.get("stats").is_some();
     let source = promql::StoreSource::new(app.ingest.series().clone());
     let work = move |scan: &Scan| {
-        let evaluated = promql::instant(&query, time, &source, scan)?;
-        Ok::<_, Failure>(instant_answer(time, evaluated).document())
+        let began = Instant::now();
+        let evaluated = promql::instant(&query, time, &source, scan).map_err(about_query)?;
+        let mut answer = instant_answer(time, limit, evaluated);
+        if wants_stats {
+            answer.data["stats"] = stats(began, scan);
+        }
+        Ok::<_, Failure>(answer.document())
     };
     Ok(app.questions.ask(work).await?.0)
 }
 
-fn instant_answer(time: Timestamp, evaluated: Evaluated<Answer>) -> Success {
-    let Evaluated { value, warnings, infos } = evaluated;
+fn instant_answer(time: Timestamp, limit: usize, evaluated: Evaluated<Answer>) -> Success {
+    let Evaluated { mut value, mut warnings, infos } = evaluated;
+    let is_cut = match &mut value {
+        Answer::Vector(values) => cut(values, limit),
+        Answer::Matrix(series) => cut(series, limit),
+        Answer::Scalar(_) | Answer::Text(_) => false,
+    };
+    if is_cut {
+        warnings.push(CUT.to_owned());
+    }
     let at = time.unix_millis();
     let (kind, result) = match value {
         Answer::Scalar(value) => ("scalar", point(at, value)),
-        Answer::Text(text) => ("string", json!([super::notation::moment(at), text])),
+        Answer::Text(text) => ("string", json!([moment(at), text])),
         Answer::Vector(values) => {
-            let values = values.iter();
-            let values = values.map(|one| json!({ "metric": labels(&one.labels), "value": point(at, one.value) }));
-            ("vector", values.collect())
+            let shown = values.iter().map(|one| match &one.histogram {
+                Some(of) => json!({ "metric": labels(&one.labels), "histogram": [moment(at), histogram(of)] }),
+                None => json!({ "metric": labels(&one.labels), "value": point(at, one.value) }),
+            });
+            ("vector", shown.collect())
         }
         Answer::Matrix(series) => ("matrix", matrix(&series)),
     };
     Success::new(json!({ "resultType": kind, "result": result })).with_remarks(warnings, infos)
 }
 
-/// Answers `query`, `start`, `end`, `step`.
+/// Answers `query`, `start`, `end`, `step`, `limit` and `stats`.
 pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Document, Failure> {
-    let query = read_query(&parameters)?;
+    let query = read_query(&parameters);
     let start = required_moment(&parameters, "start")?;
     let end = required_moment(&parameters, "end")?;
     let step = read_span(&parameters, "step")?
-        .ok_or_else(|| Failure::bad_data("invalid parameter \"step\": it is missing"))?;
+        .ok_or_else(|| Failure::bad_data("invalid parameter \"step\": cannot parse \"\" to a valid duration"))?;
     check_range(start, end, step)?;
+    let limit = read_limit(&parameters)?;
+    let wants_stats = parameters.get("stats").is_some();
     let source = promql::StoreSource::new(app.ingest.series().clone());
     let answers = app.answers.clone();
     let work = move |scan: &Scan| {
-        let answer = answers.range(&query, start, end, step, &source, scan)?;
-        let data = json!({ "resultType": "matrix", "result": matrix(&answer.value) });
-        Ok::<_, Failure>(Success::new(data).with_remarks(answer.warnings.clone(), answer.infos.clone()).document())
+        let began = Instant::now();
+        let answer = answers.range(&query, start, end, step, &source, scan).map_err(about_query)?;
+        let shown = if limit > 0 { limit.min(answer.value.len()) } else { answer.value.len() };
+        let mut data = json!({ "resultType": "matrix", "result": matrix(&answer.value[..shown]) });
+        if wants_stats {
+            data["stats"] = stats(began, scan);
+        }
+        let mut warnings = answer.warnings.clone();
+        if shown < answer.value.len() {
+            warnings.push(CUT.to_owned());
+        }
+        Ok::<_, Failure>(Success::new(data).with_remarks(warnings, answer.infos.clone()).document())
     };
     Ok(app.questions.ask(work).await?.0)
 }
 
 /// Answers `query`: the same query, laid out.
 pub async fn format(parameters: Parameters) -> Result<Success, Failure> {
-    let query = read_query(&parameters)?;
-    Ok(Success::new(promql::format(&query)?.into()))
+    let formatted = promql::format(&read_query(&parameters)).map_err(about_query)?;
+    Ok(Success::new(formatted.into()))
 }
 
-fn read_query(parameters: &Parameters) -> Result<String, Failure> {
-    let query = parameters.get("query");
-    query.map(str::to_owned).ok_or_else(|| Failure::bad_data("invalid parameter \"query\": it is missing"))
+/// Answers `query`: the query as a tree.
+pub async fn parse(parameters: Parameters) -> Result<Success, Failure> {
+    Ok(Success::new(promql::outline(&read_query(&parameters)).map_err(about_query)?))
+}
+
+/// What Prometheus says when `limit` leaves something out.
+const CUT: &str = "results truncated due to limit";
+
+/// The query; none is an expression of nothing, and refused as that.
+fn read_query(parameters: &Parameters) -> String {
+    parameters.get("query").unwrap_or_default().to_owned()
+}
+
+/// A query that cannot be read is a parameter that is wrong.
+fn about_query(error: PromqlError) -> Failure {
+    match error {
+        PromqlError::Invalid(message) => Failure::bad_data(format!("invalid parameter \"query\": {message}")),
+        error => error.into(),
+    }
+}
+
+/// How many series an answer may have; 0 is as many as there are.
+fn read_limit(parameters: &Parameters) -> Result<usize, Failure> {
+    let Some(text) = parameters.get("limit") else { return Ok(0) };
+    text.parse().map_err(|_| {
+        Failure::bad_data(format!("invalid parameter \"limit\": limit must be non-negative whole number, not {text:?}"))
+    })
+}
+
+fn cut<T>(values: &mut Vec<T>, limit: usize) -> bool {
+    let is_cut = limit > 0 && values.len() > limit;
+    if is_cut {
+        values.truncate(limit);
+    }
+    is_cut
+}
+
+/// How long it took and how many samples were looked at. We do not tell phases apart: all of it is evaluation.
+fn stats(began: Instant, scan: &Scan) -> Value {
+    let seconds = began.elapsed().as_secs_f64();
+    json!({
+        "timings": {
+            "evalTotalTime": seconds, "resultSortTime": 0.0, "queryPreparationTime": 0.0, "innerEvalTime": seconds,
+            "execQueueTime": 0.0, "execTotalTime": seconds,
+        },
+        "samples": { "totalQueryableSamples": scan.rows(), "peakSamples": scan.rows() },
+    })
 }
 
 fn check_range(start: Timestamp, end: Timestamp, step: Duration) -> Result<(), Failure> {
@@ -93,8 +165,17 @@ fn check_range(start: Timestamp, end: Timestamp, step: Duration) -> Result<(), F
 }
 
 fn matrix(series: &[Series]) -> Value {
-    let points = |one: &Series| one.points.iter().map(|(at, value)| point(*at, *value)).collect::<Value>();
-    series.iter().map(|one| json!({ "metric": labels(&one.labels), "values": points(one) })).collect()
+    let of_series = |one: &Series| {
+        let mut shown = json!({ "metric": labels(&one.labels) });
+        if !one.points.is_empty() || one.histograms.is_empty() {
+            shown["values"] = one.points.iter().map(|(at, value)| point(*at, *value)).collect();
+        }
+        if !one.histograms.is_empty() {
+            shown["histograms"] = one.histograms.iter().map(|(at, of)| json!([moment(*at), histogram(of)])).collect();
+        }
+        shown
+    };
+    series.iter().map(of_series).collect()
 }
 
 #[cfg(test)]
