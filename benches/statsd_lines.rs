@@ -3,13 +3,23 @@
 //! `cargo bench -p taffrail-collector --bench statsd_lines`. Every figure is the best of many short runs, because a machine that does
 //! other things too only ever adds time. `identified` adds what the first line of a series costs: its name and tags are taken apart and
 //! go through the rules of a mapping of a hundred globs and ten regular expressions.
+//!
+//! The second table is what the reading thread does with a datagram but for the kernel's part: cut it into lines, read them, find their
+//! series, and gather their values; at 1,000 names, which a processor's cache holds, and at 100,000, which it does not. `ONLY=100000`
+//! measures that alone, and `PASSES=1` goes through the datagrams once, for a profile.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-use std::hint::black_box;
-use std::time::Instant;
+#[path = "statsd/lines.rs"]
+mod lines;
 
-use taffrail_collector::model::SampleKind;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use taffrail_collector::model::{SampleKind, Timestamp};
+use taffrail_collector::source::Tallies;
+use taffrail_collector::source::statsd::aggregate::{Aggregator, Settings};
 use taffrail_collector::source::statsd::identity;
 use taffrail_collector::source::statsd::line::{self, Dialects};
 use taffrail_collector::source::statsd::mapping::{Mapping, file};
@@ -19,10 +29,28 @@ use taffrail_collector::source::statsd::tags::TagDialects;
 const LINES: usize = 1_000;
 const RUNS: usize = 2_000;
 
+/// Lines of a window in the second table.
+const LINES_IN_WINDOW: u64 = 20_000_000;
+
+/// How often all datagrams of the second table go through.
+const PASSES: usize = 40;
+
 fn main() {
     if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
         return; // `cargo test --benches` asks every target what it holds
     }
+    let only: Option<u32> = std::env::var("ONLY").ok().and_then(|names| names.parse().ok());
+    if only.is_none() {
+        lines_alone();
+    }
+    let passes = std::env::var("PASSES").ok().and_then(|passes| passes.parse().ok()).unwrap_or(PASSES);
+    println!("{:<44} {:>10} {:>10}", "ns a line of 1,432-byte datagrams, 3 tags", "names", "");
+    for names in [1_000, 100_000].into_iter().filter(|&names| only.is_none_or(|only| only == names)) {
+        println!("{:<44} {names:>10} {:>10.1}", "", through_the_window(names, passes));
+    }
+}
+
+fn lines_alone() {
     let all = Dialects::default();
     let none = Dialects { tags: TagDialects::default(), implied_value: false };
     let mapping = mapping();
@@ -51,6 +79,40 @@ fn main() {
         });
         println!("{kind:<44} {bytes:>10} {:>10.1} {:>10.1} {identified:>12.1}", parse(all), parse(none));
     }
+}
+
+/// The best nanoseconds that a line costs from a datagram to the cells, of many passes over all datagrams. Windows are as long as in
+/// service at two million lines a second, and their end is outside what is measured.
+fn through_the_window(names: u32, passes: usize) -> f64 {
+    let workload = lines::Workload { names, datagram_bytes_max: 1_432, tags: true };
+    let datagrams = workload.datagrams();
+    let lines = datagrams.len() as u64 * workload.lines_per_datagram();
+    let settings = Settings {
+        interval: Duration::from_secs(10),
+        signed_is_delta: true,
+        dialects: Dialects::default(),
+        series_max: 200_000,
+        gauge_ttl: Duration::from_secs(3_600),
+        host: "h".into(),
+        mapper: Arc::default(),
+        etsy: None,
+    };
+    let mut now = Timestamp::from_unix_seconds(1_800_000_000);
+    let mut aggregator = Aggregator::new(&settings, 1, now);
+    let tally = Tallies::default().of("statsd", "bench");
+    let mut gathered = 0;
+    let mut pass = || {
+        if gathered > LINES_IN_WINDOW {
+            (now, gathered) = (now.saturating_add(settings.interval), 0);
+            aggregator.tick(now);
+            black_box(aggregator.ready());
+        }
+        gathered += lines;
+        let start = Instant::now();
+        datagrams.iter().for_each(|datagram| aggregator.take(0, datagram, now, &tally));
+        start.elapsed().as_nanos() as f64 / lines as f64
+    };
+    (0..=passes).map(|_| pass()).fold(f64::INFINITY, f64::min)
 }
 
 /// The best nanoseconds that a line costs.

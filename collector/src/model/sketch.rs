@@ -125,12 +125,13 @@ impl Sketch {
     }
 }
 
-fn gamma() -> f64 {
-    (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR)
+/// The bin of a value of at least [`SMALLEST`].
+pub fn bin_of(magnitude: f64) -> i32 {
+    (magnitude.ln() / gamma().ln()).ceil() as i32 // |index| ≤ 35,488 over all of f64
 }
 
-fn bin_of(magnitude: f64) -> i32 {
-    (magnitude.ln() / gamma().ln()).ceil() as i32 // |index| ≤ 35,488 over all of f64
+fn gamma() -> f64 {
+    (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR)
 }
 
 fn value_of(index: i32) -> f64 {

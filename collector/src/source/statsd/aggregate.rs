@@ -91,7 +91,7 @@ impl Aggregator {
     /// Takes in a packet that reaches a thread now. Time passes for all threads.
     pub fn take(&mut self, thread: usize, packet: &[u8], now: Timestamp, tally: &Tally) {
         self.tick(now);
-        self.intakes[thread].take(packet, now, tally);
+        self.intakes[thread].take([packet], now, tally);
         self.intakes[thread].count(tally);
     }
 

@@ -1,14 +1,10 @@
 //! What one spelling of a series gathers in one window on one reading thread, until the merger takes it.
 
-use super::etsy::VALUES_MAX;
 use super::gauge::GaugeRuns;
 use super::line::{Malformed, MetricKind, Segment, number};
+use super::observed::Observed;
 use super::trace_tags::TraceTags;
-use crate::model::{DistinctSet, Distribution, SampleKind, Timestamp};
-
-/// Observations kept as they came before they are put into the sketch together: sorted first, they cost a third of what they
-/// cost one by one, and most timers see fewer in a window.
-const FEW: usize = 64;
+use crate::model::{DistinctSet, SampleKind, Timestamp};
 
 /// Nothing yet, or what a window gathered. 16 bytes, so that four counters share a cache line.
 #[derive(Debug, Default)]
@@ -55,17 +51,6 @@ pub struct Taken {
     pub bad_values: u32,
 }
 
-/// Observations: the last few as they came, the others summed up.
-#[derive(Debug, Default)]
-pub struct Observed {
-    values: u32,
-    weight: f64,
-    few: Vec<f64>,
-    summed: Distribution,
-    /// All as they came, when they are to be kept; one too many says that there were more.
-    kept: Option<Vec<f64>>,
-}
-
 /// Members of a set, and how many values named one.
 #[derive(Debug, Default)]
 pub struct Members {
@@ -100,9 +85,16 @@ impl Cell {
             Cell::Empty => 0,
             Cell::Counter { values, .. } => *values,
             Cell::Gauge(runs) => runs.values(),
-            Cell::Distribution(observed) => observed.values,
+            Cell::Distribution(observed) => observed.values(),
             Cell::Set(members) => members.values,
         }
+    }
+
+    /// Fetches from memory what [`take`](Cell::take) will write, and says nothing of use ([`SpellingTable::bucket_of`] says why).
+    ///
+    /// [`SpellingTable::bucket_of`]: super::spelling_table::SpellingTable::bucket_of
+    pub fn fetch(&self) -> u32 {
+        self.values()
     }
 
     /// Whether nothing came.
@@ -113,7 +105,7 @@ impl Cell {
     fn take_value(
         &mut self,
         kind: MetricKind,
-        text: &str,
+        text: &[u8],
         sample_rate: f64,
         reading: &Reading,
     ) -> Result<f64, Malformed> {
@@ -136,7 +128,7 @@ impl Cell {
                     *self = Cell::Gauge(Box::default());
                 }
                 let Cell::Gauge(runs) = self else { return Err(Malformed::UnknownType) };
-                if reading.signed_is_delta && text.starts_with(['+', '-']) {
+                if reading.signed_is_delta && matches!(text, [b'+' | b'-', ..]) {
                     runs.change(value, reading.moment);
                 } else {
                     runs.set(value, reading.moment);
@@ -169,47 +161,6 @@ impl Cell {
     }
 }
 
-impl Observed {
-    /// Moves all observations into a summary.
-    pub fn move_into(mut self, all: &mut Distribution) {
-        self.sum_up();
-        if all.count == 0.0 {
-            *all = self.summed;
-        } else {
-            all.merge(&self.summed);
-        }
-    }
-
-    /// The values as they came, when they were to be kept.
-    pub fn take_kept(&mut self) -> Option<Vec<f64>> {
-        self.kept.take()
-    }
-
-    fn keep(&mut self, value: f64) {
-        let kept = self.kept.get_or_insert_default();
-        if kept.len() <= VALUES_MAX {
-            kept.push(value);
-        }
-    }
-
-    fn observe(&mut self, value: f64, weight: f64) {
-        self.values = self.values.saturating_add(1);
-        if weight != self.weight {
-            self.sum_up();
-            self.weight = weight;
-        }
-        self.few.push(value);
-        if self.few.len() >= FEW {
-            self.sum_up();
-        }
-    }
-
-    fn sum_up(&mut self) {
-        self.summed.observe_all(&mut self.few, self.weight);
-        self.few.clear();
-    }
-}
-
 impl Members {
     /// Moves all members into another set.
     pub fn move_into(self, all: &mut DistinctSet) {
@@ -223,8 +174,8 @@ impl Members {
 
 /// The hash by which members of a set are told apart: rapidhash V3 with its default secrets over the UTF-8 bytes.
 /// Sets of several hosts and years are merged by these numbers, so this must never change.
-fn member_hash(member: &str) -> u64 {
-    rapidhash::v3::rapidhash_v3(member.as_bytes())
+fn member_hash(member: &[u8]) -> u64 {
+    rapidhash::v3::rapidhash_v3(member)
 }
 
 #[cfg(test)]
@@ -233,8 +184,8 @@ mod tests {
 
     #[test]
     fn the_hash_of_a_sets_members_is_the_same_for_ever() {
-        assert_eq!(member_hash(""), 232_177_599_295_442_350);
-        assert_eq!(member_hash("joe@example.org"), 18_117_960_045_603_978_461);
+        assert_eq!(member_hash(b""), 232_177_599_295_442_350);
+        assert_eq!(member_hash(b"joe@example.org"), 18_117_960_045_603_978_461);
     }
 
     #[test]

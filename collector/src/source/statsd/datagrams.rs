@@ -103,7 +103,7 @@ impl<S: AsFd> Reader<S> {
 }
 
 fn take(received: &Received, intake: &mut Intake, now: Timestamp, tally: &Tally) {
-    received.datagrams().for_each(|datagram| intake.take(datagram, now, tally));
+    intake.take(received.datagrams(), now, tally);
     intake.count(tally);
 }
 

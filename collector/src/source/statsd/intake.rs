@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 use super::cell::Cell;
 use super::event;
 use super::line::{self, Dialects, Malformed};
-use super::window::{Handover, Window};
+use super::plain_line::{self, PlainLine};
+use super::tags::TagDialect;
+use super::window::{Handover, LINES_AT_ONCE, Window};
 use crate::model::{LogRecord, Resource, Timestamp};
 use crate::source::Tally;
 
@@ -77,35 +79,27 @@ impl Intake {
         handover.into_iter().for_each(|handover| self.send(handover));
     }
 
-    /// Takes in the lines of a packet, or of a piece of a stream that ends with a line. Empty lines are skipped, as every
+    /// Takes in the lines of packets, or of pieces of a stream that end with a line. Empty lines are skipped, as every
     /// server does. [`count`](Intake::count) tells the tally what was taken.
-    pub fn take(&mut self, packet: &[u8], now: Timestamp, tally: &Tally) {
+    pub fn take<'a>(&mut self, packets: impl IntoIterator<Item = &'a [u8]>, now: Timestamp, tally: &Tally) {
         let mut taking = Taking {
             now,
             dialects: self.dialects,
             window: &mut self.window,
             resource: &self.resource,
             events: &self.events,
+            reads_tags: self.dialects.tags.reads(TagDialect::DogStatsD),
+            waiting: Vec::with_capacity(LINES_AT_ONCE),
             lines: 0,
             problems: Vec::new(),
         };
-        match str::from_utf8(packet) {
-            Ok(text) => {
-                let mut start = 0;
-                for end in memchr_iter(b'\n', packet) {
-                    taking.line(text[start..end].trim_ascii());
-                    start = end + 1;
-                }
-                taking.line(text[start..].trim_ascii());
-            }
-            Err(_) => packet.split(|&byte| byte == b'\n').for_each(|line| match str::from_utf8(line) {
-                Ok(text) => taking.line(text.trim_ascii()),
-                Err(_) => taking.problem(Malformed::InvalidUtf8.reason(), 1, line),
-            }),
+        for packet in packets {
+            taking.packet(packet);
+            self.bytes += packet.len() as u64;
         }
+        taking.flush();
         taking.problems.iter().for_each(|&(reason, count, line)| tally.problem(reason, count.into(), line));
         self.lines += taking.lines;
-        self.bytes += packet.len() as u64;
         self.window.take_outgoing().into_iter().for_each(|handover| self.send(handover));
     }
 
@@ -133,13 +127,16 @@ impl fmt::Debug for Intake {
     }
 }
 
-/// One packet being taken in.
+/// Packets being taken in.
 struct Taking<'a, 'w> {
     now: Timestamp,
     dialects: Dialects,
     window: &'w mut Window,
     resource: &'w Arc<Resource>,
     events: &'w Events,
+    reads_tags: bool,
+    /// Lines that wait for others to be looked up with.
+    waiting: Vec<PlainLine<'a>>,
     /// Lines of which anything was taken.
     lines: u64,
     /// What went wrong, added up by reason so that a flood of bad lines costs little: how often, and the last line.
@@ -147,14 +144,66 @@ struct Taking<'a, 'w> {
 }
 
 impl<'a> Taking<'a, '_> {
-    fn line(&mut self, line: &'a str) {
+    fn packet(&mut self, packet: &'a [u8]) {
+        let is_plain = plain_line::is_plain(packet);
+        let mut start = 0;
+        for end in memchr_iter(b'\n', packet) {
+            self.line(packet[start..end].trim_ascii(), is_plain);
+            start = end + 1;
+        }
+        self.line(packet[start..].trim_ascii(), is_plain);
+    }
+
+    fn line(&mut self, line: &'a [u8], is_plain: bool) {
         if line.is_empty() {
             return;
         }
-        let taken = if event::is_event(line) { self.event(line) } else { self.metric(line) };
+        let is_plain = is_plain || plain_line::is_plain(line);
+        match is_plain.then(|| plain_line::read(line, self.reads_tags)).flatten() {
+            Some(line) => {
+                self.waiting.push(line);
+                if self.waiting.len() == LINES_AT_ONCE {
+                    self.flush();
+                }
+            }
+            None => {
+                self.flush(); // what came before it is taken before it
+                self.any_line(line);
+            }
+        }
+    }
+
+    /// Gives the lines that wait to the window.
+    fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let looked_up = self.window.look_up(&waiting);
+        let reading = self.window.reading(self.now);
+        for (at, line) in waiting.iter().enumerate() {
+            match self.window.add_known(&looked_up, at, line, &reading) {
+                Some(taken) => {
+                    self.lines += u64::from(taken.values > 0);
+                    self.problem(Malformed::BadValue.reason(), taken.bad_values, line.text);
+                }
+                None => self.any_line(line.text),
+            }
+        }
+        waiting.clear();
+        self.waiting = waiting;
+    }
+
+    /// Takes in a line of whatever form.
+    fn any_line(&mut self, line: &'a [u8]) {
+        let taken = match str::from_utf8(line) {
+            Ok(text) if event::is_event(text) => self.event(text),
+            Ok(text) => self.metric(text),
+            Err(_) => Err(Malformed::InvalidUtf8),
+        };
         match taken {
             Ok(taken) => self.lines += u64::from(taken),
-            Err(malformed) => self.problem(malformed.reason(), 1, line.as_bytes()),
+            Err(malformed) => self.problem(malformed.reason(), 1, line),
         }
     }
 

@@ -188,7 +188,7 @@ mod tests {
         let merged = tokio::task::spawn_blocking(move || merging.run(merger, asked, &batches, &of_merging));
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let reader = tokio::task::spawn_blocking(move || {
-            intake.take(b"a:1|c\nb:2|c\na:5|g", now, &tally);
+            intake.take([&b"a:1|c\nb:2|c\na:5|g"[..]], now, &tally);
             while ended.try_recv() == Err(TryRecvError::Empty) {
                 intake.tick(now, question.load(Relaxed));
                 std::thread::sleep(Duration::from_millis(1));

@@ -6,9 +6,10 @@
 //! Unix       ─ thread: intake ─ window ┤ ◄──────────────── emptied cells  └ answers to an administrator
 //! TCP, Unix connections ─ thread: …    ┘
 //! ```
-//! Reading order: [`line`] (the grammar), [`tags`] (the five forms of tags), [`trace_tags`], [`event`] (events and service checks, which
+//! Reading order: [`line`] (the grammar), [`plain_line`] (most lines, faster), [`tags`] (the five forms of tags), [`trace_tags`], [`event`] (events and service checks, which
 //! become log records),
-//! [`spelling_table`] (how a line's series is found), [`cell`], [`gauge`] and [`exemplars`] (what one gathers on one thread),
+//! [`spelling_table`] (how a line's series is found), [`cell`], [`observed`], [`gauge`] and [`exemplars`] (what one gathers on one
+//! thread),
 //! [`window`] (all of a thread), [`identity`] (what a new series is called), [`intake`] (packets to lines, and what is wrong with
 //! them), [`sockets`], [`datagrams`] and [`streams`] (the doors), [`mapping`] (dotted names become labels), [`series`] and [`merger`]
 //! (all threads' windows become samples), [`etsy`] (what etsy's StatsD says of timers), [`merging`] (the thread that does it), [`ask`]
@@ -44,6 +45,8 @@ pub mod line;
 pub mod mapping;
 pub mod merger;
 mod merging;
+pub mod observed;
+pub mod plain_line;
 pub mod series;
 mod sockets;
 pub mod spelling_table;

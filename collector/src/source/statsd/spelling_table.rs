@@ -10,18 +10,22 @@
 //!             tag u32 | slot u32 (none: empty) | offset u32 | name bytes u16 | tags bytes u16
 //! spellings   kind u8, name with the tags inside it, text after `|#`; one behind the other
 //! ```
-//! A bucket is looked for from `tag & mask` on, upwards. The tag is the hash's lower half, so that growing needs no hashing.
+//! Spellings that fit into one line of the processor's cache stand in one. A bucket is looked for from `tag & mask` on, upwards. The tag is the hash's lower half, so that growing needs no hashing.
 
 use std::hash::{BuildHasher, Hasher};
 
 use rapidhash::fast::RandomState;
 
+use super::plain_line::PlainLine;
 use crate::model::SampleKind;
 
 const EMPTY: u32 = u32::MAX;
 
 /// Buckets that an empty table has.
 const BUCKETS_MIN: usize = 256;
+
+/// Bytes of a line of the processor's cache.
+const CACHE_LINE: usize = 64;
 
 /// How a series stands in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,13 @@ pub struct Spelling<'a> {
     pub name: &'a [u8],
     /// The text of its tags.
     pub tags: &'a [u8],
+}
+
+impl<'a> Spelling<'a> {
+    /// That of a line.
+    pub fn of(line: &PlainLine<'a>) -> Spelling<'a> {
+        Spelling { kind: line.segment.kind.sample_kind(), name: line.name, tags: line.tags }
+    }
 }
 
 /// See the module's documentation.
@@ -88,6 +99,21 @@ impl SpellingTable {
         hasher.finish() as u32 // the lower half: rapidhash mixes all bits
     }
 
+    /// Fetches from memory what [`find`](SpellingTable::find) looks at first, and says nothing of use: whoever looks for many spellings
+    /// calls it for all of them before, so that the processor waits for all the memory at once. `bucket_of` fetches where a spelling may
+    /// stand, `spelling_of`, later, the spelling there.
+    pub fn bucket_of(&self, hash: u32) -> u32 {
+        self.buckets[hash as usize & (self.buckets.len() - 1)].slot
+    }
+
+    /// See [`bucket_of`](SpellingTable::bucket_of).
+    pub fn spelling_of(&self, hash: u32) -> u8 {
+        let bucket = &self.buckets[hash as usize & (self.buckets.len() - 1)];
+        let (start, bytes) = (bucket.offset as usize, usize::from(bucket.name_bytes) + usize::from(bucket.tags_bytes));
+        let byte = |at| self.spellings.get(at).copied().unwrap_or(0);
+        byte(start) ^ byte(start + bytes)
+    }
+
     /// The slot of a spelling, when it is known.
     pub fn find(&self, spelling: Spelling<'_>, hash: u32) -> Option<u32> {
         let mask = self.buckets.len() - 1;
@@ -107,19 +133,22 @@ impl SpellingTable {
     /// Gives a slot to a spelling that is not known yet; none when the table is full.
     pub fn insert(&mut self, spelling: Spelling<'_>, hash: u32) -> Option<u32> {
         let (name_bytes, tags_bytes) = (spelling.name.len(), spelling.tags.len());
+        let bytes = 1 + name_bytes + tags_bytes;
+        let offset = self.spellings.len() + self.padding_before(bytes);
         let bucket = Bucket {
             tag: hash,
             slot: u32::try_from(self.len).ok()?,
-            offset: u32::try_from(self.spellings.len()).ok()?,
+            offset: u32::try_from(offset).ok()?,
             name_bytes: u16::try_from(name_bytes).ok()?,
             tags_bytes: u16::try_from(tags_bytes).ok()?,
         };
-        if self.len >= self.slots_max || self.spellings.len() + 1 + name_bytes + tags_bytes > self.bytes_max {
+        if self.len >= self.slots_max || offset + bytes > self.bytes_max {
             return None;
         }
         if self.len * 8 >= self.buckets.len() * 5 {
             self.grow();
         }
+        self.spellings.resize(offset, 0);
         self.spellings.push(spelling.kind as u8);
         self.spellings.extend_from_slice(spelling.name);
         self.spellings.extend_from_slice(spelling.tags);
@@ -135,6 +164,14 @@ impl SpellingTable {
         }
         let stored = &self.spellings[bucket.offset as usize..][..1 + name + tags];
         stored[0] == spelling.kind as u8 && &stored[1..=name] == spelling.name && &stored[1 + name..] == spelling.tags
+    }
+
+    /// Bytes to leave out so that a spelling of so many bytes lies in no more lines of the cache than it must: each is a wait for
+    /// memory. A list that grows may move and lie otherwise; large ones are moved by whole pages.
+    fn padding_before(&self, bytes: usize) -> usize {
+        let used = (self.spellings.as_ptr() as usize + self.spellings.len()) % CACHE_LINE;
+        let least = bytes.div_ceil(CACHE_LINE);
+        if (used + bytes).div_ceil(CACHE_LINE) > least { CACHE_LINE - used } else { 0 }
     }
 
     fn grow(&mut self) {

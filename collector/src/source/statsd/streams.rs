@@ -62,7 +62,7 @@ pub fn take_pieces(mut intake: Intake, mut pieces: mpsc::Receiver<Piece>, questi
         intake.tick(now, question.load(Relaxed));
         match came {
             Ok(Some((bytes, tally))) => {
-                intake.take(&bytes, now, &tally);
+                intake.take([&bytes[..]], now, &tally);
                 intake.count(&tally);
             }
             Ok(None) => return,

@@ -5,10 +5,14 @@
 //! gathers. At its end a window is handed over whole ([`Handover`]): the list of cells goes to the merger, an emptied one that the
 //! merger has given back takes its place, and the thread reads on at once. The table of spellings stays until it is full.
 //!
+//! Lines are looked up some at a time ([`Window::look_up`]): with many series each step of a look-up is a wait for memory, and a processor
+//! can wait for many places at once.
+//!
 //! A series that is known costs one hash, one compare and one cell, and nothing is allocated for it. What a new one is called is
 //! written down for the merger, who makes its labels.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::time::Duration;
 
 use rapidhash::fast::RandomState;
@@ -17,6 +21,7 @@ use super::cell::{Cell, Reading, Taken};
 use super::exemplars::{Dice, Exemplars};
 use super::identity;
 use super::line::{Malformed, Metric, MetricKind, Segment, number};
+use super::plain_line::PlainLine;
 use super::spelling_table::{Spelling, SpellingTable};
 use super::trace_tags::TraceTags;
 use crate::model::{Exemplar, Timestamp};
@@ -34,6 +39,12 @@ const SPELLING_BYTES_PER_SERIES: usize = 512;
 /// … but at least so many: room for the longest spellings of all.
 const SPELLING_BYTES_MIN: usize = 1 << 20;
 
+/// Lines that are looked up together at most: as many places in memory are waited for at once as processors can.
+pub const LINES_AT_ONCE: usize = 32;
+
+/// The slot of a line whose series is new.
+const NO_SLOT: u32 = u32::MAX;
+
 /// What a window is told once.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowSettings {
@@ -45,6 +56,14 @@ pub struct WindowSettings {
     pub series_max: usize,
     /// Whether the values of timers are kept as they came.
     pub keeps_timer_values: bool,
+}
+
+/// Where some lines' series are, for as long as the table is not begun anew.
+#[derive(Debug)]
+pub struct LookedUp {
+    slots: [u32; LINES_AT_ONCE],
+    /// The table that was asked, by its number.
+    table: u32,
 }
 
 /// What became of a line that was taken.
@@ -65,6 +84,8 @@ pub struct Window {
     settings: WindowSettings,
     start: Timestamp,
     table: SpellingTable,
+    /// How many tables were begun after the first.
+    tables: u32,
     /// By slot of the table.
     cells: Vec<Cell>,
     /// Emptied cells that take the place of those handed over.
@@ -132,6 +153,7 @@ impl Window {
             reader,
             start: now.floor_to(settings.interval),
             table: new_table(settings.series_max),
+            tables: 0,
             cells: Vec::new(),
             spare: Vec::new(),
             touched: false,
@@ -149,18 +171,69 @@ impl Window {
         self.start
     }
 
-    /// Takes in a line that arrives now. Call [`roll`](Window::roll) with `now` before.
-    ///
-    /// # Errors
-    /// What is wrong with a line of which nothing was taken.
-    pub fn add(&mut self, metric: &Metric<'_>, now: Timestamp) -> Result<Added, Malformed> {
-        let mut reading = Reading {
+    /// Looks up the series of up to [`LINES_AT_ONCE`] lines. Each loop fetches what the next one reads.
+    pub fn look_up(&self, lines: &[PlainLine<'_>]) -> LookedUp {
+        let mut slots = [NO_SLOT; LINES_AT_ONCE];
+        let mut hashes = [0; LINES_AT_ONCE];
+        let mut fetched = 0;
+        for (hash, line) in hashes.iter_mut().zip(lines) {
+            *hash = self.table.hash(Spelling::of(line));
+        }
+        let hashes = &hashes[..lines.len()];
+        for &hash in hashes {
+            fetched ^= self.table.bucket_of(hash);
+        }
+        for &hash in hashes {
+            fetched ^= u32::from(self.table.spelling_of(hash));
+        }
+        for ((slot, &hash), line) in slots.iter_mut().zip(hashes).zip(lines) {
+            *slot = self.table.find(Spelling::of(line), hash).unwrap_or(NO_SLOT);
+        }
+        let cells = || slots[..lines.len()].iter().filter_map(|&slot| self.cells.get(slot as usize));
+        for cell in cells() {
+            fetched ^= u32::from(cell.is_empty());
+        }
+        for cell in cells() {
+            fetched ^= cell.fetch();
+        }
+        black_box(fetched); // else the compiler would leave out reading what is not used
+        LookedUp { slots, table: self.tables }
+    }
+
+    /// Takes in the line that was looked up at this place, as [`add`](Window::add) would. None when its series was new, or when the
+    /// table was begun anew since then.
+    pub fn add_known(
+        &mut self,
+        looked_up: &LookedUp,
+        at: usize,
+        line: &PlainLine<'_>,
+        reading: &Reading,
+    ) -> Option<Taken> {
+        let slot = looked_up.slots[at];
+        if slot == NO_SLOT || looked_up.table != self.tables {
+            return None;
+        }
+        self.touched = true;
+        Some(self.cells[slot as usize].take(&line.segment, reading))
+    }
+
+    /// How lines are read that arrive now, give no time of their own and name no trace.
+    pub fn reading(&self, now: Timestamp) -> Reading {
+        Reading {
             signed_is_delta: self.settings.signed_is_delta,
             aggregated: false,
             moment: now,
             traces: TraceTags::default(),
             keeps_timer_values: self.settings.keeps_timer_values,
-        };
+        }
+    }
+
+    /// Takes in a line that arrives now. Call [`roll`](Window::roll) with `now` before.
+    ///
+    /// # Errors
+    /// What is wrong with a line of which nothing was taken.
+    pub fn add(&mut self, metric: &Metric<'_>, now: Timestamp) -> Result<Added, Malformed> {
+        let mut reading = self.reading(now);
         let mut added = Added::default();
         if let Some(seconds) = metric.timestamp {
             let moment = Timestamp::from_unix_seconds(seconds);
@@ -235,8 +308,7 @@ impl Window {
             if naming(before) == naming(question) {
                 return handover;
             }
-            self.table = new_table(self.settings.series_max);
-            self.cells.clear();
+            self.forget();
             Handover { forgot: true, ..handover }
         })
     }
@@ -295,13 +367,19 @@ impl Window {
         let slot = self.table.insert(spelling, hash).or_else(|| {
             let handover = self.hand_over(Some(self.start));
             self.outgoing.push(Handover { forgot: true, ..handover });
-            self.table = new_table(self.settings.series_max);
-            self.cells.clear();
+            self.forget();
             self.table.insert(spelling, self.table.hash(spelling))
         })?;
         self.cells.push(Cell::Empty);
         self.gathered.learnt.push((kind, identity.into()));
         Some(slot)
+    }
+
+    /// Begins a new table.
+    fn forget(&mut self) {
+        self.table = new_table(self.settings.series_max);
+        self.tables = self.tables.wrapping_add(1);
+        self.cells.clear();
     }
 
     /// Takes in a line whose sender names another window than the one that gathers.
@@ -348,7 +426,7 @@ fn new_table(series_max: usize) -> SpellingTable {
 
 /// How many values of a segment are values; none when there is none, and then the bad ones are counted: they make no series.
 fn good_values(segment: &Segment<'_>, added: &mut Added) -> Option<u32> {
-    let is_good = |text: &&str| segment.kind == MetricKind::Set || number(text).is_ok();
+    let is_good = |text: &&[u8]| segment.kind == MetricKind::Set || number(text).is_ok();
     let good = u32::try_from(segment.values().filter(is_good).count()).unwrap_or(u32::MAX);
     if good == 0 {
         added.taken.bad_values += u32::try_from(segment.values().count()).unwrap_or(u32::MAX);

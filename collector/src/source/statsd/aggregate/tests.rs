@@ -375,6 +375,27 @@ proptest! {
 }
 
 proptest! {
+    #[test]
+    fn lines_taken_together_do_what_each_would_alone(
+        lines in prop::collection::vec(
+            ("[a-d]", prop::sample::select(vec!["1|c", "+2|g", "3|ms", "x|s", "4|c:5|c", "6|g|T1000000001", "x|c"]), 0u8..3),
+            0..100,
+        ),
+        series_max in 1usize..10, // the table of spellings holds twice as many, and is begun anew when it is full
+    ) {
+        let settings = Settings { series_max, ..settings() };
+        let (mut together, mut alone) = (Bench::new(&settings), Bench::new(&settings));
+        let lines: Vec<String> = lines.iter().map(|(name, rest, tag)| format!("{name}:{rest}|#t:{tag}")).collect();
+        together.aggregator.take(0, lines.join("\n").as_bytes(), at(1), &together.tally);
+        for line in &lines {
+            alone.aggregator.take(0, line.as_bytes(), at(1), &alone.tally);
+        }
+        prop_assert_eq!(together.problems(), alone.problems());
+        prop_assert_eq!(together.finish(), alone.finish());
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]

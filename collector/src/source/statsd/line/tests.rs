@@ -18,7 +18,7 @@ fn shown_by(line: &str, dialects: Dialects) -> String {
     let segments: Vec<String> = metric
         .segments()
         .map(|segment| {
-            let values: Vec<&str> = segment.values().collect();
+            let values: Vec<&str> = segment.values().map(|text| str::from_utf8(text).unwrap()).collect();
             format!("{:?} {} {values:?}", segment.kind, segment.sample_rate)
         })
         .collect();
@@ -164,7 +164,7 @@ fn half_a_line_is_refused_by_name() {
 
 #[test]
 fn only_finite_numbers_of_a_sane_size_are_values() {
-    let check = |text, expected| assert_eq!(number(text), expected, "{text}");
+    let check = |text: &str, expected| assert_eq!(number(text.as_bytes()), expected, "{text}");
     check("1", Ok(1.0));
     check("+1.50", Ok(1.5));
     check("-0.0", Ok(-0.0));
