@@ -192,6 +192,106 @@ fn a_bad_mapping_file_stops_the_start_and_says_where() {
     assert!(missing.check().unwrap_err().to_string().contains("/nowhere.yml: No such file"));
 }
 
+/// A line of bad input, and the reason under which it is counted; none when it is taken.
+fn bad_lines() -> Vec<(Vec<u8>, Option<&'static str>)> {
+    let day = |sign: i64| Timestamp::now().unix_nanos() / 1_000_000_000 + sign * 86_400;
+    let line = |text: &str, reason| (text.as_bytes().to_vec(), reason);
+    vec![
+        line(&format!("{}:1|c", "n".repeat(10_240)), Some("key_too_long")),
+        line("bad:NaN|g", Some("bad_value")),
+        line("bad:inf|c", Some("bad_value")),
+        line("bad:-Infinity|ms", Some("bad_value")),
+        line("bad:1e300|h", Some("bad_value")),
+        line("bad:1|c|@0", Some("bad_sample_rate")),
+        line("rare:1|c|@1e-3", None),
+        line("fell:-5|c", None),
+        (b"\xFF\xFE\x01\x00\x80".to_vec(), Some("invalid_utf8")),
+        (b"a\x01b:1|c".to_vec(), Some("control_character")),
+        line("half.a.li", Some("missing_value")),
+        line("half:32", Some("missing_type")),
+        line("half:320|m", None), // of `ms`, and a meter
+        line("half:320|", Some("unknown_type")),
+        line(&format!("late:1|c|T{}", day(-1)), None),
+        line(&format!("early:1|c|T{}", day(1)), Some("future_timestamp")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_of_every_kind_through_every_door_is_counted_by_its_reason_and_harms_no_neighbour() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| Some(directory.path().join(name));
+    let config = statsd::Config { unix_path: path("d"), unix_stream_path: path("s"), ..day_long() };
+    let receiver = Receiver::start(config);
+    let mut stream = TcpStream::connect(receiver.running.address.unwrap()).unwrap();
+    let unix = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    unix.connect(path("d").unwrap()).unwrap();
+    let mut unix_stream = std::os::unix::net::UnixStream::connect(path("s").unwrap()).unwrap();
+    let lines = bad_lines();
+    for (line, _) in &lines {
+        let packet = [line, &b"\ngood:1|c"[..]].concat();
+        assert_eq!(receiver.socket.send(&packet).unwrap(), packet.len());
+        assert_eq!(unix.send(&packet).unwrap(), packet.len());
+        for door in [&mut stream as &mut dyn Write, &mut unix_stream] {
+            door.write_all(&packet).unwrap();
+            door.write_all(b"\n").unwrap();
+        }
+    }
+    drop((stream, unix_stream));
+
+    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+    lines.iter().filter_map(|(_, reason)| *reason).for_each(|reason| *expected.entry(reason).or_default() += 1);
+    let taken = lines.len() as u64 * 2 - expected.values().sum::<u64>();
+    let counted = || -> Vec<(u64, BTreeMap<&str, u64>)> {
+        let of_door = |tally: taffrail_collector::source::TallySnapshot| {
+            (tally.records, tally.problems.iter().map(|problem| (problem.reason, problem.count)).collect())
+        };
+        receiver.tallies.snapshot().into_iter().map(of_door).collect()
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while counted() != vec![(taken, expected.clone()); 4] {
+        assert!(std::time::Instant::now() < deadline, "{:?} for {taken} and {expected:?}", counted());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for sample in receiver.stop().await {
+        let SampleValue::Counter { sum } = sample.value else { panic!("{sample:?}") };
+        *sums.entry(sample.labels.name().to_owned()).or_default() += sum;
+    }
+    let good = lines.len() as f64 * 4.0;
+    let expected = [("fell", -20.0), ("good", good), ("half", 1_280.0), ("late", 4.0), ("rare", 4_000.0)];
+    assert_eq!(sums, expected.map(|(name, sum)| (name.to_owned(), sum)).into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_bomb_through_a_connection_is_stored_or_counted_to_the_last_line() {
+    const LINES: u64 = 50_000;
+    let receiver = Receiver::start(statsd::Config { series_max: 500, ..day_long() });
+    let address = receiver.running.address.unwrap();
+    let sending = tokio::task::spawn_blocking(move || {
+        let mut stream = std::io::BufWriter::new(TcpStream::connect(address).unwrap());
+        for value in 0..LINES {
+            writeln!(stream, "bomb:1|c|#user:{value}\ngood:1|c").unwrap();
+        }
+        stream.flush().unwrap();
+    });
+    sending.await.unwrap();
+    let seen = || receiver.tallies.snapshot().iter().map(|tally| tally.bytes).sum::<u64>();
+    let bytes: u64 = (0..LINES).map(|value| format!("bomb:1|c|#user:{value}\ngood:1|c\n").len() as u64).sum();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while seen() < bytes {
+        assert!(std::time::Instant::now() < deadline, "{} of {bytes} bytes", seen());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let samples = receiver.stop().await;
+    let sum_of = |name: &str| -> f64 {
+        let of_name = samples.iter().filter(|sample| sample.labels.name() == name);
+        of_name.map(|sample| if let SampleValue::Counter { sum } = sample.value { sum } else { 0.0 }).sum()
+    };
+    assert_eq!(sum_of("good"), LINES as f64, "the neighbour is unharmed");
+    assert_eq!(sum_of("bomb") + sum_of("taffrail.statsd.overflow"), LINES as f64, "sent = stored + counted");
+    assert!(sum_of("taffrail.statsd.overflow") > 0.0 && samples.len() < 1_000, "{} samples", samples.len());
+}
+
 fn aggregator(series_max: usize) -> (Aggregator, Arc<Tally>, Timestamp) {
     let (settings, tally, now) = settings(series_max);
     (Aggregator::new(&settings, 1, now), tally, now)
