@@ -98,13 +98,28 @@ pub struct Series {
     pub running_total_by_name: bool,
 }
 
+/// 24 bytes beside the labels: of a million series every one counts.
 #[derive(Debug)]
 struct Known {
     /// The second hash of its labels; the first is the key.
     second_hash: u64,
-    series: Series,
-    /// The last era in which it was written.
+    labels: Arc<LabelSet>,
+    /// The last era in which it was written, and [`RUNNING_TOTAL`].
     seen: AtomicU32,
+}
+
+/// The bit of [`Known::seen`] that says whether the series is a running total by its name. Eras do not reach it in ten thousand years.
+const RUNNING_TOTAL: u32 = 1 << 31;
+
+impl Known {
+    fn era(&self) -> u32 {
+        self.seen.load(Relaxed) & !RUNNING_TOTAL
+    }
+
+    fn series(&self) -> Series {
+        let running_total_by_name = self.seen.load(Relaxed) & RUNNING_TOTAL != 0;
+        Series { labels: Arc::clone(&self.labels), running_total_by_name }
+    }
 }
 
 /// See the module's documentation.
@@ -152,7 +167,7 @@ impl SeriesCache {
     fn lookup_in(&self, era: u32) -> Lookup<'_> {
         if self.swept.swap(era, Relaxed) != era {
             let mut known = self.known.write();
-            known.retain(|_, known| known.seen.load(Relaxed).saturating_add(1) >= era);
+            known.retain(|_, known| known.era().saturating_add(1) >= era);
             known.shrink_to_fit();
         }
         Lookup { cache: self, known: Some(self.known.read()), era }
@@ -165,11 +180,12 @@ impl Lookup<'_> {
     pub fn find<'a>(&mut self, labels: &impl WrittenLabels<'a>) -> Result<Series, BadLabels> {
         let hashes = labels.hashes(&self.cache.hashing);
         let known = self.known.as_ref().and_then(|known| known.get(&hashes[0]));
-        if let Some(Known { series, seen, .. }) = known.filter(|known| known.second_hash == hashes[1]) {
-            if seen.load(Relaxed) != self.era {
-                seen.store(self.era, Relaxed);
+        if let Some(known) = known.filter(|known| known.second_hash == hashes[1]) {
+            let seen = known.seen.load(Relaxed);
+            if seen & !RUNNING_TOTAL != self.era {
+                known.seen.store(seen & RUNNING_TOTAL | self.era, Relaxed);
             }
-            return Ok(series.clone());
+            return Ok(known.series());
         }
         self.learn(hashes, labels)
     }
@@ -185,15 +201,16 @@ impl Lookup<'_> {
         let mut known = self.cache.known.write();
         // Another request may have brought it meanwhile.
         let series = match known.get(&hash).filter(|known| known.second_hash == second_hash) {
-            Some(known) => known.series.clone(),
+            Some(known) => known.series(),
             None => {
                 if known.len() >= self.cache.series_max {
                     make_room(&mut known, self.era, self.cache.series_max);
                 }
                 let running_total_by_name = is_running_total_by_name(labels.name());
-                let series = Series { labels: Arc::new(labels), running_total_by_name };
-                known.insert(hash, Known { second_hash, series: series.clone(), seen: AtomicU32::new(self.era) });
-                series
+                let labels = Arc::new(labels);
+                let seen = self.era | if running_total_by_name { RUNNING_TOTAL } else { 0 };
+                known.insert(hash, Known { second_hash, labels: Arc::clone(&labels), seen: AtomicU32::new(seen) });
+                Series { labels, running_total_by_name }
             }
         };
         self.known = Some(RwLockWriteGuard::downgrade(known));
@@ -203,7 +220,7 @@ impl Lookup<'_> {
 
 /// Forgets what was not written in this era, or everything where that is not a quarter.
 fn make_room(known: &mut RapidHashMap<u64, Known>, era: u32, series_max: usize) {
-    known.retain(|_, known| known.seen.load(Relaxed) == era);
+    known.retain(|_, known| known.era() == era);
     if known.len() > series_max / 4 * 3 {
         known.clear();
     }
@@ -289,8 +306,11 @@ mod tests {
         assert_eq!(len(), 1);
         drop(cache.lookup_in(3));
         assert_eq!((len(), Arc::strong_count(&up.labels)), (0, 1));
+        assert_eq!(size_of::<Known>(), 24);
+        let count = Labels(7, &[("__name__", "x_count")]);
+        assert!((3..5).all(|era| cache.lookup_in(era).find(&count).unwrap().running_total_by_name));
         for hash in 0..100 {
-            cache.lookup_in(3).find(&Labels(hash, UP.1)).unwrap();
+            cache.lookup_in(4).find(&Labels(hash, UP.1)).unwrap();
             assert!(len() <= 4);
         }
     }

@@ -17,8 +17,9 @@ pub struct Config {
     /// Longest labels of one series, names and values together, in bytes; a series beyond is refused, its neighbours are
     /// stored. Default 16 KiB.
     pub labels_bytes_max: usize,
-    /// Series whose labels are remembered between requests, at some 50 bytes each beside the store's own memory of them. Default
-    /// 1,000,000. With more active series every request costs several times the processor time; nothing is lost.
+    /// Series whose labels are remembered between requests, at some 200 bytes each beside the store's own memory of them, as long as
+    /// they are written. Default 1,000,000. With more active series every request costs several times the processor time; nothing is
+    /// lost. Lower it where memory is dearer than that.
     pub series_max: usize,
 }
 
