@@ -182,7 +182,7 @@ pub fn prometheus_scrape(bytes: &[u8]) {
     use prometheus_scrape::{Config, exposition::Format, target_series::TargetSeries};
     let Ok(text) = str::from_utf8(bytes) else { return };
     let config = Config { samples_max: 1_000, labels_bytes_max: 300, ..Config::default() };
-    let mut series = TargetSeries::new(&config, "fuzz");
+    let mut series = TargetSeries::new(&config, "fuzz", Default::default());
     for format in [Format::Prometheus, Format::OpenMetrics] {
         let (first, second) = text.split_at(text.floor_char_boundary(text.len() / 2));
         for part in [text, first, second] {

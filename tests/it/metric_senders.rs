@@ -29,6 +29,16 @@ fn value(server: &Server, question: &str) -> f64 {
     wait_for(question, || server.promql(question).first().map(|(_, value)| *value))
 }
 
+/// Type, help and unit of a metric, as its sender says them.
+fn metadata(server: &Server, metric: &str) -> [String; 3] {
+    wait_for(metric, || {
+        let (_, answer) = server.get(&format!("/api/v1/metadata?metric={metric}"));
+        let entry = answer["data"][metric].get(0)?.clone();
+        let said = ["type", "help", "unit"].map(|of| entry[of].as_str().unwrap_or_default().to_owned());
+        (!said[1].is_empty()).then_some(said)
+    })
+}
+
 /// A program that ends with its test.
 struct Running(Child);
 
@@ -58,7 +68,7 @@ views = [View(instrument_name="slow", aggregation=ExponentialBucketHistogramAggr
 resource = Resource({"service.name": "shop", "service.instance.id": "i-1", "cloud.region": "eu"})
 provider = MeterProvider([reader], resource, views=views)
 meter = provider.get_meter("tests")
-meter.create_counter("shop.orders", unit="1").add(3, {"kind": "book"})
+meter.create_counter("shop.orders", unit="1", description="Orders taken.").add(3, {"kind": "book"})
 meter.create_up_down_counter("shop.open").add(-2)
 meter.create_gauge("shop.level").set(1.5)
 took = meter.create_histogram("shop.took", unit="s", explicit_bucket_boundaries_advisory=[0.1, 1.0])
@@ -75,6 +85,7 @@ provider.shutdown()
         assert!((found / expected - 1.0).abs() < 0.02, "{question}: {found}");
     };
     check(r#"{"shop.orders", service="shop", instance="i-1", kind="book"}"#, 3.0);
+    assert_eq!(metadata(&server, "shop.orders"), ["counter", "Orders taken.", "1"]);
     check(r#"{"shop.open"}"#, -2.0);
     check(r#"{"shop.level"}"#, 1.5);
     check(r#"{"shop.took_bucket", le="1"}"#, 3.0);
@@ -142,6 +153,8 @@ thread.join()
     check(r#"orders_total{kind="book"}"#, 3.0);
     check(r#"took_seconds_bucket{le="1.0"}"#, 1.0);
     check(r#"build_info{version="1"}"#, 1.0);
+    assert_eq!(metadata(&server, "orders_total"), ["counter", "Orders.", ""]);
+    assert_eq!(metadata(&server, "took_seconds"), ["histogram", "Took.", ""]);
     let (_, found) = server.get("/api/v1/query_exemplars?query=orders_total&start=0&end=4000000000");
     assert!(found.to_string().contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{found}");
     drop(target);
@@ -178,6 +191,7 @@ fn debians_prometheus_writes_what_it_scrapes() {
     wait_for("many series", || (value(&server, "prometheus_tsdb_head_series") > 100.0).then_some(()));
     let rate = r#"rate(prometheus_tsdb_head_samples_appended_total{type="float"}[1m]) > 0"#;
     wait_for("a rate", || server.promql(rate).pop());
+    assert_eq!(metadata(&server, "prometheus_tsdb_head_series")[0], "gauge");
     drop(running);
     let (_, ingest) = server.get("/api/v1/ingest");
     let sources = ingest["sources"].as_array().unwrap();

@@ -8,7 +8,7 @@
 //! [`prometheus_write`], [`prometheus_scrape`].
 //! Batches of other agents: [`agent`]. Line sources share [`line_splitter`] (bytes become lines), [`multiline`] (lines
 //! become groups) and [`feeder`] (records become batches). What rules drop is said by [`shape_reports`]. What readings of the
-//! Prometheus world measure is told by [`series_type`];
+//! Prometheus world measure is told by [`series_type`], what senders say of their metrics is kept by [`descriptions`];
 //! histograms of other systems become ours by [`bucket_counts`] and [`running_histograms`].
 
 use std::collections::HashMap;
@@ -26,6 +26,7 @@ use crate::model::{Batch, Resource};
 
 pub mod agent;
 pub mod bucket_counts;
+pub mod descriptions;
 mod exemplar_trace;
 pub mod feeder;
 pub mod file_tail;
@@ -45,6 +46,8 @@ mod sample_feeder;
 mod series_cache;
 pub mod series_type;
 pub mod shape_reports;
+#[cfg(test)]
+mod small_store;
 pub mod statsd;
 pub mod stdin;
 pub mod syslog;

@@ -25,6 +25,27 @@ pub fn is_running_total_by_name(name: &str) -> bool {
 }
 
 impl SeriesType {
+    /// Its word in the text formats; empty when nothing was said.
+    pub const fn word(self) -> &'static str {
+        match self {
+            SeriesType::Unknown => "",
+            SeriesType::Counter => "counter",
+            SeriesType::Gauge => "gauge",
+            SeriesType::Histogram => "histogram",
+            SeriesType::Summary => "summary",
+        }
+    }
+
+    /// The metric that a series of this name is a part of.
+    pub fn metric_of(self, name: &str) -> &str {
+        let parts: &[&str] = match self {
+            SeriesType::Histogram => &["_bucket", "_count", "_sum"],
+            SeriesType::Summary => &["_count", "_sum"],
+            _ => &[],
+        };
+        parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name)
+    }
+
     /// Whether a series of this type is a running total; `by_name` says what [`is_running_total_by_name`] says of its name.
     pub fn is_running_total(self, by_name: bool) -> bool {
         match self {

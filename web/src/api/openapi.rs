@@ -148,7 +148,12 @@ const OPERATIONS: &[Operation] = &[
     ),
     operation("GET POST", "/api/v1/labels", "Names of labels", &[MATCH, START, END, LIMIT]),
     operation("GET", "/api/v1/label/{name}/values", "Values of a label", &[MATCH, START, END, LIMIT]),
-    operation("GET", "/api/v1/metadata", "Type and unit of metrics", &[("metric", "one name"), LIMIT]),
+    operation(
+        "GET",
+        "/api/v1/metadata",
+        "Type, unit and help of metrics",
+        &[("metric", "one name"), LIMIT, ("limit_per_metric", "how many entries of one metric at most")],
+    ),
     operation("GET POST", "/api/v1/query_exemplars", "Exemplars of the series in a query", &[QUERY, START, END]),
     operation(
         "GET",

@@ -20,6 +20,7 @@ use super::labels::{Label, ResourceLabels, TARGET_INFO, label, label_set};
 use crate::frame;
 use crate::model::{Exemplar, LabelSet, STALE, Sample, SampleValue, SpanId, Timestamp, TraceId};
 use crate::source::bucket_counts::{BucketCounts, INDICES, Layout, SCALES};
+use crate::source::descriptions::{Description, Descriptions, TooMany};
 use crate::source::protobuf::fields_within;
 use crate::source::running_histograms::{Pending, Reading, RunningHistograms, Step, nothing_pending, window_of};
 use crate::source::series_type::reading;
@@ -45,12 +46,13 @@ pub enum MessageForm {
 pub struct Intake {
     config: Config,
     histograms: RunningHistograms,
+    descriptions: Descriptions,
 }
 
 /// What a request held.
 #[derive(Debug)]
 pub struct Taken {
-    /// To be stored.
+    /// To be stored; behind all others what is said of metrics.
     pub samples: Vec<Sample>,
     /// Points that were not taken: how many, by reason, and the series of the first.
     pub rejected: BTreeMap<&'static str, (u64, String)>,
@@ -74,7 +76,7 @@ pub enum ReadError {
 impl Intake {
     /// One with the section's settings.
     pub fn new(config: Config) -> Intake {
-        Intake { config, histograms: RunningHistograms::default() }
+        Intake { config, histograms: RunningHistograms::default(), descriptions: Descriptions::default() }
     }
 
     /// Reads a request, decompressed.
@@ -105,10 +107,17 @@ impl Intake {
         self.histograms.commit(taken.pending);
     }
 
+    /// What was taken is not stored: what was said of metrics is told again.
+    pub fn not_stored(&self) {
+        self.descriptions.forget();
+    }
+
     fn take(&self, request: &ExportMetricsServiceRequest, now: Timestamp) -> Result<Taken, ReadError> {
         let mut gathering = Gathering {
             config: &self.config,
             running: &self.histograms,
+            descriptions: &self.descriptions,
+            described: Vec::new(),
             now,
             taken: Taken { samples: Vec::new(), rejected: BTreeMap::new(), pending: nothing_pending() },
         };
@@ -125,7 +134,9 @@ impl Intake {
             }
             gathering.target_info(&labels, before);
         }
-        Ok(gathering.taken)
+        let Gathering { mut taken, described, .. } = gathering;
+        taken.samples.extend(described);
+        Ok(taken)
     }
 }
 
@@ -133,6 +144,9 @@ impl Intake {
 struct Gathering<'i> {
     config: &'i Config,
     running: &'i RunningHistograms,
+    descriptions: &'i Descriptions,
+    /// What is said of metrics, as samples.
+    described: Vec<Sample>,
     now: Timestamp,
     taken: Taken,
 }
@@ -211,7 +225,27 @@ impl Gathering<'_> {
             Some(Data::Summary(summary)) => each!(&summary.data_points, summary),
             None => {}
         }
+        self.describe(metric);
         Ok(())
+    }
+
+    fn describe(&mut self, metric: &Metric) {
+        let kind = match &metric.data {
+            Some(Data::Sum(sum)) if sum.is_monotonic => "counter",
+            Some(Data::Gauge(_) | Data::Sum(_)) => "gauge",
+            Some(Data::Histogram(_) | Data::ExponentialHistogram(_)) => "histogram",
+            Some(Data::Summary(_)) => "summary",
+            None => "",
+        };
+        let said = Description { metric: &metric.name, kind, unit: &metric.unit, help: &metric.description };
+        // Type and unit alone are known by the samples.
+        if metric.description.is_empty() {
+            return;
+        }
+        match self.descriptions.tell(said, self.now) {
+            Ok(told) => self.described.extend(told),
+            Err(TooMany) => self.reject(TooMany::REASON, 0, &metric.name),
+        }
     }
 
     fn number(&mut self, point: &Point<'_>, written: &NumberDataPoint, grows: bool) -> Result<(), ReadError> {

@@ -100,6 +100,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     let count = samples.len() as u64;
     if let Err(refusal) = store_whole(&receiver.context.outlet, samples).await {
         receiver.tally.problem(refusal.reason.name(), count, refusal.message.as_bytes());
+        receiver.intake.not_stored();
         return answer_refusal(&refusal, form);
     }
     receiver.tally.took(count, bytes);

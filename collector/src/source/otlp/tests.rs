@@ -5,55 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt;
+use axum::http::{HeaderMap, StatusCode};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use parking_lot::Mutex;
 use prost::Message;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use super::{Config, routes};
-use crate::delivery::{self, Outcome, Refusal, RefusalReason};
-use crate::enrich::Enricher;
+use crate::delivery::{Outcome, Refusal, RefusalReason};
 use crate::model::{Sample, SampleValue, is_stale};
 use crate::source::SourceContext;
+use crate::source::small_store::{self, SmallStore};
 
 const STORED: Outcome = Outcome::Stored { acked_through: None };
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
 
 fn router(config: Config, outcome: Outcome) -> (Router, SourceContext, Arc<Mutex<Vec<Sample>>>) {
-    let (outlet, mut receiver) = delivery::channel(4);
-    let stored = Arc::new(Mutex::new(Vec::new()));
-    let keep = Arc::clone(&stored);
-    tokio::spawn(async move {
-        while let Some(delivery) = receiver.recv().await {
-            keep.lock().extend(delivery.batch.samples);
-            delivery.receipt.answer(outcome.clone());
-        }
-    });
-    let context = SourceContext {
-        outlet,
-        tallies: Arc::default(),
-        enricher: Enricher::default(),
-        resource: Arc::default(),
-        checkpoints: Arc::default(),
-        stop: CancellationToken::new(),
-    };
-    (routes(config, context.clone()), context, stored)
+    let SmallStore { context, samples, .. } = SmallStore::answering(outcome);
+    (routes(config, context.clone()), context, samples)
 }
 
 async fn post(router: &Router, content_type: &str, encoding: &str, body: Vec<u8>) -> (StatusCode, HeaderMap, Vec<u8>) {
-    let request = Request::post("/v1/metrics")
-        .header("content-type", content_type)
-        .header("content-encoding", encoding)
-        .body(Body::from(body))
-        .unwrap();
-    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
-    (parts.status, parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+    small_store::post(router, "/v1/metrics", content_type, encoding, body).await
 }
 
 /// A request of one resource and these metrics, as JSON.
@@ -313,4 +287,29 @@ async fn a_refusal_is_answered_so_that_it_is_sent_again() {
         assert_eq!((status, headers["retry-after"].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "2"));
         assert_eq!(serde_json::from_slice::<Value>(&answer).unwrap()["message"], "no");
     }
+}
+
+#[tokio::test]
+async fn descriptions_are_told_once_and_again_when_they_were_not_stored() {
+    let metrics = json!([
+        { "name": "jobs", "description": "Jobs done.", "unit": "1",
+          "sum": { "isMonotonic": true, "aggregationTemporality": 2, "dataPoints": [point(json!({ "asInt": "3" }))] } },
+        { "name": "level", "description": "How full.", "gauge": { "dataPoints": [point(json!({ "asDouble": 0.5 }))] } },
+        { "name": "plain", "gauge": { "dataPoints": [point(json!({ "asDouble": 0.5 }))] } },
+    ]);
+    let body = request(metrics).to_string().into_bytes();
+    let all = ["jobs counter 1 Jobs done.", "level gauge How full."];
+    let store = SmallStore::answering(STORED);
+    let router = routes(Config::default(), store.context.clone());
+    for _ in 0..2 {
+        assert_eq!(post(&router, JSON, "", body.clone()).await.0, StatusCode::OK);
+        assert_eq!(*store.descriptions.lock(), all);
+    }
+    let refusal = Refusal { reason: RefusalReason::Overloaded, message: String::new(), retry_after: None };
+    let store = SmallStore::answering(Outcome::Refused(refusal));
+    let router = routes(Config::default(), store.context.clone());
+    for _ in 0..2 {
+        assert_eq!(post(&router, JSON, "", body.clone()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(*store.descriptions.lock(), [all, all].concat());
 }

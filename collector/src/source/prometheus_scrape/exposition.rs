@@ -49,6 +49,23 @@ pub type Label<'a> = (Cow<'a, str>, Cow<'a, str>);
 pub struct Families<'a> {
     types: HashMap<&'a str, SeriesType>,
     units: HashMap<&'a str, &'a str>,
+    /// In the order in which families first said something.
+    said: Vec<Said<'a>>,
+    /// Where each family stands in that list.
+    places: HashMap<&'a str, usize>,
+}
+
+/// What a family says of itself, word for word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// Its name.
+    pub family: &'a str,
+    /// Behind `TYPE`.
+    pub type_word: &'a str,
+    /// Behind `UNIT`.
+    pub unit: &'a str,
+    /// Behind `HELP`, with its escapes.
+    pub help: &'a str,
 }
 
 /// One line.
@@ -97,6 +114,11 @@ impl<'a> Families<'a> {
         self.family(&self.units, name).copied().unwrap_or_default()
     }
 
+    /// What families said of themselves.
+    pub fn said(&self) -> &[Said<'a>] {
+        &self.said
+    }
+
     fn family<'m, T>(&self, map: &'m HashMap<&'a str, T>, name: &str) -> Option<&'m T> {
         map.get(name).or_else(|| SUFFIXES.iter().find_map(|suffix| map.get(name.strip_suffix(suffix)?)))
     }
@@ -109,12 +131,27 @@ impl<'a> Families<'a> {
         if let (Some(what), Some(name), Some(said)) = (words.next(), words.next(), words.next()) {
             let name = name.trim_matches('"');
             match what {
-                "TYPE" => drop(self.types.insert(name, series_type(said))),
-                "UNIT" => drop(self.units.insert(name, said)),
+                "TYPE" => {
+                    self.types.insert(name, series_type(said));
+                    self.said_by(name).type_word = said;
+                }
+                "UNIT" => {
+                    self.units.insert(name, said);
+                    self.said_by(name).unit = said;
+                }
+                "HELP" => self.said_by(name).help = said,
                 _ => {}
             }
         }
         Line::Comment
+    }
+
+    fn said_by(&mut self, family: &'a str) -> &mut Said<'a> {
+        let at = *self.places.entry(family).or_insert_with(|| {
+            self.said.push(Said { family, ..Said::default() });
+            self.said.len() - 1
+        });
+        &mut self.said[at]
     }
 }
 

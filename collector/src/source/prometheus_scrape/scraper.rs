@@ -20,6 +20,7 @@ use super::exposition::Format;
 use super::target_series::{Round, TargetSeries, Unusable};
 use crate::model::Timestamp;
 use crate::ship::connection::Connections;
+use crate::source::descriptions::Descriptions;
 use crate::source::json_lines::body::{self, BodyError};
 use crate::source::sample_feeder::{self, SampleFeed, SamplePortion};
 use crate::source::{Running, SourceContext, StartError, Tally};
@@ -31,11 +32,11 @@ const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;vers
 
 /// Starts to scrape all groups. Must be called within a Tokio runtime. Without targets the task ends at once.
 pub fn start(groups: &[Config], context: SourceContext) -> Result<Running, StartError> {
-    let mut scrapers = Vec::new();
+    let (mut scrapers, descriptions) = (Vec::new(), Arc::default());
     for group in groups {
         check(group)?;
         for target in &group.targets {
-            scrapers.push(Scraper::new(group, target, &context)?);
+            scrapers.push(Scraper::new(group, target, &context, &descriptions)?);
         }
     }
     let task = tokio::spawn(async move {
@@ -118,7 +119,12 @@ struct Answer {
 }
 
 impl Scraper {
-    fn new(config: &Config, target: &str, context: &SourceContext) -> Result<Scraper, StartError> {
+    fn new(
+        config: &Config,
+        target: &str,
+        context: &SourceContext,
+        descriptions: &Arc<Descriptions>,
+    ) -> Result<Scraper, StartError> {
         let url = format!("{}://{target}{}", config.scheme.name(), config.path);
         let uri: Uri = url.parse().map_err(|error| StartError {
             setting: "collector.scrape.targets",
@@ -132,7 +138,7 @@ impl Scraper {
         let identity = format!("{} {url}", context.resource.host);
         let interval_ms = u64::try_from(config.interval.as_millis()).unwrap_or(u64::MAX).max(1);
         Ok(Scraper {
-            series: TargetSeries::new(config, target),
+            series: TargetSeries::new(config, target, Arc::clone(descriptions)),
             offset: Duration::from_millis(rapidhash_v3(identity.as_bytes()) % interval_ms),
             tally: context.tallies.of(KIND, &url),
             config: config.clone(),

@@ -11,6 +11,7 @@ use super::exposition::{Families, Format, Line, WrittenSample, labels_of};
 use crate::frame;
 use crate::model::label_set::NAME_LABEL;
 use crate::model::{LabelSet, STALE, Sample, Timestamp};
+use crate::source::descriptions::{Description, Descriptions, TooMany, unescaped};
 use crate::source::series_type::{is_running_total_by_name, reading};
 
 /// See the module's documentation.
@@ -23,6 +24,8 @@ pub struct TargetSeries {
     labels_bytes_max: usize,
     known: RapidHashMap<Box<str>, Known>,
     round: u64,
+    /// Those of all targets.
+    descriptions: Arc<Descriptions>,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,7 @@ struct Known {
 /// One answer of a target, read.
 #[derive(Debug, Default)]
 pub struct Round {
-    /// Its samples, and staleness markers of what it no longer has.
+    /// Its samples, staleness markers of what it no longer has, and what families say of themselves.
     pub samples: Vec<Sample>,
     /// Samples it had.
     pub scraped: u64,
@@ -60,8 +63,8 @@ pub enum Unusable {
 }
 
 impl TargetSeries {
-    /// Of a target of these settings.
-    pub fn new(config: &Config, instance: &str) -> TargetSeries {
+    /// Of a target of these settings; `descriptions` are those that all targets have told.
+    pub fn new(config: &Config, instance: &str, descriptions: Arc<Descriptions>) -> TargetSeries {
         let mut own = config.labels.clone();
         own.entry("job".to_owned()).or_insert_with(|| config.job.clone());
         own.entry("instance".to_owned()).or_insert_with(|| instance.to_owned());
@@ -72,6 +75,7 @@ impl TargetSeries {
             labels_bytes_max: config.labels_bytes_max,
             known: RapidHashMap::new(),
             round: 0,
+            descriptions,
         }
     }
 
@@ -102,6 +106,14 @@ impl TargetSeries {
             self.take(sample, &families, at, &mut round);
         }
         self.mark_ended(at, &mut round.samples);
+        for said in families.said() {
+            let help = unescaped(said.help);
+            let said = Description { metric: said.family, kind: said.type_word, unit: said.unit, help: &help };
+            match self.descriptions.tell(said, at) {
+                Ok(told) => round.samples.extend(told),
+                Err(TooMany) => round.refuse(TooMany::REASON, said.metric),
+            }
+        }
         Ok(round)
     }
 
@@ -222,7 +234,7 @@ mod tests {
     }
 
     fn series(config: Config) -> TargetSeries {
-        TargetSeries::new(&Config { job: "j".to_owned(), ..config }, "i")
+        TargetSeries::new(&Config { job: "j".to_owned(), ..config }, "i", Arc::default())
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -250,6 +262,24 @@ mod tests {
         check(3, Some("a_total 3\nb 1\n"), &[&mark(a, "3+ @3"), &mark(b, "1 @3")]);
         check(4, None, &[&mark(a, "stale+ @4"), &mark(b, "stale @4")]);
         check(5, None, &[]);
+    }
+
+    #[test]
+    fn what_families_say_of_themselves_is_told_once_for_all_targets() {
+        let descriptions = Arc::<Descriptions>::default();
+        let body = "# HELP hits Pages,\\nall of them.\n# TYPE hits counter\nhits_total 1\n# UNIT took seconds\n# EOF\n";
+        let told = |instance: &str, seconds| {
+            let mut target = TargetSeries::new(&Config::default(), instance, Arc::clone(&descriptions));
+            let round = target.read(body, Format::OpenMetrics, at(seconds)).unwrap();
+            assert_eq!(round.scraped, 1);
+            said(&round.samples[1..])
+        };
+        let expected = [
+            "{\"taffrail.metric.description\", help=\"Pages,\\nall of them.\", metric=\"hits\", type=\"counter\"} 1 @5",
+            "{\"taffrail.metric.description\", metric=\"took\", unit=\"seconds\"} 1 @5",
+        ];
+        assert_eq!(told("a", 5), expected);
+        assert_eq!(told("b", 6), Vec::<String>::new());
     }
 
     #[test]

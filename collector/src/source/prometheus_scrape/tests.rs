@@ -10,12 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::Receiver;
-use tokio_util::sync::CancellationToken;
 
 use super::{Config, start};
 use crate::delivery::{self, Delivery, Outcome};
-use crate::enrich::Enricher;
 use crate::model::{Sample, SampleValue, is_stale};
+use crate::source::descriptions::DESCRIPTION_SERIES;
 use crate::source::{Running, SourceContext};
 
 /// What a target answers: status, content type, body.
@@ -39,14 +38,7 @@ async fn target(answer: Answer) -> String {
 
 fn source(config: Config) -> (Result<Running, crate::source::StartError>, SourceContext, Receiver<Delivery>) {
     let (outlet, receiver) = delivery::channel(4);
-    let context = SourceContext {
-        outlet,
-        tallies: Arc::default(),
-        enricher: Enricher::default(),
-        resource: Arc::default(),
-        checkpoints: Arc::default(),
-        stop: CancellationToken::new(),
-    };
+    let context = SourceContext::bare(outlet);
     (start(&[config], context.clone()), context, receiver)
 }
 
@@ -58,7 +50,7 @@ async fn round(receiver: &mut Receiver<Delivery>) -> Vec<Sample> {
     samples
 }
 
-/// Name and value of all but how long it took.
+/// Name and value of all but how long it took, and descriptions.
 fn said(samples: &[Sample]) -> Vec<String> {
     let line = |sample: &Sample| {
         let value = match sample.value {
@@ -68,7 +60,9 @@ fn said(samples: &[Sample]) -> Vec<String> {
         };
         format!("{} {}", sample.labels.name(), if is_stale(value) { "stale".to_owned() } else { value.to_string() })
     };
-    samples.iter().map(line).filter(|line| !line.starts_with("scrape_duration_seconds")).collect()
+    let is_said =
+        |line: &String| !["scrape_duration_seconds", DESCRIPTION_SERIES].iter().any(|left| line.starts_with(left));
+    samples.iter().map(line).filter(is_said).collect()
 }
 
 #[tokio::test]

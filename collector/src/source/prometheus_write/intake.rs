@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::native_histogram::{self, Meaning};
 use super::{Config, version_1, version_2};
 use crate::model::{Exemplar, LabelSet, Sample, SampleValue, Timestamp};
+use crate::source::descriptions::{Description, Descriptions, TooMany};
 use crate::source::exemplar_trace::take_label;
 use crate::source::protobuf::{Content, Malformed, Message};
 use crate::source::running_histograms::{Pending, Reading, RunningHistograms, Step, nothing_pending, window_of};
@@ -43,6 +44,7 @@ pub struct Intake {
     usual_samples: AtomicUsize,
     waiting: Mutex<Waiting>,
     histograms: RunningHistograms,
+    descriptions: Descriptions,
 }
 
 /// Exemplars, each with its series, the oldest first.
@@ -51,7 +53,7 @@ type Waiting = Vec<(Arc<LabelSet>, Exemplar)>;
 /// What a request held.
 #[derive(Debug)]
 pub struct Taken {
-    /// To be stored.
+    /// To be stored; behind all others what is said of metrics.
     pub samples: Vec<Sample>,
     /// Readings among them.
     pub readings: u64,
@@ -105,6 +107,10 @@ pub(super) struct Gathering<'i> {
     histograms: u64,
     running: &'i RunningHistograms,
     pending: Pending,
+    descriptions: &'i Descriptions,
+    /// What is said of metrics, as samples.
+    described: Vec<Sample>,
+    now: Timestamp,
     exemplars: u64,
     /// Exemplars of series without a sample beside them.
     alone: Waiting,
@@ -120,6 +126,7 @@ impl Intake {
             usual_samples: AtomicUsize::new(0),
             waiting: Mutex::default(),
             histograms: RunningHistograms::default(),
+            descriptions: Descriptions::default(),
         }
     }
 
@@ -137,6 +144,9 @@ impl Intake {
             readings: 0,
             histograms: 0,
             running: &self.histograms,
+            descriptions: &self.descriptions,
+            described: Vec::new(),
+            now: Timestamp::now(),
             pending: nothing_pending(),
             exemplars: 0,
             alone: Vec::new(),
@@ -158,14 +168,16 @@ impl Intake {
         self.histograms.commit(std::mem::take(&mut taken.pending));
     }
 
-    /// What was taken is not stored: what of earlier requests went with it waits on.
+    /// What was taken is not stored: what of earlier requests went with it waits on, and what was said of metrics is told again.
     pub fn not_stored(&self, taken: Taken) {
+        self.descriptions.forget();
         self.waiting.lock().extend(taken.waited);
     }
 
     /// Brings exemplars that came alone to the last sample of their series, or has them wait for the next.
     fn finish(&self, gathering: Gathering<'_>) -> Taken {
         let Gathering { mut samples, readings, histograms, pending, exemplars, alone, mut refused, .. } = gathering;
+        let described = gathering.described;
         let mut waited = Vec::new();
         let mut waiting = self.waiting.lock();
         if !(alone.is_empty() && waiting.is_empty()) {
@@ -193,6 +205,7 @@ impl Intake {
                 waiting.drain(..surplus);
             }
         }
+        samples.extend(described);
         Taken { samples, readings, histograms, exemplars, refused, waited, pending }
     }
 }
@@ -268,6 +281,14 @@ impl Gathering<'_> {
         }
         self.histograms += 1;
         Ok(())
+    }
+
+    /// Takes what is said of a metric.
+    pub fn description(&mut self, said: Description<'_>) {
+        match self.descriptions.tell(said, self.now) {
+            Ok(told) => self.described.extend(told),
+            Err(TooMany) => self.refuse(TooMany::REASON, 1, || said.metric.to_owned()),
+        }
     }
 
     /// Takes an exemplar's message; `each_label` reads a field of its labels.

@@ -4,53 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt;
+use axum::http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use super::{Config, routes};
-use crate::delivery::{self, Outcome, Refusal, RefusalReason};
-use crate::enrich::Enricher;
+use crate::delivery::{Outcome, Refusal, RefusalReason};
 use crate::model::{STALE, Sample, SampleValue, is_stale};
 use crate::source::SourceContext;
+use crate::source::small_store::{self, SmallStore};
 
 const STORED: Outcome = Outcome::Stored { acked_through: None };
 const VERSION_2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
 /// A router whose batches are answered with `outcome` and kept.
 fn router(config: Config, outcome: Outcome) -> (Router, SourceContext, Arc<Mutex<Vec<Sample>>>) {
-    let (outlet, mut receiver) = delivery::channel(4);
-    let stored = Arc::new(Mutex::new(Vec::new()));
-    let keep = Arc::clone(&stored);
-    tokio::spawn(async move {
-        while let Some(delivery) = receiver.recv().await {
-            keep.lock().extend(delivery.batch.samples);
-            delivery.receipt.answer(outcome.clone());
-        }
-    });
-    let context = SourceContext {
-        outlet,
-        tallies: Arc::default(),
-        enricher: Enricher::default(),
-        resource: Arc::default(),
-        checkpoints: Arc::default(),
-        stop: CancellationToken::new(),
-    };
-    (routes(config, context.clone()), context, stored)
+    let SmallStore { context, samples, .. } = SmallStore::answering(outcome);
+    (routes(config, context.clone()), context, samples)
 }
 
 async fn post(router: &Router, content_type: &str, encoding: &str, body: Vec<u8>) -> (StatusCode, HeaderMap, String) {
-    let request = Request::post("/api/v1/write")
-        .header("content-type", content_type)
-        .header("content-encoding", encoding)
-        .body(Body::from(body))
-        .unwrap();
-    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    let (status, headers, body) = small_store::post(router, "/api/v1/write", content_type, encoding, body).await;
+    (status, headers, String::from_utf8(body).unwrap())
 }
 
 fn snappy(body: &[u8]) -> Vec<u8> {
@@ -174,6 +148,40 @@ async fn a_request_of_version_2_says_types_and_units_and_is_told_what_was_writte
         "x_count @1000 5+",
     ];
     assert_eq!(said(&stored), expected);
+}
+
+#[tokio::test]
+async fn what_both_versions_say_of_metrics_is_kept_as_samples_of_its_own() {
+    let check = async |content_type: &str, body: Vec<u8>, expected: &[&str]| {
+        let store = SmallStore::answering(STORED);
+        let router = routes(Config::default(), store.context.clone());
+        for _ in 0..2 {
+            assert_eq!(post(&router, content_type, "snappy", snappy(&body)).await.0, StatusCode::NO_CONTENT);
+            assert_eq!(*store.descriptions.lock(), expected, "told once");
+        }
+    };
+    let text = |number, text: &str| bytes(number, text.as_bytes());
+    let said = [
+        bytes(3, &[whole(1, 3), text(2, "took"), text(4, "Time taken."), text(5, "seconds")].concat()),
+        bytes(3, &[whole(1, 9), text(2, "odd"), text(4, "Of no known type.")].concat()),
+        bytes(3, &text(2, "silent")),
+    ];
+    check("", said.concat(), &["took histogram seconds Time taken.", "odd Of no known type."]).await;
+
+    let symbols = ["", "__name__", "took_bucket", "took_sum", "le", "1", "Time taken.", "seconds", "level", "up"];
+    let symbols: Vec<u8> = symbols.iter().flat_map(|text| bytes(4, text.as_bytes())).collect();
+    let series = |labels: &[u8], [kind, help, unit]: [u64; 3]| {
+        let metadata = bytes(5, &[whole(1, kind), whole(3, help), whole(4, unit)].concat());
+        bytes(5, &[bytes(1, labels), sample(1.0, 1_000), metadata].concat())
+    };
+    let said = [
+        symbols,
+        series(&[1, 2, 4, 5], [3, 6, 7]),
+        series(&[1, 3], [3, 6, 7]),
+        series(&[1, 8], [2, 0, 0]),
+        series(&[1, 9], [0, 0, 0]),
+    ];
+    check(VERSION_2, said.concat(), &["took histogram seconds Time taken.", "level gauge"]).await;
 }
 
 #[tokio::test]

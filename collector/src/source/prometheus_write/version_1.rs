@@ -1,7 +1,7 @@
 //! Remote write 1.0: `prometheus.WriteRequest`, in which every series writes out its labels.
 //!
 //! ```text
-//! WriteRequest      1 timeseries…, 3 metadata… (of metric families, and not kept)
+//! WriteRequest      1 timeseries…, 3 metadata… (of metric families)
 //! TimeSeries        1 labels…, 2 samples…, 3 exemplars…, 4 histograms…
 //! Label             1 name, 2 value
 //! Sample            1 value (double), 2 milliseconds
@@ -10,6 +10,7 @@
 //! ```
 
 use super::intake::{Declared, Gathering, read_sample};
+use crate::source::descriptions::Description;
 use crate::source::protobuf::{Content, Malformed, Message};
 use crate::source::series_cache::{BadLabels, Hashing, Pair, WrittenLabels};
 use crate::source::series_type::SeriesType;
@@ -21,11 +22,35 @@ const FIRST: u8 = 0x0A;
 pub(super) fn read(body: &[u8], into: &mut Gathering<'_>) -> Result<(), Malformed> {
     let mut request = Message(body);
     while let Some((number, content)) = request.next_field()? {
-        if let (1, Content::Bytes(series)) = (number, content) {
-            read_series(series, into)?;
+        match (number, content) {
+            (1, Content::Bytes(series)) => read_series(series, into)?,
+            (3, Content::Bytes(metadata)) => read_metadata(metadata, into)?,
+            _ => {}
         }
     }
     Ok(())
+}
+
+fn read_metadata(metadata: &[u8], into: &mut Gathering<'_>) -> Result<(), Malformed> {
+    let (mut metadata, mut said) = (Message(metadata), Description::default());
+    let text = |bytes| str::from_utf8(bytes).unwrap_or_default();
+    while let Some((number, content)) = metadata.next_field()? {
+        match (number, content) {
+            (1, Content::Varint(number)) => said.kind = metric_type(number),
+            (2, Content::Bytes(name)) => said.metric = text(name),
+            (4, Content::Bytes(help)) => said.help = text(help),
+            (5, Content::Bytes(unit)) => said.unit = text(unit),
+            _ => {}
+        }
+    }
+    into.description(said);
+    Ok(())
+}
+
+/// The words of the types of metrics, which have the same numbers in both versions; empty when nothing is said.
+pub(super) fn metric_type(number: u64) -> &'static str {
+    const WORDS: [&str; 8] = ["", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
+    usize::try_from(number).ok().and_then(|number| WORDS.get(number)).copied().unwrap_or_default()
 }
 
 fn read_series(series: &[u8], into: &mut Gathering<'_>) -> Result<(), Malformed> {

@@ -8,8 +8,13 @@
 //! Metadata      1 type, 3 help_ref, 4 unit_ref
 //! ```
 
+use rapidhash::{HashSetExt, RapidHashSet};
+
 use super::intake::{Declared, Gathering, read_sample};
+use super::version_1::metric_type;
 use crate::frame;
+use crate::model::label_set::NAME_LABEL;
+use crate::source::descriptions::Description;
 use crate::source::protobuf::{Content, Malformed, Message, each_varint};
 use crate::source::series_cache::{BadLabels, Hashing, Pair, WrittenLabels};
 use crate::source::series_type::SeriesType;
@@ -20,6 +25,7 @@ const SYMBOLS_MAX: usize = 1 << 20;
 /// Reads a request's series into `into`.
 pub(super) fn read(body: &[u8], into: &mut Gathering<'_>) -> Result<(), Malformed> {
     let mut symbols = Symbols { texts: Vec::new(), hashes: Vec::new() };
+    let mut described = RapidHashSet::new();
     let mut request = Message(body);
     while let Some((number, content)) = request.next_field()? {
         match (number, content) {
@@ -35,31 +41,45 @@ pub(super) fn read(body: &[u8], into: &mut Gathering<'_>) -> Result<(), Malforme
     let (mut request, mut references) = (Message(body), Vec::new());
     while let Some((number, content)) = request.next_field()? {
         if let (5, Content::Bytes(series)) = (number, content) {
-            read_series(series, &symbols, &mut references, into)?;
+            read_series(series, &symbols, &mut references, &mut described, into)?;
         }
     }
     Ok(())
 }
 
-/// `references` is room for the numbers of this series' labels.
+/// `references` is room for the numbers of this series' labels; `described` holds what was said of metrics in this request.
 fn read_series(
     series: &[u8],
     symbols: &Symbols<'_>,
     references: &mut Vec<u64>,
+    described: &mut RapidHashSet<SaidHere>,
     into: &mut Gathering<'_>,
 ) -> Result<(), Malformed> {
     references.clear();
-    let (mut samples, mut declared, mut left) = (0, Declared::default(), Message(series));
+    let (mut samples, mut declared, mut said, mut left) = (0, Declared::default(), None, Message(series));
     while let Some((number, content)) = left.next_field()? {
         match (number, content) {
             (1, content) => each_varint(content, |reference| references.push(reference))?,
             (2 | 3, _) => samples += 1,
-            (5, Content::Bytes(metadata)) => declared = symbols.declared(metadata)?,
+            (5, Content::Bytes(metadata)) => {
+                let numbers;
+                (declared, numbers) = symbols.declared(metadata)?;
+                said = Some(numbers);
+            }
             _ => {}
         }
     }
     let labels = ReferredLabels { references, symbols };
     let Some(found) = into.series(&labels, samples) else { return Ok(()) };
+    // Every series of a metric says the same: what was said in this request already is told by its numbers.
+    if let Some(numbers) = said.filter(|numbers| *numbers != [0; 3])
+        && described.insert((labels.name(), numbers))
+    {
+        let [kind, help, unit] = numbers;
+        let text = |reference| symbols.text(reference).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default();
+        let metric = declared.series_type.metric_of(found.labels.name());
+        into.description(Description { metric, kind: metric_type(kind), unit: text(unit), help: text(help) });
+    }
     let mut left = Message(series);
     while let Some((number, content)) = left.next_field()? {
         match (number, content) {
@@ -86,6 +106,9 @@ fn read_series(
     Ok(())
 }
 
+/// The number of a name, and those of the type, help and unit that were said of it.
+type SaidHere = (u64, [u64; 3]);
+
 /// The texts that a request's numbers stand for.
 struct Symbols<'a> {
     texts: Vec<&'a [u8]>,
@@ -97,20 +120,26 @@ impl<'a> Symbols<'a> {
         usize::try_from(reference).ok().and_then(|at| self.texts.get(at)).copied()
     }
 
-    fn declared(&self, metadata: &[u8]) -> Result<Declared, Malformed> {
-        let mut declared = Declared::default();
+    /// What a series' metadata declares, and the numbers that it is written with.
+    fn declared(&self, metadata: &[u8]) -> Result<(Declared, [u64; 3]), Malformed> {
+        let (mut declared, mut numbers) = (Declared::default(), [0; 3]);
         let mut metadata = Message(metadata);
         while let Some(field) = metadata.next_field()? {
             match field {
-                (1, Content::Varint(number)) => declared.series_type = series_type(number),
+                (1, Content::Varint(number)) => {
+                    numbers[0] = number;
+                    declared.series_type = series_type(number);
+                }
+                (3, Content::Varint(reference)) => numbers[1] = reference,
                 (4, Content::Varint(reference)) if reference != 0 => {
+                    numbers[2] = reference;
                     let text = self.text(reference).ok_or(Malformed("a reference to no symbol"))?;
                     declared.unit = str::from_utf8(text).map_or("", frame::unit);
                 }
                 _ => {}
             }
         }
-        Ok(declared)
+        Ok((declared, numbers))
     }
 }
 
@@ -130,6 +159,14 @@ fn series_type(number: u64) -> SeriesType {
 struct ReferredLabels<'a, 's> {
     references: &'s [u64],
     symbols: &'s Symbols<'a>,
+}
+
+impl ReferredLabels<'_, '_> {
+    /// The number of the text that is its name; of two that are alike either.
+    fn name(&self) -> u64 {
+        let is_name = |pair: &&[u64; 2]| self.symbols.text(pair[0]) == Some(NAME_LABEL.as_bytes());
+        self.references.as_chunks::<2>().0.iter().find(is_name).map_or(0, |pair| pair[1])
+    }
 }
 
 impl<'a> WrittenLabels<'a> for ReferredLabels<'a, '_> {

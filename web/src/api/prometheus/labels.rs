@@ -1,11 +1,11 @@
-//! `/api/v1/{series,labels,label/<name>/values,metadata}`: which series and labels there are. Grafana's query builder and
+//! `/api/v1/{series,labels,label/<name>/values}`: which series and labels there are. Grafana's query builder and
 //! every completion ask these.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde_json::{Value, json};
+use serde_json::Value;
 use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_ingest::{Scan, TimeRange};
@@ -15,9 +15,6 @@ use super::notation::{labels, read_moment};
 use super::{Failure, Success};
 use crate::api::App;
 use crate::api::parameters::Parameters;
-
-/// Metrics whose metadata one answer holds.
-const METRICS_MAX: usize = 100_000;
 
 /// Answers `match[]` (at least one), `start`, `end`, `limit`.
 pub async fn series(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
@@ -62,24 +59,6 @@ pub async fn values(
     });
     let (found, scan) = found.await?;
     cut(&parameters, &scan, found.into_iter().map(Value::from).collect())
-}
-
-/// Answers `metric` and `limit`: `{"web.hits":[{"type":"counter","help":"","unit":""}]}`.
-pub async fn metadata(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
-    let wanted = parameters.get("metric").map(str::to_owned);
-    let limit = parameters.count("limit", METRICS_MAX, usize::MAX)?.min(METRICS_MAX);
-    let store = app.ingest.series().clone();
-    let part = wanted.clone().unwrap_or_default();
-    let (metrics, _) = app.questions.ask(move |_| Ok::<_, Failure>(store.metrics(&part, METRICS_MAX))).await?;
-    let mut by_name: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for metric in metrics.into_iter().filter(|metric| wanted.as_ref().is_none_or(|name| *name == metric.name)) {
-        if by_name.len() == limit && !by_name.contains_key(&metric.name) {
-            continue;
-        }
-        let about = json!({ "type": metric.kind.prometheus_type(), "help": "", "unit": metric.unit });
-        by_name.entry(metric.name).or_default().push(about);
-    }
-    Ok(Success::new(json!(by_name)))
 }
 
 /// The matchers of each `match[]`; each must be a single selector.
@@ -158,6 +137,8 @@ fn unescaped(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

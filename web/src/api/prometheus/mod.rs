@@ -1,7 +1,7 @@
 //! Prometheus' HTTP API (<https://prometheus.io/docs/prometheus/latest/querying/api/>), so that Grafana and `promtool` work
 //! unchanged: GET and form POST, its envelope, its error types, its formats of time and numbers.
 //!
-//! [`query`] (instant and range), [`labels`] (series, labels, label values, metadata), [`exemplars`], [`rules`] (rules,
+//! [`query`] (instant and range), [`labels`] (series, labels, label values), [`metadata`], [`exemplars`], [`rules`] (rules,
 //! alerts), `status`, [`notation`] (numbers, times and steps as they stand there).
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::api_error::ApiError;
 
 pub mod exemplars;
 pub mod labels;
+pub mod metadata;
 pub mod notation;
 pub mod query;
 pub mod rules;
@@ -36,7 +37,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/series", get(labels::series).post(labels::series))
         .route("/api/v1/labels", get(labels::names).post(labels::names))
         .route("/api/v1/label/{name}/values", get(labels::values))
-        .route("/api/v1/metadata", get(labels::metadata))
+        .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
         .route("/api/v1/rules", get(rules::rules))
         .route("/api/v1/alerts", get(rules::alerts))
