@@ -22,8 +22,8 @@ use crate::api_error::ApiError;
 
 pub mod exemplars;
 pub mod labels;
-pub mod metadata;
 pub mod matrix;
+pub mod metadata;
 pub mod notation;
 pub mod query;
 pub mod rules;
