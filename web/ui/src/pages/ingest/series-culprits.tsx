@@ -88,7 +88,7 @@ export function SeriesCulprits() {
                 </tr>
               ))}
           </Culprits>
-          <Culprits title="Sources of series" columns={["source", "series", "had no room"]}>
+          <Culprits title="Senders" columns={["source", "series", "had no room"]}>
             {all.sources.map(({ label, name, series, limited }) => (
               <tr key={`${label} ${name}`}>
                 <td class="agent-long">
