@@ -5,6 +5,7 @@
 //! - [`senders`]: clients that are not ours (Python's `SysLogHandler`, `logger`, `curl`).
 //! - [`statsd_clients`]: clients of StatsD that are not ours, from `PyPI`, npm and crates.io.
 //! - [`metric_senders`]: OpenTelemetry's SDK, `graphyte`, `prometheus_client` as a target, Debian's Prometheus writing to us.
+//! - [`promtool`]: Debian's `promtool` asks as it asks Prometheus.
 //! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
 //! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
 //! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
@@ -49,6 +50,7 @@ mod kill;
 mod metric_senders;
 mod oracle;
 mod process;
+mod promtool;
 mod rotation;
 mod senders;
 mod server;

@@ -104,12 +104,16 @@ impl AnswerCache {
 }
 
 fn points(answer: &Evaluated<Vec<Series>>) -> usize {
-    answer.value.iter().map(|series| series.points.len() + SERIES_POINTS).sum()
+    let of_histograms = |series: &Series| -> usize {
+        let sizes = series.histograms.iter().map(|(_, one)| 8 + one.positive.len() + one.negative.len());
+        sizes.sum()
+    };
+    answer.value.iter().map(|series| series.points.len() + of_histograms(series) + SERIES_POINTS).sum()
 }
 
 /// Whether the text may ask for what comes after a step: by a negative offset, or by a moment of its own. Rather too often.
 fn looks_ahead(query: &str) -> bool {
-    query.contains('@') || query.contains("offset")
+    ["@", "offset", "smoothed"].iter().any(|part| query.contains(part))
 }
 
 #[cfg(test)]

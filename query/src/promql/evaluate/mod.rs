@@ -125,7 +125,7 @@ impl<'a> Evaluator<'a> {
             Value::Scalar(values) => Answer::Scalar(values[0]),
             Value::Text(text) => Answer::Text(text),
             Value::Vector(series) => {
-                let series = join_same_labels(without_dropped_names(series))?;
+                let series = named(series)?;
                 let present = series.into_iter().filter(|series| series.is_there(0));
                 let shown = present.map(|series| {
                     let histogram = series.histogram(0).cloned();
@@ -148,7 +148,7 @@ impl<'a> Evaluator<'a> {
         }
         let mut series = match self.evaluate(expression, steps)? {
             Value::Scalar(values) => vec![StepSeries::of_numbers(Default::default(), values)],
-            Value::Vector(series) => join_same_labels(without_dropped_names(series))?,
+            Value::Vector(series) => named(series)?,
             Value::Text(_) => Vec::new(),
         };
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -348,6 +348,13 @@ impl<'a> Evaluator<'a> {
     pub(super) fn query_bounds(&self) -> (i64, i64) {
         (self.start_ms, self.end_ms)
     }
+}
+
+/// Series as they are shown: names that were to go have gone.
+fn named(series: Vec<StepSeries>) -> Result<Vec<StepSeries>, PromqlError> {
+    // Otherwise all names went as soon as they had to, and nothing is there twice.
+    let late = series.iter().any(|one| one.drop_name);
+    if late { join_same_labels(without_dropped_names(series)) } else { Ok(series) }
 }
 
 #[cfg(test)]

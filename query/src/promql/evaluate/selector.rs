@@ -59,6 +59,7 @@ impl RangeVector<'_> {
                 let length = windows.range_ms.saturating_add(before);
                 evaluator.fetch(matchers, &windows.ends_ms, (length, after), wanted, &|place, series| {
                     let mut series = without_markers(series);
+                    evaluator.hold_histograms(&series)?;
                     if evaluator.reads_only_totals() {
                         tell_resets(&mut series);
                     }
@@ -140,7 +141,9 @@ impl Evaluator<'_> {
             if self.reads_only_totals() {
                 tell_resets(&mut series);
             }
+            self.hold_histograms(&series)?;
             let mut found = StepSeries::empty(series.labels.clone(), steps.count);
+            let mut is_there = false;
             let seconds = |time: i64| time as f64 / 1000.0;
             if let Some(histograms) = &series.histograms {
                 let places = windows.places(&series.times);
@@ -155,17 +158,20 @@ impl Evaluator<'_> {
                     };
                     found.put(step, cell);
                 }
+                is_there = found.is_anywhere();
             } else if smoothed && !times {
                 found.values = smoothed_values(&without_markers(series), &windows.ends_ms);
+                is_there = found.is_anywhere();
             } else {
                 windows.each(&series, |step, window, _| {
                     let (time, value) = window.last();
                     if !is_absent(value) {
                         found.values[step] = if times { seconds(time) } else { value };
+                        is_there = true;
                     }
                 });
             }
-            if found.is_anywhere() {
+            if is_there {
                 selected.lock().push((place, found));
             }
             Ok(())
@@ -222,6 +228,13 @@ impl Evaluator<'_> {
         Ok(RangeVector { windows: Windows::new(ends_ms, range_ms), extension: None, series })
     }
 
+    /// Counts the buckets of a series' histograms as values that are held.
+    fn hold_histograms(&self, series: &SourceSeries) -> Result<(), PromqlError> {
+        let Some(histograms) = &series.histograms else { return Ok(()) };
+        let sizes = histograms.iter().flatten().map(|one| 4 + one.positive.len() + one.negative.len());
+        self.hold(sizes.sum())
+    }
+
     /// The moments that a selector looks at: the steps, or what `@` says, less the offset.
     pub(crate) fn moments(
         &self,
@@ -255,7 +268,8 @@ impl Evaluator<'_> {
     }
 }
 
-/// Values at these moments on straight lines between the points before and after, where both are near enough.
+/// Values at these moments on straight lines between the points before and after, where both are near enough; without a point
+/// after it that before stands, without one before there is nothing.
 fn smoothed_values(series: &SourceSeries, moments: &[i64]) -> Vec<f64> {
     let at = |&moment: &i64| {
         let next = series.times.partition_point(|&time| time <= moment);
@@ -270,8 +284,8 @@ fn smoothed_values(series: &SourceSeries, moments: &[i64]) -> Vec<f64> {
             (Some(before), Some(after)) => {
                 before.1 + (after.1 - before.1) * ((moment - before.0) as f64 / (after.0 - before.0) as f64)
             }
-            (Some((_, value)), None) | (None, Some((_, value))) => value,
-            (None, None) => ABSENT,
+            (Some((_, value)), None) => value,
+            (None, _) => ABSENT,
         }
     };
     moments.iter().map(at).collect()

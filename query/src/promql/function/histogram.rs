@@ -64,7 +64,7 @@ fn histogram_quantiles(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlErr
         let q = arguments.evaluator.checked_quantiles(arguments.expression(place)?, arguments.steps)?;
         for one in quantiles(arguments, &q, &series, 0)? {
             for step in (0..arguments.steps.count).filter(|&step| one.is_there(step)) {
-                let labels = Arc::new(with(&one.labels, &label, &value_text(q[step])));
+                let labels = Arc::new(with(&one.labels, &label, &quantile_text(q[step])));
                 let mut labelled = StepSeries::empty(labels, arguments.steps.count);
                 labelled.drop_name = one.drop_name;
                 labelled.put(step, one.cell(step));
@@ -87,6 +87,12 @@ fn histogram_quantiles(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlErr
         }
     }
     arguments.evaluator.renamed(joined)
+}
+
+/// A quantile as OpenMetrics writes it: always with a decimal point.
+fn quantile_text(q: f64) -> String {
+    let text = value_text(q);
+    if q.is_finite() && !text.contains('.') { text + ".0" } else { text }
 }
 
 fn quantiles(
@@ -123,7 +129,7 @@ fn histogram_fraction(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlErro
     let (lower, upper) = (arguments.numbers(0)?, arguments.numbers(1)?);
     let series = native_vector(arguments, 2)?;
     let native = |labels: &LabelSet, step: usize, histogram: &Histogram| {
-        if histogram.sum.is_nan() && !histogram.is_custom() && histogram.count > 0.0 {
+        if histogram.has_nan() {
             arguments.annotate(&Annotation::FractionExcludesNan(labels.name()), 2);
         }
         histogram.fraction(lower[step], upper[step])

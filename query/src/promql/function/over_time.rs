@@ -124,7 +124,7 @@ fn median_deviation(window: Window<'_>) -> f64 {
 fn quantile_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     let q = arguments.evaluator.checked_quantiles(arguments.expression(0)?, arguments.steps)?;
     let range = arguments.range_vector(1)?;
-    arguments.fold_numbers(&range, 1, |_| {
+    arguments.fold_numbers(&range, 0, |_| {
         let q = &q;
         let mut sorted = Vec::new();
         move |step: usize, window: Window<'_>, _: usize| {

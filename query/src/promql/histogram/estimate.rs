@@ -27,7 +27,7 @@ impl Histogram {
         }
         let buckets: Vec<Bucket> = self.buckets().collect();
         // What is no number is in no bucket, so that only the way up from the least observation finds a rank.
-        let has_nan = self.sum.is_nan() && !self.is_custom();
+        let has_nan = self.has_nan();
         let upwards = self.sum.is_nan() || q < 0.5;
         let rank = if upwards { q * self.count } else { (1.0 - q) * self.count };
         let mut count = 0.0;
@@ -73,6 +73,12 @@ impl Histogram {
             }
         };
         if has_nan { Estimate::Skewed(value) } else { Estimate::Plain(value) }
+    }
+
+    /// Whether some observations are no numbers: they are counted, and are in no bucket.
+    pub(crate) fn has_nan(&self) -> bool {
+        let in_buckets = || self.buckets().map(|bucket| bucket.count).sum::<f64>();
+        self.sum.is_nan() && !self.is_custom() && in_buckets() < self.count
     }
 
     /// The zero bucket holds nothing below zero when nothing else is there, and nothing above it likewise.

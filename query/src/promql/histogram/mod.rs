@@ -101,8 +101,8 @@ impl Histogram {
 
     fn positive_bucket(&self, (index, count): (i32, f64)) -> Bucket {
         let (lower, upper) = (self.lower_bound(index), self.upper_bound(index));
-        let lower_inclusive = self.is_custom() && index == 0;
-        Bucket { lower, upper, count, lower_inclusive, upper_inclusive: true }
+        // Listed bounds may be below zero, where buckets mirror those above it.
+        Bucket { lower, upper, count, lower_inclusive: lower < 0.0, upper_inclusive: upper > 0.0 }
     }
 
     fn negative_bucket(&self, (index, count): (i32, f64)) -> Bucket {

@@ -18,8 +18,14 @@ impl Histogram {
                 self.narrow_zero_for_trim(&mut narrowed);
             }
             self.start_at_zero(&mut narrowed);
-            let below = below(narrowed, evenly, at);
-            let share = if keep_above { 1.0 - below } else { below };
+            // Nobody knows where in a bucket without an end the observations lie: cut, it goes as a whole.
+            let is_cut = narrowed.lower < at && at < narrowed.upper;
+            let endless = !narrowed.lower.is_finite() || !narrowed.upper.is_finite();
+            let share = match below(narrowed, evenly, at) {
+                _ if is_cut && endless => 0.0,
+                below if keep_above => 1.0 - below,
+                below => below,
+            };
             changed |= share < 1.0;
             let (from, to) = if share >= 1.0 {
                 (narrowed.lower, narrowed.upper)
@@ -71,10 +77,8 @@ impl Histogram {
 fn below(bucket: Bucket, evenly: bool, at: f64) -> f64 {
     if at >= bucket.upper {
         1.0
-    } else if at <= bucket.lower || !bucket.lower.is_finite() {
+    } else if at <= bucket.lower {
         0.0
-    } else if !bucket.upper.is_finite() {
-        1.0
     } else if evenly {
         (at - bucket.lower) / (bucket.upper - bucket.lower)
     } else {

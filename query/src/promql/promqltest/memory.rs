@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use taffrail_collector::model::LabelSet;
+use taffrail_collector::model::{LabelSet, is_stale};
 use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::LabelMatcher;
 
@@ -46,14 +46,20 @@ impl MemorySource {
     }
 }
 
-/// Hints as Prometheus' store gives them back: what follows in a chunk did not start again, of the first in a chunk nothing
-/// is known. A chunk ends where a counter starts again, where the layout changes, or where something else stands between.
+/// Hints as Prometheus' store gives them back: what follows in a chunk did not start again; the first in a chunk did when the
+/// chunk was begun for that, else nothing is known of it. A chunk ends where a counter starts again (a staleness marker counts
+/// as that), where the layout changes, or where numbers stand between.
 fn tell_hints(points: &mut BTreeMap<i64, Point>) {
     let mut before: Option<Arc<Histogram>> = None;
+    let mut was_stale = false;
     for point in points.values_mut() {
-        let Point::Histogram(histogram) = point else {
-            before = None;
-            continue;
+        let histogram = match point {
+            Point::Histogram(histogram) => histogram,
+            Point::Number(value) => {
+                was_stale = is_stale(*value) && (before.is_some() || was_stale);
+                before = None;
+                continue;
+            }
         };
         let given = histogram.clone();
         if given.hint != ResetHint::Gauge {
@@ -65,8 +71,19 @@ fn tell_hints(points: &mut BTreeMap<i64, Point>) {
                     && before.custom == given.custom
                     && !given.fell_since(before)
             });
-            Arc::make_mut(histogram).hint = if fits { ResetHint::NotReset } else { ResetHint::Unknown };
+            let is_reset = given.hint == ResetHint::Reset
+                || was_stale
+                || before.as_ref().is_some_and(|before| {
+                    let same_layout = before.schema == given.schema && before.zero_threshold == given.zero_threshold;
+                    before.hint != ResetHint::Gauge && same_layout && given.fell_since(before)
+                });
+            Arc::make_mut(histogram).hint = match (fits && !was_stale, is_reset) {
+                (true, _) => ResetHint::NotReset,
+                (false, true) => ResetHint::Reset,
+                (false, false) => ResetHint::Unknown,
+            };
         }
+        was_stale = false;
         before = Some(given);
     }
 }

@@ -95,43 +95,6 @@ fn labels_of_readable_series_are_listed_and_metadata_names_their_type() {
 }
 
 #[test]
-fn label_values_are_those_of_the_series_in_the_head_and_in_blocks() {
-    let level = || SampleValue::Gauge { last: 1.0, min: 1.0, max: 1.0 };
-    let batches = [
-        vec![timer(0, &[1.0]), counter(0, 1.0)],
-        vec![sample("heat", 1, level()), sample("web.hits_count", 2, level())],
-    ];
-    let (_directory, source) = store(Vec::new());
-    for batch in batches {
-        source.store.insert(batch);
-        let change = source.store.prepare_seal().unwrap();
-        source.store.commit(change);
-    }
-    source.store.insert(vec![sample("cold", 3, level())]);
-    let equal = |label: &str, value: &str| LabelMatcher { name: label.into(), test: LabelTest::Equal(value.into()) };
-    let check = |matchers: &[LabelMatcher], range: TimeRange| {
-        let scan = Scan::unlimited();
-        let series = source.series(matchers, range, &scan).unwrap();
-        for label in [NAME_LABEL, QUANTILE_LABEL, "host", "none"] {
-            let of_series = series.iter().map(|labels| labels.get(label).to_owned());
-            let expected: BTreeSet<String> = of_series.filter(|value| !value.is_empty()).collect();
-            assert_eq!(source.label_values(label, matchers, range, &scan).unwrap(), expected, "{label} {matchers:?}");
-        }
-    };
-    let at = |seconds| Timestamp::from_unix_seconds(START + seconds);
-    for range in [TimeRange::ALL, TimeRange { start: at(15), end: at(35) }, TimeRange { start: at(900), end: at(999) }]
-    {
-        check(&[], range);
-        for name in ["heat", "cold", "web.time", "web.time_count", "web.hits", "web.hits_count", "web.hits_sum", "none"]
-        {
-            check(&[equal(NAME_LABEL, name)], range);
-            check(&[equal(NAME_LABEL, name), equal("host", "a")], range);
-            check(&[equal(NAME_LABEL, name), equal(QUANTILE_LABEL, "0.5")], range);
-        }
-    }
-}
-
-#[test]
 fn a_range_query_gives_each_step_and_refuses_too_many() {
     let (_directory, store) = store((0..60).map(|number| counter(number, 1.0)).collect());
     let ask = |step| {
@@ -145,4 +108,36 @@ fn a_range_query_gives_each_step_and_refuses_too_many() {
     assert_eq!(values, [6.0; 9]);
     assert!(matches!(ask(40), Err(PromqlError::Invalid(message)) if message.contains("11,000")));
     assert!(matches!(ask(0), Err(PromqlError::Invalid(_))));
+}
+
+#[test]
+fn a_timer_is_read_as_a_native_histogram_where_a_function_takes_one() {
+    // On each of two hosts 100 observations a window, 1 ms to 100 ms and 101 ms to 200 ms.
+    let window = |host: &str, number: i64, from: i32| {
+        let observed: Vec<f64> = (from..from + 100).map(f64::from).collect();
+        let labels = Arc::new(LabelSet::new([(NAME_LABEL, "web.time"), ("host", host)]));
+        Sample { labels, ..timer(number, &observed) }
+    };
+    let windows = (0..60).flat_map(|number| [window("a", number, 1), window("b", number, 101)]);
+    let (_directory, store) = store(windows.collect());
+    let number = |query: &str| {
+        let time = Timestamp::from_unix_seconds(START + 600);
+        let evaluated = instant(query, time, &store, &Scan::unlimited()).unwrap();
+        assert_eq!((evaluated.warnings, evaluated.infos), (Vec::new(), Vec::new()), "{query}");
+        let Answer::Vector(values) = evaluated.value else { panic!("{query}") };
+        assert_eq!(values.len(), 1, "{query}");
+        values[0].value
+    };
+    let near = |query: &str, expected: f64| {
+        let found = number(query);
+        assert!((found / expected - 1.0).abs() < 0.0125, "{query}: {found} for {expected}");
+    };
+    near(r#"histogram_quantile(0.5, rate({"web.time", host="a"}[5m]))"#, 50.0);
+    near(r#"histogram_quantile(0.99, sum(rate({"web.time"}[5m])))"#, 198.0);
+    near(r#"histogram_fraction(0, 100, sum(rate({"web.time"}[5m])))"#, 0.5);
+    assert_eq!(number(r#"histogram_count(sum(increase({"web.time"}[5m])))"#), 6_000.0);
+    assert_eq!(number(r#"histogram_avg(sum(rate({"web.time"}[5m])))"#), 100.5);
+    // What is read otherwise is read as before.
+    assert_eq!(ask(&store, r#"count({"web.time"})"#, 600), ["{} 8"]);
+    near(r#"{"web.time", host="b", quantile="0.99"}"#, 199.0);
 }

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Value, json};
 use taffrail_ingest::StopReason;
 use taffrail_ingest::series_store::SeriesStoreError;
@@ -22,7 +21,6 @@ use crate::api_error::ApiError;
 
 pub mod exemplars;
 pub mod labels;
-pub mod matrix;
 pub mod metadata;
 pub mod notation;
 pub mod query;
@@ -49,30 +47,45 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A good answer in its envelope.
-#[derive(Serialize)]
-pub struct Success<T = Value> {
-    status: &'static str,
-    data: T,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+pub struct Success {
+    data: Value,
     warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     infos: Vec<String>,
 }
 
-impl<T: Serialize> Success<T> {
+impl Success {
     /// An answer without remarks.
-    pub fn new(data: T) -> Success<T> {
-        Success { status: "success", data, warnings: Vec::new(), infos: Vec::new() }
+    pub fn new(data: Value) -> Success {
+        Success { data, warnings: Vec::new(), infos: Vec::new() }
     }
 
     /// The same with remarks.
-    pub fn with_remarks(self, warnings: Vec<String>, infos: Vec<String>) -> Success<T> {
-        Success { warnings, infos, ..self }
+    pub fn with_remarks(self, warnings: Vec<String>, infos: Vec<String>) -> Success {
+        Success { warnings: at_most(warnings, "warning"), infos: at_most(infos, "info"), ..self }
     }
+}
 
+/// As many remarks of a kind as Prometheus gives, and how many more there are.
+fn at_most(mut remarks: Vec<String>, kind: &str) -> Vec<String> {
+    const REMARKS_MAX: usize = 10;
+    if remarks.len() > REMARKS_MAX {
+        let more = remarks.len() - REMARKS_MAX;
+        remarks.truncate(REMARKS_MAX);
+        remarks.push(format!("{more} more {kind} annotations omitted"));
+    }
+    remarks
+}
+
+impl Success {
     /// The answer written out, for those that may be large.
     pub fn document(self) -> Document {
-        Document::of(&self)
+        let mut envelope = json!({ "status": "success", "data": self.data });
+        for (name, remarks) in [("warnings", self.warnings), ("infos", self.infos)] {
+            if !remarks.is_empty() {
+                envelope[name] = remarks.into();
+            }
+        }
+        Document::of(&envelope)
     }
 }
 
@@ -190,6 +203,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn histograms_limits_trees_and_figures_stand_as_in_prometheus() {
+        let world = World::shop().await;
+        let get = async |path: String| world.get(&path).await;
+        let query = "increase(%7B%22request.time%22%7D[1m])";
+        let native = get(format!("/api/v1/query?time={AT}&query={query}&stats=all")).await;
+        let histogram = &native["data"]["result"][0]["histogram"];
+        assert_eq!(histogram[0], json!(AT), "{native}");
+        let buckets = histogram[1]["buckets"].as_array().unwrap();
+        assert!(buckets.iter().all(|bucket| bucket.as_array().is_some_and(|parts| parts.len() == 4)), "{native}");
+        assert!(native["data"]["stats"]["samples"]["totalQueryableSamples"].is_number(), "{native}");
+        let ranged = get(format!("/api/v1/query_range?query={query}&start={AT}&end={AT}&step=10")).await;
+        assert_eq!(ranged["data"]["result"][0]["histograms"][0], *histogram, "{ranged}");
+
+        let all = "%7B__name__%3D~%22.%2B%22%7D";
+        let limited = get(format!("/api/v1/query?time={AT}&query={all}&limit=1")).await;
+        assert_eq!(limited["data"]["result"].as_array().unwrap().len(), 1);
+        assert_eq!(limited["warnings"], json!(["results truncated due to limit"]));
+
+        let tree = get("/api/v1/parse_query?query=sum%20by(a)(rate(x[5m]))%2B1".to_owned()).await;
+        assert_eq!((&tree["data"]["type"], &tree["data"]["op"]), (&json!("binaryExpr"), &json!("+")), "{tree}");
+        assert_eq!(tree["data"]["lhs"]["expr"]["args"][0]["range"], 300_000);
+        let laid_out = get("/api/v1/format_query?query=sum(x)by(a)".to_owned()).await;
+        assert_eq!(laid_out["data"], "sum by (a) (x)");
+        assert!(get("/api/v1/status/runtimeinfo".to_owned()).await["data"]["startTime"].is_string());
+        assert!(get("/api/v1/status/flags".to_owned()).await["data"].is_object());
+        assert_eq!(at_most(vec![String::new(); 12], "info").last().unwrap(), "2 more info annotations omitted");
+    }
+
+    #[tokio::test]
     async fn mistakes_come_in_the_error_envelope() {
         let world = World::shop().await;
         let check = async |path: &str, status: u16, error_type: &str| {
@@ -200,6 +242,11 @@ mod tests {
             assert!(answer["error"].as_str().is_some_and(|message| !message.is_empty()), "{text}");
         };
         check("/api/v1/query", 400, "bad_data").await;
+        check("/api/v1/query?query=1&limit=-1", 400, "bad_data").await;
+        check("/api/v1/parse_query?query=1%2B", 400, "bad_data").await;
+        let everything = "%7B__name__%3D~%22.%2B%22%7D";
+        let many = format!("/api/v1/query?query={everything}%20%2B%20on()%20{everything}&time={AT}");
+        check(&many, 422, "execution").await;
         check("/api/v1/query?query=sum(", 400, "bad_data").await;
         check("/api/v1/query?query=1&time=x", 400, "bad_data").await;
         check("/api/v1/query_range?query=1&start=0&end=1", 400, "bad_data").await;
