@@ -1,6 +1,7 @@
 //! Reads a block file (drawn in block_layout.rs) on demand: the footer once, the series table through a cache, chunks as
 //! they are asked for. Every part is checked against its checksum before it is believed; what is wrong names the block.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -76,12 +77,27 @@ impl Block {
     /// labels and kinds; rising.
     pub(super) fn rows(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<BlockRow>, SeriesStoreError> {
         let table = self.table(&self.open()?)?;
-        let at = Timestamp::from_unix_nanos;
-        let rows = table.select(matchers).into_iter().filter(|&number| {
-            let row = &table.rows()[number];
-            range.overlaps(at(row.first_end), at(row.last_end))
-        });
+        let rows = rows_in(&table, matchers, range);
         Ok(rows.map(|number| (number as u32, Arc::new(table.labels(number)), table.rows()[number].kind)).collect())
+    }
+
+    /// The values that a label has in those of these rows whose kind is wanted.
+    pub(super) fn label_values(
+        &self,
+        label: &str,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        is_wanted: fn(SampleKind) -> bool,
+        found: &mut BTreeSet<String>,
+    ) -> Result<(), SeriesStoreError> {
+        let table = self.table(&self.open()?)?;
+        let rows = rows_in(&table, matchers, range).filter(|&number| is_wanted(table.rows()[number].kind));
+        for value in table.values_of(label, rows) {
+            if !found.contains(value) {
+                found.insert(value.to_owned());
+            }
+        }
+        Ok(())
     }
 
     /// Reads rows.
@@ -269,8 +285,13 @@ impl Block {
 }
 
 impl BlockCursor<'_> {
-    /// The windows of a row, with their anchor.
-    pub(super) fn read(&mut self, number: usize, scan: &Scan) -> Result<SeriesPart, SeriesStoreError> {
+    /// The windows of a row, with their anchor. `labels` are the row's.
+    pub(super) fn read(
+        &mut self,
+        number: usize,
+        labels: &Arc<LabelSet>,
+        scan: &Scan,
+    ) -> Result<SeriesPart, SeriesStoreError> {
         let row = &self.table.rows()[number];
         let place = row.place as usize;
         if row.chunk != self.chunk || self.unpacked.get(place).is_none_or(Option::is_none) {
@@ -287,7 +308,7 @@ impl BlockCursor<'_> {
             .filter(|points| points.kind() == row.kind && points.len() == row.windows as usize)
             .ok_or_else(|| self.block.error(Malformed("a series is not where the table says")))?;
         Ok(SeriesPart {
-            labels: Arc::new(self.table.labels(number)),
+            labels: labels.clone(),
             unit: self.table.string(row.unit).to_owned(),
             interval_ms: row.interval_ms,
             before: row.before,
@@ -306,6 +327,19 @@ impl Drop for Block {
             }
         }
     }
+}
+
+/// The rows that pass all matchers and may have windows in the range; rising.
+fn rows_in<'a>(
+    table: &'a SeriesTable,
+    matchers: &[LabelMatcher],
+    range: TimeRange,
+) -> impl Iterator<Item = usize> + use<'a> {
+    let at = Timestamp::from_unix_nanos;
+    table.select(matchers).into_iter().filter(move |&number| {
+        let row = &table.rows()[number];
+        range.overlaps(at(row.first_end), at(row.last_end))
+    })
 }
 
 fn decode_metrics(raw: &[u8]) -> Result<Vec<BlockMetric>, Malformed> {

@@ -180,6 +180,24 @@ impl Head {
         ids.into_iter().filter_map(|id| self.of(id))
     }
 
+    /// Adds the values that a label has among these of its series.
+    pub(super) fn label_values<'a>(
+        &'a self,
+        label: &str,
+        series: impl Iterator<Item = HeadSeries<'a>>,
+        found: &mut BTreeSet<String>,
+    ) {
+        let registry = self.registry.read();
+        let Some(label) = registry.label_number(label) else { return };
+        let mut last = None;
+        for (term, value) in series.filter_map(|series| registry.term_of(series.id, label)) {
+            // Series that came one after the other mostly share their value.
+            if last.replace(term) != Some(term) && !found.contains(value) {
+                found.insert(value.to_owned());
+            }
+        }
+    }
+
     /// Every metric name and kind.
     pub(super) fn metrics(&self) -> Vec<HeadMetric> {
         let registry = self.registry.read();

@@ -62,7 +62,7 @@ pub mod verify;
 mod view;
 mod window_ends;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -405,6 +405,19 @@ impl SeriesStore {
         scan: &Scan,
     ) -> Result<Vec<(Arc<LabelSet>, SampleKind)>, SeriesStoreError> {
         self.snapshot().series(matchers, range, scan)
+    }
+
+    /// Adds the values of a label among the series of wanted kinds that pass all matchers and whose windows reach into `range`.
+    pub fn label_values(
+        &self,
+        label: &str,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        is_wanted: fn(SampleKind) -> bool,
+        scan: &Scan,
+        found: &mut BTreeSet<String>,
+    ) -> Result<(), SeriesStoreError> {
+        self.snapshot().label_values(label, matchers, range, is_wanted, scan, found)
     }
 
     /// Known metrics whose name contains `part` (without case), sorted by name, at most `limit`.

@@ -163,6 +163,17 @@ impl Registry {
         self.index.term_of(id, self.index.number_of(NAME_LABEL)?)
     }
 
+    /// The number of a label's name, if any series has it.
+    pub(super) fn label_number(&self, label: &str) -> Option<u32> {
+        self.index.number_of(label)
+    }
+
+    /// The term of a series that has the label of this number, and that label's value.
+    pub(super) fn term_of(&self, id: u32, label: u32) -> Option<(u32, &str)> {
+        let term = self.index.term_of(id, label)?;
+        Some((term, self.index.value(term)))
+    }
+
     /// The name that [`Registry::name_term`] means.
     pub(super) fn name(&self, term: Option<u32>) -> &str {
         term.map_or("", |term| self.index.value(term))

@@ -1,10 +1,9 @@
 //! The series that a question asks for: first which they are and where they lie, then the windows of one after the other, on
 //! as many threads as the asker likes. What is not read is not unpacked.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use rapidhash::RapidHashMap;
 use taffrail_collector::model::{LabelSet, SampleKind};
 
 use super::block_reader::{Block, BlockCursor};
@@ -50,8 +49,14 @@ impl Selection {
         damaged: Arc<DamagedBlocks>,
         scan: &Scan,
     ) -> Result<Selection, SeriesStoreError> {
-        let mut found: BTreeMap<(Arc<LabelSet>, SampleKind), SelectedSeries> = BTreeMap::new();
-        let selected = |labels: Arc<LabelSet>, kind| SelectedSeries { labels, kind, rows: Vec::new(), head: None };
+        let mut found: Vec<SelectedSeries> = Vec::new();
+        let mut places: RapidHashMap<(Arc<LabelSet>, SampleKind), usize> = RapidHashMap::default();
+        let mut place_of = |labels: Arc<LabelSet>, kind, found: &mut Vec<SelectedSeries>| {
+            *places.entry((labels, kind)).or_insert_with_key(|(labels, kind)| {
+                found.push(SelectedSeries { labels: labels.clone(), kind: *kind, rows: Vec::new(), head: None });
+                found.len() - 1
+            })
+        };
         for (at, (block, range)) in blocks.iter().enumerate() {
             let rows = match block.rows(matchers, *range) {
                 Ok(rows) => rows,
@@ -62,22 +67,20 @@ impl Selection {
             };
             scan.touch(rows.len() as u64, 0).map_err(SeriesStoreError::Stopped)?;
             for (row, labels, kind) in rows {
-                let series = found.entry((labels.clone(), kind)).or_insert_with(|| selected(labels, kind));
-                series.rows.push((at as u32, row));
+                let place = place_of(labels, kind, &mut found);
+                found[place].rows.push((at as u32, row));
             }
         }
         for part in heads {
-            let (labels, kind) = (part.labels.clone(), part.points.kind());
-            match found.entry((labels.clone(), kind)) {
-                Entry::Vacant(entry) => entry.insert(selected(labels, kind)).head = Some(part),
-                Entry::Occupied(mut entry) => match &mut entry.get_mut().head {
-                    Some(older) => older.absorb(part),
-                    none => *none = Some(part),
-                },
+            let place = place_of(part.labels.clone(), part.points.kind(), &mut found);
+            match &mut found[place].head {
+                Some(older) => older.absorb(part),
+                none => *none = Some(part),
             }
         }
+        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.kind.cmp(&b.kind)));
         scan.plan_parts(found.len() as u64);
-        Ok(Selection { blocks, series: found.into_values().collect(), damaged })
+        Ok(Selection { blocks, series: found, damaged })
     }
 
     /// How many series there are.
@@ -115,7 +118,7 @@ impl SelectionReader<'_> {
         let mut whole: Option<SeriesPart> = None;
         for &(at, row) in &series.rows {
             let (block, range) = &self.selection.blocks[at as usize];
-            let part = match self.part(at as usize, row, scan) {
+            let part = match self.part(at as usize, row, &series.labels, scan) {
                 Ok(part) => part.into_range(*range),
                 Err(error) => {
                     self.selection.damaged.leave_out(block, scan, error)?;
@@ -142,11 +145,17 @@ impl SelectionReader<'_> {
         }))
     }
 
-    fn part(&mut self, at: usize, row: u32, scan: &Scan) -> Result<SeriesPart, SeriesStoreError> {
+    fn part(
+        &mut self,
+        at: usize,
+        row: u32,
+        labels: &Arc<LabelSet>,
+        scan: &Scan,
+    ) -> Result<SeriesPart, SeriesStoreError> {
         let cursor = match &mut self.cursors[at] {
             Some(cursor) => cursor,
             none => none.insert(self.selection.blocks[at].0.cursor()?),
         };
-        cursor.read(row as usize, scan)
+        cursor.read(row as usize, labels, scan)
     }
 }

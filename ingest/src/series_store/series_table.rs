@@ -22,7 +22,7 @@ use rapidhash::fast::RandomState;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{LabelSet, SampleKind};
 
-use super::matcher::LabelMatcher;
+use super::matcher::{LabelMatcher, LabelTest};
 use super::points::{End, RunningTotal};
 use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
 
@@ -227,7 +227,8 @@ impl SeriesTable {
 
     /// The labels of a row.
     pub(super) fn labels(&self, row: usize) -> LabelSet {
-        LabelSet::new(self.pairs(row).iter().map(|&(name, value)| (self.string(name), self.string(value))))
+        let pairs = self.pairs(row).iter().map(|&(name, value)| (self.string(name), self.string(value)));
+        LabelSet::from_sorted(pairs.clone()).unwrap_or_else(|| LabelSet::new(pairs))
     }
 
     /// A string of the dictionary.
@@ -248,13 +249,31 @@ impl SeriesTable {
                 continue;
             };
             let absent = matcher.test.passes("");
+            let value_in = |row: usize| self.pairs(row).iter().find(|pair| pair.0 == name).map(|pair| pair.1);
+            if let LabelTest::Equal(wanted) = &matcher.test {
+                let wanted = self.number_of(wanted);
+                found.retain(|&row| value_in(row).map_or(absent, |value| Some(value) == wanted));
+                continue;
+            }
             let mut verdicts: RapidHashMap<u32, bool> = RapidHashMap::default();
-            found.retain(|&row| match self.pairs(row).iter().find(|pair| pair.0 == name) {
-                None => absent,
-                Some(&(_, value)) => *verdicts.entry(value).or_insert_with(|| matcher.test.passes(self.string(value))),
+            found.retain(|&row| {
+                let verdict = |value| *verdicts.entry(value).or_insert_with(|| matcher.test.passes(self.string(value)));
+                value_in(row).map_or(absent, verdict)
             });
         }
         found
+    }
+
+    /// The values that a label has in these rows, each once.
+    pub(super) fn values_of(&self, label: &str, rows: impl Iterator<Item = usize>) -> impl Iterator<Item = &str> {
+        let mut is_there = vec![false; self.string_ends.len()];
+        if let Some(name) = self.number_of(label) {
+            for row in rows {
+                let pair = self.pairs(row).iter().find(|pair| pair.0 == name);
+                pair.into_iter().for_each(|&(_, value)| is_there[value as usize] = true);
+            }
+        }
+        (0..).zip(is_there).filter(|(_, is_there)| *is_there).map(|(number, _)| self.string(number))
     }
 
     /// About how much memory it takes.
@@ -287,7 +306,6 @@ fn has_totals(kind: SampleKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matcher::LabelTest;
     use super::*;
 
     fn row(kind: SampleKind, labels: &[(&str, &str)]) -> NewRow {
@@ -334,5 +352,11 @@ mod tests {
         check("zone", LabelTest::Equal(String::new()), &[0, 1, 2]);
         check("zone", LabelTest::Equal("a".into()), &[]);
         assert_eq!(table.select(&[]), [0, 1, 2]);
+        let values = |label: &str, rows: &[usize]| -> Vec<String> {
+            table.values_of(label, rows.iter().copied()).map(str::to_owned).collect()
+        };
+        assert_eq!(values("env", &[0, 1, 2]), ["prod", "test"]);
+        assert_eq!(values("__name__", &[1, 0]), ["hits"]);
+        assert!(values("zone", &[0, 1, 2]).is_empty());
     }
 }

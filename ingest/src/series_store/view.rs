@@ -1,7 +1,7 @@
 //! What the store consists of at one moment, and the questions that are answered from it: blocks, then frozen heads, then
 //! the active head, which is also the order in which windows became durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -87,7 +87,7 @@ impl View {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<(Arc<LabelSet>, SampleKind)>, SeriesStoreError> {
-        let mut found = std::collections::BTreeSet::new();
+        let mut found = BTreeSet::new();
         let stretches = self.cover(range, 0);
         for stretch in &stretches {
             for block in self.blocks_of(stretch) {
@@ -105,6 +105,35 @@ impl View {
             }
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// The values of a label among the series of wanted kinds that pass all matchers and have windows in the range.
+    pub(super) fn label_values(
+        &self,
+        label: &str,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        is_wanted: fn(SampleKind) -> bool,
+        scan: &Scan,
+        found: &mut BTreeSet<String>,
+    ) -> Result<(), SeriesStoreError> {
+        let stretches = self.cover(range, 0);
+        for stretch in &stretches {
+            for block in self.blocks_of(stretch) {
+                scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
+                let read = block.label_values(label, matchers, stretch.range, is_wanted, found);
+                self.damaged.unless_broken(block, scan, read)?;
+            }
+        }
+        for stretch in stretches.iter().filter(|stretch| stretch.resolution_ms == RAW) {
+            let (start, end) = (stretch.range.start.unix_nanos(), stretch.range.end.unix_nanos());
+            for head in self.heads() {
+                let head = head.read();
+                let wanted = head.select(matchers).filter(|series| is_wanted(series.kind()));
+                head.label_values(label, wanted.filter(|series| series.any_between(start, end)), found);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn exemplars(

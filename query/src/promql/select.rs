@@ -16,7 +16,7 @@
 //!
 //! Where a name is used for two kinds with the same labels, the series with the newer last point is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 
@@ -260,7 +260,30 @@ impl StoreSource {
             SampleKind::Counter | SampleKind::Gauge | SampleKind::Set | SampleKind::Cumulative => vec![labels],
         });
         let passing = all.filter(|labels| matchers.iter().all(|matcher| matcher.passes(labels)));
-        Ok(passing.collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+        Ok(passing.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// The values of a label among the series that pass all matchers and have a point in the range, sorted.
+    pub fn label_values(
+        &self,
+        label: &str,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<BTreeSet<String>, PromqlError> {
+        let is_made_when_reading = |name: &str| matches!(name, NAME_LABEL | QUANTILE_LABEL);
+        if is_made_when_reading(label) || matchers.iter().any(|matcher| matcher.name == QUANTILE_LABEL) {
+            let series = self.series(matchers, range, scan)?;
+            let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
+            return Ok(values.map(str::to_owned).collect());
+        }
+        let mut found = BTreeSet::new();
+        let is_distribution = |kind| kind == SampleKind::Distribution;
+        let is_other = |kind| kind != SampleKind::Distribution;
+        self.store.label_values(label, matchers, range, is_other, scan, &mut found).map_err(failed)?;
+        let stored = stored_matchers(matchers);
+        self.store.label_values(label, &stored, range, is_distribution, scan, &mut found).map_err(failed)?;
+        Ok(found)
     }
 
     /// Exemplars of the series that pass all matchers, by series then time. Those of a distribution are found under each of

@@ -80,7 +80,7 @@ pub(super) fn extrapolated(
     let times: Vec<i64> = points.iter().map(|point| point.0).collect();
     let first_count = points.first().map_or(0.0, |point| point.1.count);
     let zero_share = (counter && change.count > 0.0 && first_count >= 0.0).then_some(first_count / change.count);
-    let factor = super::rate::extrapolation(&times, windows, step, zero_share, per_second);
+    let factor = super::rate::Reach::of(&times, windows, step, per_second).factor(zero_share);
     change.multiply(factor);
     Some(change)
 }

@@ -6,11 +6,14 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use taffrail_collector::model::LabelSet;
+
 use super::super::PromqlError;
 use super::super::annotation::Annotation;
 use super::super::evaluate::RangeVector;
 use super::extended::{self, Asked};
-use super::{Arguments, Cell, MixedWindow, Value, Window, Windows, mixed_window};
+use super::{Arguments, Cell, MixedWindow, SourceSeries, Value, Window, Windows, mixed_window};
 
 /// What a function makes of a range vector.
 type Evaluate = fn(&Arguments<'_, '_>, &RangeVector<'_>) -> Result<Value, PromqlError>;
@@ -64,34 +67,38 @@ fn extrapolated(
 ) -> Result<Value, PromqlError> {
     let windows = &range.windows;
     let guesses = counter && arguments.evaluator.dialect().guessed_counters;
-    let per_series = |series: &super::SourceSeries| {
-        let resets = if counter { resets(&series.values) } else { Vec::new() };
-        let labels = guesses.then(|| series.labels.clone());
+    let change_of = |labels: &LabelSet, window: Window<'_>, fell: &[(usize, f64)], from: usize, reach: Reach| {
+        if guesses {
+            guess(arguments, labels);
+        }
+        let mut change = window.last().1 - window.first().1;
+        if !fell.is_empty() {
+            let inside = &fell[fell.partition_point(|reset| reset.0 <= from)..];
+            let inside = inside.iter().take_while(|reset| reset.0 < from + window.len());
+            change = inside.fold(change, |change, reset| change + reset.1);
+        }
+        let first = window.first().1;
+        let zero_share = (counter && change > 0.0 && first >= 0.0).then(|| first / change);
+        change * reach.factor(zero_share)
+    };
+    let fell = |values: &[f64]| if counter { resets(values) } else { Vec::new() };
+    let known = Mutex::new(None);
+    let per_series = |series: &SourceSeries| {
+        let (labels, fell) = (series.labels.clone(), fell(&series.values));
+        let reaches = reaches_of(&known, windows, &series.times, per_second);
         move |step: usize, window: Window<'_>, from: usize| {
-            if window.len() < 2 {
-                return None;
-            }
-            if let Some(labels) = &labels {
-                guess(arguments, labels);
-            }
-            let mut change = window.last().1 - window.first().1;
-            if !resets.is_empty() {
-                let inside = &resets[resets.partition_point(|reset| reset.0 <= from)..];
-                let inside = inside.iter().take_while(|reset| reset.0 < from + window.len());
-                change = inside.fold(change, |change, reset| change + reset.1);
-            }
-            let first = window.first().1;
-            let zero_share = (counter && change > 0.0 && first >= 0.0).then(|| first / change);
-            Some(change * extrapolation(window.times, windows, step, zero_share, per_second))
+            (window.len() > 1).then(|| change_of(&labels, window, &fell, from, reaches[step]))
         }
     };
     arguments.fold_windows(range, false, per_series, |series, step, window| {
         let (histograms, metric) = (window.histograms.iter().flatten().count(), series.labels.name());
         if histograms == 0 {
-            let (times, values) = (window.times, window.values);
-            let rebased = super::SourceSeries::of_numbers(series.labels.clone(), times.into(), values.to_vec());
-            let change = per_series(&rebased)(step, Window { times, values }, 0);
-            return change.map_or(Cell::Absent, Cell::Number);
+            let window = Window { times: window.times, values: window.values };
+            if window.len() < 2 {
+                return Cell::Absent;
+            }
+            let reach = Reach::of(window.times, windows, step, per_second);
+            return Cell::Number(change_of(&series.labels, window, &fell(window.values), 0, reach));
         }
         let how = (step, counter, per_second);
         let change = mixed_window::extrapolated(arguments, metric, window, windows, how);
@@ -100,7 +107,7 @@ fn extrapolated(
 }
 
 /// Notes what does not look like a counter, as Prometheus does, which knows no better.
-fn guess(arguments: &Arguments<'_, '_>, labels: &taffrail_collector::model::LabelSet) {
+fn guess(arguments: &Arguments<'_, '_>, labels: &LabelSet) {
     let (metric, kind) = (labels.name(), labels.get("__type__"));
     let by_name = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix));
     match kind {
@@ -112,38 +119,82 @@ fn guess(arguments: &Arguments<'_, '_>, labels: &taffrail_collector::model::Labe
     }
 }
 
+/// How far windows reach beyond their points, of times met lately: series that were measured together share them.
+type KnownReaches = Mutex<Option<(Arc<[i64]>, Arc<[Reach]>)>>;
+
+/// Of each step how far the window reaches beyond its points. Steps with fewer than two points have no reach that means
+/// anything.
+fn reaches_of(known: &KnownReaches, windows: &Windows, times: &Arc<[i64]>, per_second: bool) -> Arc<[Reach]> {
+    if let Some((known, reaches)) = &*known.lock()
+        && Arc::ptr_eq(known, times)
+    {
+        return reaches.clone();
+    }
+    let of_step = |(step, &(from, to)): (usize, &(u32, u32))| match &times[from as usize..to.max(from) as usize] {
+        inside @ [_, _, ..] => Reach::of(inside, windows, step, per_second),
+        _ => Reach::default(),
+    };
+    let reaches: Arc<[Reach]> = windows.places(times).iter().enumerate().map(of_step).collect();
+    *known.lock() = Some((times.clone(), reaches.clone()));
+    reaches
+}
+
 /// Where a counter fell, and from what value.
 fn resets(values: &[f64]) -> Vec<(usize, f64)> {
+    // Most never fall, which is soon seen when no pair is asked for by itself.
+    if !values.windows(2).fold(false, |falls, pair| falls | (pair[1] < pair[0])) {
+        return Vec::new();
+    }
     let pairs = values.windows(2).enumerate();
     pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(at, pair)| (at + 1, pair[0])).collect()
 }
 
-/// What to multiply the change over at least two points by, so that it reaches to the window's ends where points reach near
-/// them: at most 1.1 average distances away, else half a distance; and a counter never to below zero, which it was at
-/// `zero_share` of the points' span before the first (`promql/functions.go`, `extrapolatedRate`).
-pub(super) fn extrapolation(
-    times: &[i64],
-    range: &Windows,
-    step: usize,
-    zero_share: Option<f64>,
-    per_second: bool,
-) -> f64 {
-    let (first, last) = (times[0], times[times.len() - 1]);
-    let end = range.ends_ms[step];
-    let start = end.saturating_sub(range.range_ms);
-    let sampled = last.saturating_sub(first) as f64 / 1000.0;
-    let distance = sampled / (times.len() - 1) as f64;
-    let near = |gap: f64| if gap >= distance * 1.1 { distance / 2.0 } else { gap };
-    let mut to_start = near(first.saturating_sub(start) as f64 / 1000.0);
-    if let Some(share) = zero_share {
-        to_start = to_start.min(sampled * share);
+/// How far a window reaches beyond its points, in seconds: to its ends where points reach near them, at most 1.1 average
+/// distances away, else half a distance (`promql/functions.go`, `extrapolatedRate`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    /// From the first point to the last.
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    /// What the factor is divided by.
+    divisor: f64,
+    /// The factor when zero is far.
+    whole: f64,
+}
+
+impl Reach {
+    /// Of a window with at least two points, at these times.
+    pub(super) fn of(times: &[i64], range: &Windows, step: usize, per_second: bool) -> Reach {
+        let (first, last) = (times[0], times[times.len() - 1]);
+        let end = range.ends_ms[step];
+        let start = end.saturating_sub(range.range_ms);
+        let sampled = last.saturating_sub(first) as f64 / 1000.0;
+        let distance = sampled / (times.len() - 1) as f64;
+        let near = |gap: f64| if gap >= distance * 1.1 { distance / 2.0 } else { gap };
+        let mut reach = Reach {
+            sampled,
+            to_start: near(first.saturating_sub(start) as f64 / 1000.0),
+            to_end: near(end.saturating_sub(last) as f64 / 1000.0),
+            divisor: if per_second { range.range_ms as f64 / 1000.0 } else { 1.0 },
+            whole: 1.0,
+        };
+        reach.whole = reach.with_start(reach.to_start);
+        reach
     }
-    let to_end = near(end.saturating_sub(last) as f64 / 1000.0);
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= range.range_ms as f64 / 1000.0;
+
+    /// What to multiply the change over the points by. A counter was never below zero, where it was at `zero_share` of the
+    /// points' span before the first of them.
+    pub(super) fn factor(self, zero_share: Option<f64>) -> f64 {
+        match zero_share.map(|share| self.sampled * share) {
+            Some(to_zero) if to_zero < self.to_start => self.with_start(to_zero),
+            _ => self.whole,
+        }
     }
-    factor
+
+    fn with_start(self, to_start: f64) -> f64 {
+        (self.sampled + to_start + self.to_end) / self.sampled / self.divisor
+    }
 }
 
 fn last_two(window: Window<'_>, rate: bool) -> Option<f64> {

@@ -95,6 +95,43 @@ fn labels_of_readable_series_are_listed_and_metadata_names_their_type() {
 }
 
 #[test]
+fn label_values_are_those_of_the_series_in_the_head_and_in_blocks() {
+    let level = || SampleValue::Gauge { last: 1.0, min: 1.0, max: 1.0 };
+    let batches = [
+        vec![timer(0, &[1.0]), counter(0, 1.0)],
+        vec![sample("heat", 1, level()), sample("web.hits_count", 2, level())],
+    ];
+    let (_directory, source) = store(Vec::new());
+    for batch in batches {
+        source.store.insert(batch);
+        let change = source.store.prepare_seal().unwrap();
+        source.store.commit(change);
+    }
+    source.store.insert(vec![sample("cold", 3, level())]);
+    let equal = |label: &str, value: &str| LabelMatcher { name: label.into(), test: LabelTest::Equal(value.into()) };
+    let check = |matchers: &[LabelMatcher], range: TimeRange| {
+        let scan = Scan::unlimited();
+        let series = source.series(matchers, range, &scan).unwrap();
+        for label in [NAME_LABEL, QUANTILE_LABEL, "host", "none"] {
+            let of_series = series.iter().map(|labels| labels.get(label).to_owned());
+            let expected: BTreeSet<String> = of_series.filter(|value| !value.is_empty()).collect();
+            assert_eq!(source.label_values(label, matchers, range, &scan).unwrap(), expected, "{label} {matchers:?}");
+        }
+    };
+    let at = |seconds| Timestamp::from_unix_seconds(START + seconds);
+    for range in [TimeRange::ALL, TimeRange { start: at(15), end: at(35) }, TimeRange { start: at(900), end: at(999) }]
+    {
+        check(&[], range);
+        for name in ["heat", "cold", "web.time", "web.time_count", "web.hits", "web.hits_count", "web.hits_sum", "none"]
+        {
+            check(&[equal(NAME_LABEL, name)], range);
+            check(&[equal(NAME_LABEL, name), equal("host", "a")], range);
+            check(&[equal(NAME_LABEL, name), equal(QUANTILE_LABEL, "0.5")], range);
+        }
+    }
+}
+
+#[test]
 fn a_range_query_gives_each_step_and_refuses_too_many() {
     let (_directory, store) = store((0..60).map(|number| counter(number, 1.0)).collect());
     let ask = |step| {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_ingest::{Scan, TimeRange};
-use taffrail_query::promql::{self, StoreSource, damage_warnings};
+use taffrail_query::promql::{self, PromqlError, StoreSource, damage_warnings};
 
 use super::notation::{labels, read_moment};
 use super::{Failure, Success};
@@ -51,12 +51,11 @@ pub async fn values(
 ) -> Result<Success, Failure> {
     let selectors = read_selectors(&parameters)?;
     let name = unescaped(&name);
-    let found = find(&app, &parameters, selectors, move |series, found: &mut BTreeSet<String>| {
-        let value = series.get(&name);
-        if !value.is_empty() && !found.contains(value) {
-            found.insert(value.to_owned());
-        }
-    });
+    let found =
+        ask(&app, &parameters, selectors, move |source, matchers, range, scan, found: &mut BTreeSet<String>| {
+            found.append(&mut source.label_values(&name, matchers, range, scan)?);
+            Ok(())
+        });
     let (found, scan) = found.await?;
     cut(&parameters, &scan, found.into_iter().map(Value::from).collect())
 }
@@ -82,6 +81,24 @@ where
     T: Default + Send + 'static,
     F: FnMut(&Arc<LabelSet>, &mut T) + Send + 'static,
 {
+    let collect_all = move |source: &StoreSource, matchers: &[LabelMatcher], range, scan: &Scan, found: &mut T| {
+        source.series(matchers, range, scan)?.iter().for_each(|series| collect(series, found));
+        Ok(())
+    };
+    ask(app, parameters, selectors, collect_all).await
+}
+
+/// Asks for each of the selectors (for all series without any) in `start` … `end`, by default all of time.
+async fn ask<T, F>(
+    app: &App,
+    parameters: &Parameters,
+    selectors: Vec<Vec<LabelMatcher>>,
+    mut collect: F,
+) -> Result<(T, Arc<Scan>), Failure>
+where
+    T: Default + Send + 'static,
+    F: FnMut(&StoreSource, &[LabelMatcher], TimeRange, &Scan, &mut T) -> Result<(), PromqlError> + Send + 'static,
+{
     let start = read_moment(parameters, "start")?.unwrap_or(Timestamp::MIN);
     let end = read_moment(parameters, "end")?.unwrap_or(Timestamp::MAX);
     let source = StoreSource::new(app.ingest.series().clone());
@@ -89,9 +106,7 @@ where
     let work = move |scan: &Scan| {
         let mut found = T::default();
         for matchers in &selectors {
-            for series in source.series(matchers, TimeRange { start, end }, scan)? {
-                collect(&series, &mut found);
-            }
+            collect(&source, matchers, TimeRange { start, end }, scan, &mut found)?;
         }
         Ok::<_, Failure>(found)
     };

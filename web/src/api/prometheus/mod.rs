@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 use taffrail_ingest::StopReason;
 use taffrail_ingest::series_store::SeriesStoreError;
@@ -21,6 +22,7 @@ use crate::api_error::ApiError;
 
 pub mod exemplars;
 pub mod labels;
+pub mod matrix;
 pub mod metadata;
 pub mod notation;
 pub mod query;
@@ -47,21 +49,30 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A good answer in its envelope.
-pub struct Success {
-    data: Value,
+#[derive(Serialize)]
+pub struct Success<T = Value> {
+    status: &'static str,
+    data: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     infos: Vec<String>,
 }
 
-impl Success {
+impl<T: Serialize> Success<T> {
     /// An answer without remarks.
-    pub fn new(data: Value) -> Success {
-        Success { data, warnings: Vec::new(), infos: Vec::new() }
+    pub fn new(data: T) -> Success<T> {
+        Success { status: "success", data, warnings: Vec::new(), infos: Vec::new() }
     }
 
     /// The same with remarks.
-    pub fn with_remarks(self, warnings: Vec<String>, infos: Vec<String>) -> Success {
+    pub fn with_remarks(self, warnings: Vec<String>, infos: Vec<String>) -> Success<T> {
         Success { warnings: at_most(warnings, "warning"), infos: at_most(infos, "info"), ..self }
+    }
+
+    /// The answer written out, for those that may be large.
+    pub fn document(self) -> Document {
+        Document::of(&self)
     }
 }
 
@@ -74,19 +85,6 @@ fn at_most(mut remarks: Vec<String>, kind: &str) -> Vec<String> {
         remarks.push(format!("{more} more {kind} annotations omitted"));
     }
     remarks
-}
-
-impl Success {
-    /// The answer written out, for those that may be large.
-    pub fn document(self) -> Document {
-        let mut envelope = json!({ "status": "success", "data": self.data });
-        for (name, remarks) in [("warnings", self.warnings), ("infos", self.infos)] {
-            if !remarks.is_empty() {
-                envelope[name] = remarks.into();
-            }
-        }
-        Document::of(&envelope)
-    }
 }
 
 impl IntoResponse for Success {

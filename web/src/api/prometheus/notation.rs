@@ -1,5 +1,6 @@
 //! Numbers, times and steps as Prometheus' API writes and reads them.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,15 +11,30 @@ use taffrail_query::time_range;
 use super::Failure;
 use crate::api::parameters::Parameters;
 
-/// A sample's value: text, as JSON has neither NaN nor infinities (Go's `strconv.FormatFloat(v, 'f', -1, 64)`).
-pub fn number(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else {
-        value.to_string()
+/// A sample's value, which is shown as text, as JSON has neither NaN nor infinities (Go's
+/// `strconv.FormatFloat(v, 'f', -1, 64)`).
+pub struct Number(pub f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Whole numbers up to this are written as such, which is quicker.
+        const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+        let Number(value) = *self;
+        if value.is_nan() {
+            f.write_str("NaN")
+        } else if value.is_infinite() {
+            f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" })
+        } else if value.abs() < WHOLE_MAX && (value as i64 as f64).to_bits() == value.to_bits() {
+            fmt::Display::fmt(&(value as i64), f)
+        } else {
+            fmt::Display::fmt(&value, f)
+        }
     }
+}
+
+/// The text of a [`Number`].
+pub fn number(value: f64) -> String {
+    Number(value).to_string()
 }
 
 /// A moment: Unix seconds, with milliseconds when there are any.

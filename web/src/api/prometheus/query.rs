@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
+use serde::Serialize;
 use serde_json::{Value, json};
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::Scan;
-use taffrail_query::promql::{self, Answer, Evaluated, PromqlError, Series};
+use taffrail_query::promql::{self, Answer, Evaluated, PromqlError};
 
+use super::matrix::Matrix;
 use super::notation::{histogram, labels, moment, point, read_moment, read_span, required_moment};
 use super::{Failure, Success};
 use crate::api::App;
@@ -58,9 +60,19 @@ fn instant_answer(time: Timestamp, limit: usize, evaluated: Evaluated<Answer>) -
             });
             ("vector", shown.collect())
         }
-        Answer::Matrix(series) => ("matrix", matrix(&series)),
+        Answer::Matrix(series) => ("matrix", json!(Matrix(&series))),
     };
     Success::new(json!({ "resultType": kind, "result": result })).with_remarks(warnings, infos)
+}
+
+/// The answer to a range query.
+#[derive(Serialize)]
+struct MatrixData<'a> {
+    #[serde(rename = "resultType")]
+    result_type: &'static str,
+    result: Matrix<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<Value>,
 }
 
 /// Answers `query`, `start`, `end`, `step`, `limit` and `stats`.
@@ -79,10 +91,11 @@ pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
         let began = Instant::now();
         let answer = answers.range(&query, start, end, step, &source, scan).map_err(about_query)?;
         let shown = if limit > 0 { limit.min(answer.value.len()) } else { answer.value.len() };
-        let mut data = json!({ "resultType": "matrix", "result": matrix(&answer.value[..shown]) });
-        if wants_stats {
-            data["stats"] = stats(began, scan);
-        }
+        let data = MatrixData {
+            result_type: "matrix",
+            result: Matrix(&answer.value[..shown]),
+            stats: wants_stats.then(|| stats(began, scan)),
+        };
         let mut warnings = answer.warnings.clone();
         if shown < answer.value.len() {
             warnings.push(CUT.to_owned());
@@ -162,20 +175,6 @@ fn check_range(start: Timestamp, end: Timestamp, step: Duration) -> Result<(), F
         ));
     }
     Ok(())
-}
-
-fn matrix(series: &[Series]) -> Value {
-    let of_series = |one: &Series| {
-        let mut shown = json!({ "metric": labels(&one.labels) });
-        if !one.points.is_empty() || one.histograms.is_empty() {
-            shown["values"] = one.points.iter().map(|(at, value)| point(*at, *value)).collect();
-        }
-        if !one.histograms.is_empty() {
-            shown["histograms"] = one.histograms.iter().map(|(at, of)| json!([moment(*at), histogram(of)])).collect();
-        }
-        shown
-    };
-    series.iter().map(of_series).collect()
 }
 
 #[cfg(test)]
