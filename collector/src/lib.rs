@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`model`] (the data), [`delivery`] (the wall to whoever takes it), [`source`] (the ways in),
 //! [`enrich`] (what a line says about itself), [`frame`] and [`journal`] (the bytes on wire and disk),
-//! [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power),
+//! [`stored_range`] and [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power),
 //! [`crash_point`] (where tests let a process die), [`broken_on_purpose`] (promises that tests break, to see that they notice).
 
 pub mod broken_on_purpose;
@@ -23,3 +23,4 @@ pub mod random;
 pub mod ship;
 pub mod simulated_file_system;
 pub mod source;
+pub mod stored_range;

@@ -3,11 +3,12 @@
 //! It knows no protocol and no question: batches come through the collector's [`Outlet`], and the query room reads
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
 //!
-//! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` (exactly once),
+//! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` and `agent_checkpoints` (exactly once),
 //! `write_ahead` (the journal's writer), `sealer`, `retention`, `compaction`, [`deletion`], `startup`
 //! (files, replay), `set_aside`, [`catalog`], [`live_feed`], then the two stores; [`scan`] is the budget that questions bring along. [`doctor`] and [`backup`] work on a data directory from outside.
 
 mod admission;
+mod agent_checkpoints;
 pub mod backup;
 mod byte_cursor;
 pub mod catalog;

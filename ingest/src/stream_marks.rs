@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use taffrail_collector::broken_on_purpose::{RECOGNITION, is_broken};
 use taffrail_collector::model::{AgentId, Batch, Checkpoint, StreamPlace};
 
+use crate::agent_checkpoints::AgentCheckpoints;
 use crate::catalog::StreamMark;
 
 /// One stream of one agent.
@@ -48,7 +49,7 @@ pub enum Verdict {
 pub struct StreamMarks {
     /// The number with which each stream goes on.
     next: HashMap<StreamKey, u64>,
-    checkpoints: HashMap<AgentId, HashMap<String, Vec<u8>>>,
+    checkpoints: HashMap<AgentId, AgentCheckpoints>,
     changed_streams: HashSet<StreamKey>,
     changed_checkpoints: HashSet<(AgentId, String)>,
 }
@@ -66,8 +67,8 @@ impl StreamMarks {
     /// The marks that were sealed.
     pub fn new(marks: Vec<(StreamKey, u64)>, checkpoints: Vec<(AgentId, Checkpoint)>) -> StreamMarks {
         let mut known = StreamMarks { next: marks.into_iter().collect(), ..StreamMarks::default() };
-        for (agent, Checkpoint { key, value }) in checkpoints {
-            known.checkpoints.entry(agent).or_default().insert(key, value);
+        for (agent, checkpoint) in checkpoints {
+            known.checkpoints.entry(agent).or_default().restore(checkpoint);
         }
         known
     }
@@ -109,15 +110,8 @@ impl StreamMarks {
         if checkpoints.is_empty() {
             return;
         }
-        let known = self.checkpoints.entry(agent).or_default();
-        for Checkpoint { key, value } in checkpoints {
-            self.changed_checkpoints.insert((agent, key.clone()));
-            if value.is_empty() {
-                known.remove(&key);
-            } else {
-                known.insert(key, value);
-            }
-        }
+        let changed = self.checkpoints.entry(agent).or_default().note(checkpoints);
+        self.changed_checkpoints.extend(changed.into_iter().map(|key| (agent, key)));
     }
 
     /// The last stored number of the batch's stream.
@@ -141,13 +135,9 @@ impl StreamMarks {
         marks
     }
 
-    /// The agent's checkpoints, by key.
+    /// The agent's checkpoints and ranges, by key.
     pub fn checkpoints(&self, agent: AgentId) -> Vec<Checkpoint> {
-        let known = self.checkpoints.get(&agent).into_iter().flatten();
-        let mut checkpoints: Vec<Checkpoint> =
-            known.map(|(key, value)| Checkpoint { key: key.clone(), value: value.clone() }).collect();
-        checkpoints.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        checkpoints
+        self.checkpoints.get(&agent).map(AgentCheckpoints::list).unwrap_or_default()
     }
 
     /// What changed since this was called before.

@@ -213,6 +213,12 @@ impl AgentHost {
         self.host.arguments = words;
     }
 
+    /// Kills it, and takes away all that it remembers.
+    pub fn lose_state(&mut self) {
+        self.host.kill();
+        std::fs::remove_dir_all(&self.state).expect("remove the agent's state");
+    }
+
     /// Bytes that lie in its spool.
     pub fn spool_bytes(&self) -> u64 {
         files_below(&self.state.join("spool"))

@@ -7,6 +7,7 @@ use super::log_columns::read_logs;
 use super::primitive::{Allowance, Reader};
 use super::sample_columns::read_samples;
 use crate::model::{Batch, Checkpoint};
+use crate::stored_range::StoredRange;
 
 /// What a thread keeps allocated between frames at most.
 const KEPT_BYTES_MAX: usize = 16 << 20;
@@ -29,7 +30,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Batch, usize), FrameError> {
             .map(|_| Ok(Checkpoint { key: reader.text()?.to_owned(), value: reader.bytes()?.to_vec() }))
             .collect::<Result<Vec<_>, FrameError>>()?;
         if header.is_ahead {
-            checkpoints.clear();
+            // Before them something is missing; how far this batch itself reaches is true all the same.
+            checkpoints.retain(|checkpoint| StoredRange::read_traveling(checkpoint).is_some());
         }
         let logs = if logs > 0 { read_logs(&mut reader, logs, &mut allowance)? } else { Vec::new() };
         let samples = if samples > 0 { read_samples(&mut reader, samples, &mut allowance)? } else { Vec::new() };

@@ -21,7 +21,7 @@ pub struct FrameHeader {
     pub agent: AgentId,
     /// Its place in the agent's stream.
     pub place: Option<StreamPlace>,
-    /// Whether batches that were made before it are still to come: then its checkpoints say nothing yet.
+    /// Whether batches that were made before it are still to come: then its checkpoints say nothing yet, only its ranges do.
     pub is_ahead: bool,
     /// Whether the body is not compressed.
     pub is_plain: bool,
@@ -88,7 +88,7 @@ pub fn set_place(frame: &mut [u8], place: StreamPlace) -> Result<(), FrameError>
 }
 
 /// The same, saying whether batches that were made before it are still to come: whoever reads such a frame passes over its
-/// checkpoints.
+/// checkpoints, and keeps its [ranges](crate::stored_range).
 pub fn address(frame: &mut [u8], place: StreamPlace, is_ahead: bool) -> Result<(), FrameError> {
     let header = FrameHeader { place: Some(place), is_ahead, ..peek(frame)? };
     frame[..HEADER_BYTES].copy_from_slice(&header.write());

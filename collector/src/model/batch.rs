@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{LogRecord, Sample};
+use super::{LogRecord, Sample, Severity};
 
 /// Records and samples that are stored together or not at all.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,15 @@ impl AgentId {
 impl Lane {
     /// All of them, the most urgent first.
     pub const ALL: [Lane; 4] = [Lane::Control, Lane::Urgent, Lane::Normal, Lane::Bulk];
+
+    /// Where a line of this severity goes while a backlog waits.
+    pub fn of_severity(severity: Severity) -> Lane {
+        match severity {
+            severity if severity >= Severity::ERROR => Lane::Urgent,
+            severity if severity > Severity::UNSPECIFIED && severity < Severity::INFO => Lane::Bulk,
+            _ => Lane::Normal,
+        }
+    }
 
     /// The name in counters and on screens.
     pub const fn name(self) -> &'static str {

@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::lanes;
-use super::spool::{Commit, Spool, with_order};
+use super::spool::{Commit, with_order};
 use super::{CHANNEL_BATCHES, Shared};
 use crate::crash_point::crash_point;
 use crate::delivery::{Delivery, Outcome, Receipt, Refusal, RefusalReason};
 use crate::file_system::FileSystem;
 use crate::frame;
 use crate::model::{Batch, Checkpoint, Lane};
+use crate::stored_range::RANGE_PREFIX;
 
 /// How long a stopping agent waits for a source that still holds an outlet and says nothing.
 const QUIET_AFTER_STOP: Duration = Duration::from_secs(2);
@@ -93,14 +94,17 @@ fn store<F: FileSystem>(shared: &Shared<F>, group: Vec<Delivery>) {
 /// Appends a batch to the spool; not durable yet. The encoding, which takes longest, is done without the lock.
 fn put<F: FileSystem>(shared: &Shared<F>, batch: Batch, lane: Option<Lane>) -> Result<(), Refusal> {
     let mut batch = Batch { place: None, ..batch };
-    {
+    let (order, ranges) = {
         let mut spool = shared.spool.lock();
         batch.agent = spool.agent();
-        number_checkpoints(&mut spool, &mut batch);
-    }
+        let order = if batch.checkpoints.is_empty() { 0 } else { spool.next_order() };
+        (order, spool.ranges_to(order, &batch.checkpoints))
+    };
+    batch.checkpoints.iter_mut().for_each(|checkpoint| with_order(checkpoint, order));
     let checkpoints = batch.checkpoints.clone();
     let mut frames = Vec::with_capacity(1);
-    let parts = lanes::frames(batch, lane, shared.is_backlogged.load(Relaxed));
+    let mut parts = lanes::frames(batch, lane, shared.is_backlogged.load(Relaxed));
+    lanes::add_ranges(&mut parts, order, &ranges);
     for (lane, part) in parts {
         shared.spool.lock().has_room(lane, !checkpoints.is_empty())?;
         let mut bytes = Vec::new();
@@ -114,20 +118,15 @@ fn put<F: FileSystem>(shared: &Shared<F>, batch: Batch, lane: Option<Lane>) -> R
     shared.spool.lock().put(frames, checkpoints)
 }
 
-/// Spools how far all sources were read, in a batch of its own, durably.
+/// Spools how far all sources were read, in a batch of its own, durably. What servers keep of ranges from before it ends with it, but
+/// for those that this agent has still to pass over.
 pub(super) fn put_checkpoints<F: FileSystem>(shared: &Shared<F>) -> Result<(), Refusal> {
     let _writing = shared.writing.lock();
     let known = shared.spool.lock().checkpoints().clone();
-    let checkpoints = known.into_iter().map(|(key, value)| Checkpoint { key, value }).collect();
-    put(shared, Batch { checkpoints, ..Batch::local() }, Some(Lane::Normal))?;
+    let end = Checkpoint { key: RANGE_PREFIX.to_owned(), value: vec![0] };
+    let known = known.into_iter().map(|(key, value)| Checkpoint { key, value });
+    let batch = Batch { checkpoints: [end].into_iter().chain(known).collect(), ..Batch::local() };
+    put(shared, batch, Some(Lane::Normal))?;
     let Commit { refusal, .. } = shared.spool.lock().commit();
     refusal.map_or(Ok(()), Err)
-}
-
-/// Gives a batch's checkpoints their numbers.
-fn number_checkpoints<F: FileSystem>(spool: &mut Spool<F>, batch: &mut Batch) {
-    if !batch.checkpoints.is_empty() {
-        let order = spool.next_order();
-        batch.checkpoints.iter_mut().for_each(|checkpoint: &mut Checkpoint| with_order(checkpoint, order));
-    }
 }

@@ -4,7 +4,9 @@
 //! normal. While a backlog waits, errors and debug lines of a batch go their own ways, the former ahead of the rest, the latter
 //! behind it.
 
-use crate::model::{Batch, Lane, LogRecord, Severity};
+use super::spool::with_order;
+use crate::model::{Batch, Lane, LogRecord};
+use crate::stored_range::StoredRange;
 
 /// The batch as one frame a lane, the most urgent first. Checkpoints go with the last one: only with it is all of the batch there.
 pub(super) fn frames(mut batch: Batch, lane: Option<Lane>, is_backlogged: bool) -> Vec<(Lane, Batch)> {
@@ -29,10 +31,24 @@ pub(super) fn frames(mut batch: Batch, lane: Option<Lane>, is_backlogged: bool) 
 }
 
 fn lane_of(record: &LogRecord) -> Lane {
-    match record.severity {
-        severity if severity >= Severity::ERROR => Lane::Urgent,
-        severity if severity > Severity::UNSPECIFIED && severity < Severity::INFO => Lane::Bulk,
-        _ => Lane::Normal,
+    Lane::of_severity(record.severity)
+}
+
+/// Gives each of these frames the ranges by which it brings sources on: of the records of its own lane, and of those lanes that the
+/// batch has no records of.
+pub(super) fn add_ranges(parts: &mut [(Lane, Batch)], order: u64, ranges: &[StoredRange]) {
+    let bit = |lane: Lane| 1 << lane as u8;
+    let of_frames = parts.iter().fold(0, |lanes, (lane, _)| lanes | bit(*lane));
+    let is_whole = parts.len() == 1;
+    for (lane, part) in parts {
+        let lanes = if is_whole { StoredRange::ALL_LANES } else { StoredRange::ALL_LANES & !of_frames | bit(*lane) };
+        for range in ranges {
+            let range = StoredRange { lanes, ..range.clone() };
+            if let Some(mut checkpoint) = range.checkpoint() {
+                with_order(&mut checkpoint, order);
+                part.checkpoints.push(checkpoint);
+            }
+        }
     }
 }
 
@@ -50,7 +66,7 @@ pub(super) fn room_percent(lane: Lane, is_replayable: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Checkpoint;
+    use crate::model::{Checkpoint, Severity};
 
     fn batch(severities: &[Severity]) -> Batch {
         let record = |(at, severity): (usize, &Severity)| LogRecord {
@@ -81,5 +97,26 @@ mod tests {
         check(&[Severity::ERROR], None, true, &[(Lane::Urgent, "0", 1)]);
         check(&[Severity::WARN; 2], None, true, &[(Lane::Normal, "01", 1)]);
         check(&[], None, true, &[(Lane::Normal, "", 1)]);
+    }
+
+    #[test]
+    fn every_frame_says_for_which_lanes_it_brings_a_source_on() {
+        let check = |severities: &[Severity], expected: &[(Lane, u8)]| {
+            let mut parts = frames(batch(severities), None, true);
+            let (from, to) = (vec![1], vec![2]);
+            add_ranges(&mut parts, 9, &[StoredRange { lanes: 0, number: 9, source: "file".to_owned(), from, to }]);
+            let found = parts.iter().map(|(lane, part)| {
+                let ranges = part.checkpoints.iter().filter_map(StoredRange::read_traveling);
+                let ranges: Vec<_> = ranges.map(|(order, range)| (order, range.lanes)).collect();
+                assert_eq!((ranges.len(), ranges[0].0), (1, 9));
+                (*lane, ranges[0].1)
+            });
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+        };
+        check(&[Severity::INFO, Severity::INFO], &[(Lane::Normal, 0b1111)]);
+        check(&[Severity::ERROR], &[(Lane::Urgent, 0b1111)]);
+        check(&[Severity::INFO, Severity::ERROR], &[(Lane::Urgent, 0b1011), (Lane::Normal, 0b1101)]);
+        let all = [Severity::DEBUG, Severity::INFO, Severity::ERROR];
+        check(&all, &[(Lane::Urgent, 0b0011), (Lane::Normal, 0b0101), (Lane::Bulk, 0b1001)]);
     }
 }

@@ -52,6 +52,8 @@ mod state;
 pub mod status;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thin_line_tests;
 mod unit;
 
 use std::collections::HashMap;
@@ -212,7 +214,9 @@ async fn learn_checkpoints<F: FileSystem>(
     is_new: bool,
     stop: CancellationToken,
 ) -> Option<HashMap<String, Vec<u8>>> {
-    let mut first_answer = None;
+    let (mut first_answer, mut learnt) = (None, false);
+    // What each source's newest checkpoint is, and which ranges there are, is known once all have been heard.
+    let mut heard: HashMap<String, Vec<u8>> = HashMap::new();
     loop {
         let views = greeting::ask_all(&endpoints, shared.agent, GREETING_PATIENCE).await;
         let now = Instant::now();
@@ -220,8 +224,7 @@ async fn learn_checkpoints<F: FileSystem>(
         if answered > 0 {
             first_answer.get_or_insert(now);
         }
-        let learnt =
-            shared.spool.lock().learn_checkpoints(views.into_iter().flat_map(|view| view.checkpoints).collect());
+        views.into_iter().for_each(|view| spool::keep_newest(&mut heard, view.checkpoints));
         let waited = first_answer.is_some_and(|first| now.saturating_duration_since(first) >= OTHERS_PATIENCE);
         if answered == endpoints.len() || waited || !is_new {
             if answered == 0 && !is_new {
@@ -229,6 +232,8 @@ async fn learn_checkpoints<F: FileSystem>(
                     "no server of collector.to answers: sources go on from what this agent remembers, and batches wait in the spool"
                 );
             }
+            // What could not be written down is so the next time.
+            learnt |= shared.spool.lock().learn_checkpoints(&heard);
             let keeping = Arc::clone(&shared);
             let kept = blocking(move || keep_learnt(&keeping, learnt, is_new)).await;
             if let Err(error) = kept {

@@ -29,12 +29,16 @@ const NOISE: f64 = 0.05;
 /// Bytes of small frames that are made one.
 const BODY_BYTES_FIRST: usize = 8 << 10;
 const BODY_BYTES_LEAST: usize = 4 << 10;
-const BODY_BYTES_MOST: usize = 256 << 10;
+const BODY_BYTES_MOST: usize = 512 << 10;
 /// Where answers come so quickly, sending frames one by one keeps up, and costs less than making them one. In tests, whose servers
 /// are near, they are made one all the same.
 const QUICK: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 30 });
 /// What an answer may take longer than the quickest before bodies are made smaller: what comes now waits for it.
 const LONGER: Duration = Duration::from_millis(400);
+/// It may be so many times the quickest: while a stream waits for its answer, nothing of it is on its way.
+const ROUND_TRIPS: u32 = 3;
+/// The quickest of answers to large bodies only says little of the line's round trip: no longer one is believed.
+const ROUND_TRIP_MOST: Duration = Duration::from_millis(300);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -79,13 +83,14 @@ impl Pace {
     /// An answer to so many bytes came after this time.
     pub(super) fn answered(&mut self, took: Duration, bytes: usize) {
         self.note(took);
-        let quickest = self.answers.iter().min().copied().unwrap_or(took);
-        let wanted = quickest + LONGER;
+        let wanted = self.wanted(took);
         if took > wanted {
             let fitting = (bytes as f64 * wanted.as_secs_f64() / took.as_secs_f64()) as usize;
             self.body_bytes = self.body_bytes.min(fitting).max(BODY_BYTES_LEAST);
         } else if bytes >= self.body_bytes / 2 {
-            self.body_bytes = (self.body_bytes * 5 / 4).min(BODY_BYTES_MOST);
+            // Far from it, at first and on a line that has become better, it goes quickly.
+            let grown = if took * 2 < wanted { self.body_bytes * 2 } else { self.body_bytes * 5 / 4 };
+            self.body_bytes = grown.min(BODY_BYTES_MOST);
         }
         let seconds = took.as_secs_f64();
         let (mean, deviation) = self.usual.unwrap_or((seconds, 0.0));
@@ -96,6 +101,12 @@ impl Pace {
         }
         let away = (seconds - mean).abs();
         self.usual = Some((mean + WEIGHT * (seconds - mean), deviation + WEIGHT * (away - deviation)));
+    }
+
+    /// How long an answer may take: what comes now waits for it, and as long as nothing is on the line a part of it is not used.
+    fn wanted(&self, took: Duration) -> Duration {
+        let round_trip = self.answers.iter().min().copied().unwrap_or(took).min(ROUND_TRIP_MOST);
+        round_trip + LONGER.max(round_trip * ROUND_TRIPS)
     }
 
     /// No answer came in this time.
@@ -181,7 +192,8 @@ mod tests {
         };
         check(Duration::from_millis(5), 100 << 20, BODY_BYTES_MOST..=BODY_BYTES_MOST);
         check(Duration::from_secs(1), 10 << 20, BODY_BYTES_MOST..=BODY_BYTES_MOST);
-        check(Duration::from_millis(20), 20 << 10, 4 << 10..=20 << 10);
+        check(Duration::from_millis(20), 20 << 10, 4 << 10..=32 << 10);
+        check(Duration::from_millis(200), 125_000, 48 << 10..=160 << 10);
         // Frames that come one by one teach nothing of larger ones.
         assert_eq!(fed([5; 50]).body_bytes(), BODY_BYTES_FIRST);
         let mut pace = fed([5; 50]);

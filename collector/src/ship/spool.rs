@@ -5,7 +5,7 @@
 //! spooled before it, so that what the disk damages leaves no doubt about what stands behind it; the sender writes the place of a stream
 //! into its own copy.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,13 +24,15 @@ use crate::journal::{JournalConfig, JournalError, JournalReader, JournalWriter};
 use crate::model::{AgentId, Checkpoint, Lane, StreamPlace, Timestamp};
 use crate::random::random_bits;
 use crate::source::StartError;
+use crate::stored_range::{RANGE_PREFIX, StoredRange};
 
-/// Bytes of the newest records that are kept in memory, so that a sender that keeps up never reads the disk. In tests so few that
-/// it often does.
-const RECENT_BYTES_MAX: usize = if cfg!(test) { 6 << 10 } else { 2 << 20 };
+/// Bytes of the newest records that are kept in memory, so that a sender that keeps up never reads the disk: this part of what the
+/// spool may hold, and no more than what follows.
+const RECENT_SHARE: u64 = 64;
+const RECENT_BYTES_MAX: u64 = 2 << 20;
 
-/// The same while no server takes anything: in an outage memory does not grow, and what waited is read from disk anyway.
-const RECENT_BYTES_IN_OUTAGE: usize = RECENT_BYTES_MAX / 8;
+/// While no server takes anything it is this part of that: in an outage memory does not grow, and what waited is read from disk anyway.
+const RECENT_OUTAGE_SHARE: usize = 8;
 
 /// A segment that cannot be read at the start is put aside after so many tries.
 const CATCH_UP_TRIES: u32 = 3;
@@ -122,10 +124,11 @@ impl<F: FileSystem> Spool<F> {
             rows_with_pending: [0; LANES],
             recent: VecDeque::new(),
             recent_bytes: 0,
-            recent_bytes_max: RECENT_BYTES_MAX,
+            recent_bytes_max: 0,
             generation: 0,
             last_in: [None; LANES],
         };
+        spool.set_outage(false);
         let first = spool.journal.first_seq();
         let mut tries = 0;
         while let Err(error) = spool.catch_up() {
@@ -187,24 +190,38 @@ impl<F: FileSystem> Spool<F> {
         &self.state.checkpoints
     }
 
-    /// Checkpoints as they stand on servers: those count that were made after all that this state knows of.
+    /// Checkpoints and ranges as they stand on servers: those count that were made after all that this state knows of.
     /// Whether there were any.
-    pub(super) fn learn_checkpoints(&mut self, from_servers: Vec<Checkpoint>) -> bool {
+    pub(super) fn learn_checkpoints(&mut self, from_servers: &HashMap<String, Vec<u8>>) -> bool {
         let known_until = self.state.checkpoint_order;
-        let mut newest: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
-        for Checkpoint { key, value } in from_servers {
-            let Some((order, value)) = ordered(&value).filter(|(order, _)| *order > known_until) else { continue };
+        let mut learnt = false;
+        for (key, value) in from_servers {
+            let Some((order, value)) = ordered(value).filter(|(order, _)| *order > known_until) else { continue };
             self.state.checkpoint_order = self.state.checkpoint_order.max(order);
-            let known = newest.entry(key).or_insert((order, value.to_vec()));
-            if known.0 < order {
-                *known = (order, value.to_vec());
-            }
-        }
-        let learnt = !newest.is_empty();
-        for (key, (_, value)) in newest {
-            self.state.checkpoints.insert(key, value);
+            self.state.checkpoints.insert(key.clone(), value.to_vec());
+            learnt = true;
         }
         learnt
+    }
+
+    /// From where to where a batch with these checkpoints brings its sources, for no lane yet.
+    pub(super) fn ranges_to(&self, order: u64, checkpoints: &[Checkpoint]) -> Vec<StoredRange> {
+        let range = |Checkpoint { key, value }: &Checkpoint| {
+            let from = self.value_with_pending(key);
+            let is_moved = !key.starts_with(RANGE_PREFIX) && !value.is_empty() && from != *value;
+            let (source, from, to) = (key.clone(), from.to_vec(), value.clone());
+            is_moved.then_some(StoredRange { lanes: 0, number: order, source, from, to })
+        };
+        checkpoints.iter().filter_map(range).collect()
+    }
+
+    /// How far a source was read, with what is appended and not durable yet; empty when nothing of it was.
+    fn value_with_pending(&self, key: &str) -> &[u8] {
+        let pending = self.pending.iter().rev().flat_map(|appended| appended.checkpoints.iter().rev());
+        match pending.clone().find(|checkpoint| checkpoint.key == key) {
+            Some(Checkpoint { value, .. }) => ordered(value).map_or(&[], |(_, value)| value),
+            None => self.state.checkpoints.get(key).map_or(&[], Vec::as_slice),
+        }
     }
 
     /// Behind the last record whose frames went into several lanes, or that has checkpoints in another lane than the normal one.
@@ -306,7 +323,8 @@ impl<F: FileSystem> Spool<F> {
 
     /// Says whether no server takes what is spooled.
     pub(super) fn set_outage(&mut self, is_outage: bool) {
-        self.recent_bytes_max = if is_outage { RECENT_BYTES_IN_OUTAGE } else { RECENT_BYTES_MAX };
+        let most = (self.bytes_max / RECENT_SHARE).min(RECENT_BYTES_MAX) as usize;
+        self.recent_bytes_max = if is_outage { most / RECENT_OUTAGE_SHARE } else { most };
         self.keep_to_memory();
     }
 
@@ -390,12 +408,25 @@ impl<F: FileSystem> Spool<F> {
 
     fn note_checkpoints(&mut self, news: Vec<Checkpoint>) {
         for Checkpoint { key, value } in news {
+            // Those of this agent's own batches are for servers.
+            if ordered(&value).is_some_and(|(order, value)| is_own_range(&key, order, value)) {
+                continue;
+            }
             match ordered(&value) {
                 Some((order, value)) => {
                     self.state.checkpoint_order = self.state.checkpoint_order.max(order);
                     self.state.checkpoints.insert(key, value.to_vec());
                 }
-                None => drop(self.state.checkpoints.remove(&key)),
+                None => {
+                    self.state.checkpoints.remove(&key);
+                    let is_of_it = |range: &str, value: &[u8]| {
+                        StoredRange::read(range, value).is_some_and(|range| range.source == key)
+                    };
+                    // Sources that are gone are few, and ranges are fewer: only after a state was lost are there any.
+                    if self.state.checkpoints.range(RANGE_PREFIX.to_owned()..).next().is_some() {
+                        self.state.checkpoints.retain(|range, value| !is_of_it(range, value));
+                    }
+                }
             }
         }
     }
@@ -435,9 +466,25 @@ pub(super) fn with_order(checkpoint: &mut Checkpoint, order: u64) {
     }
 }
 
+/// Adds what a server has to what others have: of each checkpoint what was made last, as they travel.
+pub(super) fn keep_newest(heard: &mut HashMap<String, Vec<u8>>, of_server: Vec<Checkpoint>) {
+    let order = |value: &[u8]| ordered(value).map(|(order, _)| order);
+    for Checkpoint { key, value } in of_server {
+        let known = heard.entry(key).or_default();
+        if order(&value) > order(known) {
+            *known = value;
+        }
+    }
+}
+
 fn ordered(value: &[u8]) -> Option<(u64, &[u8])> {
     let (order, value) = value.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*order), value)).filter(|(_, value)| !value.is_empty())
+}
+
+/// Whether it says of the batch that it travels in how far that reaches, or ends what others said.
+fn is_own_range(key: &str, order: u64, value: &[u8]) -> bool {
+    key == RANGE_PREFIX || StoredRange::read(key, value).is_some_and(|range| range.number == order)
 }
 
 fn refusal(error: &JournalError) -> Refusal {

@@ -548,10 +548,15 @@ fn of_a_source_that_several_servers_know_the_newest_checkpoint_counts_unless_thi
         spool::with_order(&mut checkpoint, order);
         checkpoint
     };
-    spool.learn_checkpoints(vec![known(5, b"b"), known(7, b"c"), known(3, b"a")]);
+    let heard = |checkpoints| {
+        let mut heard = HashMap::new();
+        spool::keep_newest(&mut heard, checkpoints);
+        heard
+    };
+    spool.learn_checkpoints(&heard(vec![known(5, b"b"), known(7, b"c"), known(3, b"a")]));
     assert_eq!(spool.checkpoints()["file"], b"c");
-    spool.learn_checkpoints(vec![known(6, b"b")]);
+    spool.learn_checkpoints(&heard(vec![known(6, b"b")]));
     assert_eq!(spool.checkpoints()["file"], b"c");
-    spool.learn_checkpoints(vec![known(8, b"d")]);
+    spool.learn_checkpoints(&heard(vec![known(8, b"d")]));
     assert_eq!(spool.checkpoints()["file"], b"d");
 }

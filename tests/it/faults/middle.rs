@@ -165,7 +165,8 @@ fn thin(network: &Network) -> String {
     let bytes = (proxy.body_bytes() - before) as f64;
     let share = bytes / started.elapsed().as_secs_f64() / BYTES_PER_SECOND as f64;
     writer.stop();
-    assert!(share > 0.1, "only {share:.2} of the line is used");
+    // Seven tenths are asserted where time is the test's own (`ship::thin_line_tests`).
+    assert!(share > 0.2, "only {share:.2} of the line is used");
     proxy.set(Manner::Forward);
     let (concurrency, deadline) = (&endpoint["concurrency"], &endpoint["deadline_ms"]);
     let told =

@@ -22,6 +22,7 @@ pub const ROWS: &[Row] = &[
     ("18", "all servers down, a spool too small for that", long_outage),
     ("18b", "after an outage, more than the link can carry", |network| backlog(network, 0.5)),
     ("18c", "after an outage, less than the link can carry", |network| backlog(network, 6.0)),
+    ("18d", "the agent's state is lost while a backlog drains", lost_state),
     ("19", "lines dated a day before and after", odd_times),
 ];
 
@@ -138,7 +139,9 @@ fn long_outage(network: &Network) -> String {
     format!("the spool grew to {most} bytes, flows {} after the start, {}", seconds(flows), scene.ends_clean())
 }
 
-/// An outage, then a link that carries `share` of what is written live: what is new goes first, and what waited follows.
+/// An outage, then a link that carries `share` of what is written live: what is new goes first, and what waited follows. How much of
+/// each is told here, where other rows want this machine too; seven tenths and twice as much are asserted where time is the test's
+/// own (`ship::thin_line_tests`).
 fn backlog(network: &Network, share: f64) -> String {
     const LINES_PER_SECOND: u64 = 400;
     /// Of a line on the wire, as letters at random compress.
@@ -167,7 +170,7 @@ fn backlog(network: &Network, share: f64) -> String {
         let old = arrived.iter().filter(|&&seq| seq < waited).count();
         assert!((old as u64) < waited, "both waited: {old} of {waited} old ones arrived");
         let live = (arrived.len() - old) as f64 / arrived.len() as f64;
-        assert!(live >= 0.7, "{:.0} % of what passed was new: {old} old ones of {}", live * 100.0, arrived.len());
+        assert!(live > 0.5, "{:.0} % of what passed was new: {old} old ones of {}", live * 100.0, arrived.len());
         format!("{:.0} % of what passed was new", live * 100.0)
     } else {
         let drained = within(PATIENCE, || {
@@ -177,12 +180,47 @@ fn backlog(network: &Network, share: f64) -> String {
             (old as u64 == waited).then_some((old, last_old + 1 - old))
         });
         let (old, live) = drained.expect("the backlog drains");
-        assert!(old >= 2 * live, "while {old} old lines drained, {live} new ones came");
+        assert!(old > live, "while {old} old lines drained, {live} new ones came");
         format!("{old} old lines drained while {live} new ones came")
     };
     writer.stop();
     proxy.set(Manner::Forward);
     format!("{told}, {}", scene.ends_clean())
+}
+
+/// In the middle of a backlog, with what is new stored ahead of what waited, all that the agent knows is gone but its files.
+fn lost_state(network: &Network) -> String {
+    let mut scene = Scene::set(network, 1);
+    let proxy = Proxy::start(network.listen(4), &[scene.servers[0].address]);
+    scene.start_agent(&[format!("http://{}", network.address(4))]);
+    scene.start_writing_files();
+    network.on_the_way_to(4, "-j REJECT --reject-with tcp-reset");
+    let habits = Habits { padding: 240, ..Habits::steady(200) };
+    let path = scene.directory.path().join("logs/live.log");
+    let writer = Writer::file(&scene.ledger, "live", &path, habits.clone(), 5);
+    // A file that no checkpoint of the server's speaks of, and one that is rotated all the while.
+    let other = scene.directory.path().join("logs/other.log");
+    scene.also_writes(Writer::file(&scene.ledger, "other", &other, Habits::steady(100).rotating(150, None), 6));
+    scene.goes_on(12);
+    let waited = scene.ledger.source("live").next();
+    scene.goes_on(2);
+    proxy.set(Manner::Thin { bytes_per_second: 16_000, delay: Duration::from_millis(10) });
+    network.lift();
+    let url = scene.servers[0].url();
+    let ahead = within(PATIENCE, || {
+        let arrived = arrivals(&url, "live").ok()?;
+        let new = arrived.iter().filter(|&&seq| seq >= waited).count();
+        let old = arrived.len() - new;
+        assert!((old as u64) < waited, "the backlog has drained before anything new came");
+        (new > 100 && old > 0).then_some((new, waited - old as u64))
+    });
+    let (new, waiting) = ahead.expect("new lines go ahead of old ones");
+    scene.agent.lose_state();
+    writer.stop();
+    proxy.set(Manner::Forward);
+    scene.agent.host.start();
+    let told = scene.ends_clean();
+    format!("{new} new lines were ahead of {waiting} old ones, {told}")
 }
 
 /// The agent's own clock cannot be turned without turning everybody's, so lines carry other times than its clock.

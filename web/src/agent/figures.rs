@@ -9,8 +9,10 @@ use serde_json::Value;
 
 /// What every name begins with.
 pub const NAME_PREFIX: &str = taffrail_collector::source::agent::OWN_FIGURES;
-/// The figure, always 1, whose labels say which version runs.
+/// The figure, always 1, whose labels say which version runs, and on what.
 pub const INFO: &str = "info";
+/// Those labels, and the fields of the status that they are made of.
+pub const INFO_LABELS: [&str; 3] = ["version", "os", "arch"];
 
 /// A number of the status.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,9 +95,9 @@ const LEVELS: &[&str] = &[
 
 /// Every figure of a status in JSON.
 pub fn figures(status: &Value) -> Vec<Figure> {
-    let version = status["version"].as_str().unwrap_or_default().to_owned();
+    let told = INFO_LABELS.iter().filter_map(|name| Some((*name, status[*name].as_str()?.to_owned())));
     let info = format!("{NAME_PREFIX}{INFO}");
-    let mut figures = vec![Figure { name: info, labels: vec![("version", version)], value: Measured::Level(1.0) }];
+    let mut figures = vec![Figure { name: info, labels: told.collect(), value: Measured::Level(1.0) }];
     for part in PARTS {
         let there = part.at.iter().fold(status, |value, field| &value[field]);
         match there {
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn every_number_has_a_name_and_labels_and_levels_are_told_from_counts() {
         let status = json!({
-            "agent": "ab", "version": "1.2.3", "started": "x",
+            "agent": "ab", "version": "1.2.3", "os": "linux", "arch": "x86_64", "started": "x",
             "process": {"cpu_seconds": 0.5, "resident_bytes": 7.0},
             "sources": [{"kind": "files", "name": "/a", "records": 3, "lag_bytes": 9, "last_seen": null,
                          "problems": [{"reason": "cut", "count": 2, "example": "x"}],
@@ -191,7 +193,7 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "info version=1.2.3 level 1",
+                "info version=1.2.3,os=linux,arch=x86_64 level 1",
                 "process_cpu_seconds  count 0.5",
                 "process_resident_bytes  level 7",
                 "acked_rows  count 5",

@@ -2,7 +2,7 @@
 //! figures are the agent's own metrics, and `taffrail top` draws it.
 //!
 //! ```json
-//! {"agent":"32 hex","host":"web-1","version":"0.1.0","started":"…","now":"…",
+//! {"agent":"32 hex","host":"web-1","version":"0.1.0","os":"linux","arch":"x86_64","started":"…","now":"…",
 //!  "process":{"uptime_seconds":9.5,"resident_bytes":20000000,"cpu_seconds":0.4,"open_files":17},
 //!  "sources":[{"kind":"files","name":"/var/log/*.log","records":10,"bytes":990,"last_seen":"…",
 //!              "open_files":2,"lag_bytes":0,"lag_seconds":0.0,"problems":[{"reason":"line_too_long","count":1,"last_seen":"…","example":"…"}]}],
@@ -30,6 +30,10 @@ pub struct AgentStatus {
     pub host: Arc<str>,
     /// Its version.
     pub version: &'static str,
+    /// The operating system that it was built for (`linux`).
+    pub os: &'static str,
+    /// The processor that it was built for (`x86_64`, `aarch64`).
+    pub arch: &'static str,
     /// When it started, RFC 3339.
     pub started: String,
     /// When this was read, RFC 3339.
@@ -82,6 +86,8 @@ impl StatusReader {
             agent: self.agent.clone(),
             host: Arc::clone(&self.host),
             version: env!("CARGO_PKG_VERSION"),
+            os: std::env::consts::OS,
+            arch: std::env::consts::ARCH,
             started: self.started.to_string(),
             now: now.to_string(),
             process: read_process(now.saturating_since(self.started).as_secs_f64()),

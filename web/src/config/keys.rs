@@ -198,6 +198,10 @@ const KEYS: &[Key] = &[
     .flag("--syslog")
     .short("TAFFRAIL_SYSLOG"),
     key("collector.syslog.parse", "How the text behind the header is read, as in [[collector.files]]."),
+    key(
+        "collector.syslog.multiline",
+        "Which messages of one program that follow each other are one record, as lines of files are: auto joins stack traces and private keys.",
+    ),
     key("collector.syslog.message_bytes_max", "Longest message in bytes; what is beyond is cut and the record marked."),
     key("collector.syslog.connections_max", "TCP connections at a time; more are closed at once and counted."),
     key("collector.syslog.idle_timeout", "A TCP connection that sends nothing for so long is closed."),
@@ -280,6 +284,7 @@ const KEYS: &[Key] = &[
     ),
     key("collector.journald.past_entries", "Entries of the past that the very first start takes along."),
     key("collector.journald.parse", "How messages are read, as in [[collector.files]]."),
+    key("collector.journald.multiline", "Which messages of one process that follow each other are one record, as for syslog."),
     key("collector.journald.line_bytes_max", "Longest message; what is beyond is cut and the record marked."),
     key(
         "collector.lines.zone",

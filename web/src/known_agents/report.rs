@@ -86,8 +86,13 @@ impl Report {
 
     /// The version that the agent says it is.
     pub fn version(&self) -> Option<&str> {
+        self.info("version")
+    }
+
+    /// What the agent says of itself under this name.
+    fn info(&self, name: &str) -> Option<&str> {
         let info = self.levels.iter().find(|(key, _)| key.name == INFO)?;
-        info.0.labels.iter().find(|(name, _)| name == "version").map(|(_, version)| version.as_str())
+        info.0.labels.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The level of this name, the greatest of several.
@@ -110,6 +115,8 @@ impl Report {
             "time": Timestamp::from_unix_nanos(self.time).to_string(),
             "interval_seconds": number(seconds),
             "version": self.version(),
+            "os": self.info("os"),
+            "arch": self.info("arch"),
         });
         for (key, suffix, value) in shown {
             if let Some(list) = OF_SOURCES.iter().find(|list| list.figure == key.name) {
@@ -204,7 +211,7 @@ mod tests {
 
     fn status(records: u64, cut: u64, spooled: u64, state: &str) -> Value {
         json!({
-            "version": "1.2.3",
+            "version": "1.2.3", "os": "linux", "arch": "aarch64",
             "process": {"uptime_seconds": 0.5},
             "sources": [{"kind": "files", "name": "/a", "records": records, "lag_bytes": 9, "problems": [{"reason": "cut", "count": cut}]},
                         {"kind": "stdin", "name": "-", "records": 1, "problems": []}],
@@ -230,7 +237,7 @@ mod tests {
         assert_eq!(
             report.document(),
             json!({
-                "time": "1970-01-01T00:01:50.000Z", "interval_seconds": 10, "version": "1.2.3",
+                "time": "1970-01-01T00:01:50.000Z", "interval_seconds": 10, "version": "1.2.3", "os": "linux", "arch": "aarch64",
                 "ship": {
                     "endpoints": [{"url": "http://a", "failures_in_a_row": 4, "state": "open"}],
                     "spool_bytes": 40,

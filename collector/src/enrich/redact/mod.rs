@@ -12,8 +12,8 @@
 //! | `url_password` | the password of `scheme://user:password@host` |
 //! | `card` | payment card numbers: a brand's prefix and length, Luhn's sum, standing by themselves |
 //!
-//! Names count in any letter case. A private key goes where it stands in one record; one that a program prints over lines of its
-//! own loses only its first line, unless `multiline` joins them.
+//! Names count in any letter case. A private key goes where it stands in one record; the lines of one that a program prints as it is
+//! are joined to one record by `multiline`, whatever it says of others unless it says `off`.
 //!
 //! What is found becomes `[redacted:<rule>]` and is counted by rule. Nearly every line holds nothing: one pass over its bytes
 //! ([`prefilter`]) says so. Ids are left alone: of digits only whole card numbers go, of hexadecimal digits only what a name of a

@@ -136,10 +136,14 @@ async fn ship(State(receiver): State<Arc<Receiver>>, request: Request) -> Respon
     }
 }
 
-async fn tell(State(receiver): State<Arc<Receiver>>, Query(asker): Query<Asker>) -> Response {
+async fn tell(State(receiver): State<Arc<Receiver>>, Query(asker): Query<Asker>, headers: HeaderMap) -> Response {
     let Ok(agent) = u128::from_str_radix(&asker.agent, 16).map(AgentId) else {
         return answer_error(StatusCode::BAD_REQUEST, "agent must be 32 hexadecimal digits", None);
     };
+    if let Some(run) = run_of(&headers) {
+        // What a run before it has under way would otherwise be stored after this answer said that it is not.
+        receiver.runs.hear(agent, run, Instant::now());
+    }
     // The marks lie in a database.
     let asking = tokio::task::spawn_blocking(move || {
         let checkpoints = asker.checkpoints.unwrap_or(true).then(|| receiver.marks.checkpoints(agent));

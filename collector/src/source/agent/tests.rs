@@ -108,8 +108,13 @@ async fn of_two_live_agents_with_one_identity_the_older_is_refused_with_words() 
     check(5, 1, 403).await;
     check(6, 1, 200).await;
     check(5, 2, 200).await;
+    // A run that asks what is stored is told it for good: whatever the one before it has under way comes too late.
+    let request = Request::get("/api/v1/streams?agent=5").header(RUN_HEADER, format!("{:016x}", 3));
+    assert_eq!(answer(router.clone(), request.body(Body::empty()).unwrap()).await.0, 200);
+    check(5, 2, 403).await;
+    check(5, 3, 200).await;
     let tally = context.tallies.snapshot().remove(0);
-    assert_eq!((tally.problems[0].reason, tally.problems[0].count), ("identity_conflict", 1));
+    assert_eq!((tally.problems[0].reason, tally.problems[0].count), ("identity_conflict", 2));
 }
 
 #[tokio::test]

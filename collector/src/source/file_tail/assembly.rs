@@ -37,6 +37,13 @@ pub(super) enum Origin {
     Stderr,
 }
 
+impl Origin {
+    /// The number of its stream; what is not wrapped counts to standard output.
+    pub(super) fn stream(self) -> usize {
+        usize::from(self == Origin::Stderr)
+    }
+}
+
 /// What becomes one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Whole<'a> {
@@ -46,8 +53,12 @@ pub(super) struct Whole<'a> {
     pub(super) origin: Origin,
     /// When the runtime took it.
     pub(super) time: Option<Timestamp>,
+    /// Where its first line starts.
+    pub(super) start: u64,
     /// What is to be counted about it.
     pub(super) problem: Option<&'static str>,
+    /// What the runtime says of the container.
+    pub(super) attributes: &'a [(String, String)],
 }
 
 /// What is held of one file between two reads.
@@ -59,6 +70,8 @@ pub(super) struct Assembly {
     format: Format,
     /// Standard output, which is also what is not wrapped, and standard error.
     lanes: [Lane; 2],
+    /// What the runtime says of the container, with every line the same.
+    attributes: Vec<(String, String)>,
     /// Lines of a stream before this were given in an earlier run.
     given_before: [u64; 2],
 }
@@ -89,7 +102,7 @@ impl Assembly {
             grouper: Grouper::new(reading.rules.clone(), limits),
         };
         let lanes = [lane(), lane()];
-        Assembly { encoding, reader: Reader::new(), format, lanes, given_before, reading }
+        Assembly { encoding, reader: Reader::new(), format, lanes, attributes: Vec::new(), given_before, reading }
     }
 
     /// Takes a line that was read at `now`, and gives what it completes.
@@ -100,7 +113,11 @@ impl Assembly {
             match self.reader.detect(&text) {
                 Some(format) => {
                     self.format = format;
-                    self.lanes[0].finish(now, self.reading.line_bytes_max, &mut of(Origin::File, take));
+                    self.lanes[0].finish(
+                        now,
+                        self.reading.line_bytes_max,
+                        &mut of(Origin::File, &self.attributes, take),
+                    );
                 }
                 None => return self.push_plain(&text, line, now, take),
             }
@@ -111,11 +128,20 @@ impl Assembly {
             Format::Plain | Format::Auto => return self.push_plain(&text, line, now, take),
         };
         match inner {
-            Some(inner) => {
+            Some(mut inner) => {
                 let stream = inner.stream;
+                if inner.attributes != self.attributes {
+                    self.attributes = std::mem::take(&mut inner.attributes);
+                }
                 if line.start >= self.given_before[stream as usize] {
                     let kept = self.reading.line_bytes_max;
-                    self.lanes[stream as usize].push(inner, kept, line, now, &mut of(stream.into(), take));
+                    self.lanes[stream as usize].push(
+                        inner,
+                        kept,
+                        line,
+                        now,
+                        &mut of(stream.into(), &self.attributes, take),
+                    );
                 }
             }
             None if text.is_empty() => {}
@@ -130,7 +156,7 @@ impl Assembly {
         let bytes = cut_at_character(text, self.reading.line_bytes_max);
         let truncated = line.truncated || bytes.len() < text.len();
         let part = Part { bytes, truncated, start: line.start, time: None };
-        self.lanes[0].grouper.push(part, now, &mut of(Origin::File, take));
+        self.lanes[0].grouper.push(part, now, &mut of(Origin::File, &self.attributes, take));
     }
 
     /// A line that is not wrapped where all others are: a torn one, or one that an operator wrote.
@@ -139,10 +165,12 @@ impl Assembly {
             return;
         }
         // It takes its place in the order of one of the streams.
-        self.lanes[0].finish(now, self.reading.line_bytes_max, &mut of(Origin::Stdout, take));
+        self.lanes[0].finish(now, self.reading.line_bytes_max, &mut of(Origin::Stdout, &self.attributes, take));
         let bytes = cut_at_character(text, self.reading.line_bytes_max);
         let truncated = line.truncated || bytes.len() < text.len();
-        take(Whole { bytes, truncated, origin: Origin::File, time: None, problem: Some("malformed_container_line") });
+        let problem = Some("malformed_container_line");
+        let attributes = &[];
+        take(Whole { bytes, truncated, origin: Origin::File, time: None, start: line.start, problem, attributes });
     }
 
     /// Gives what is held for long enough.
@@ -150,7 +178,7 @@ impl Assembly {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let origin = self.origin(stream);
             let lane = &mut self.lanes[stream as usize];
-            let mut take = of(origin, take);
+            let mut take = of(origin, &self.attributes, take);
             let is_old = now.duration_since(lane.partial_at) >= self.reading.line_timeout;
             if lane.partial_length.is_some() && is_old {
                 lane.finish(now, self.reading.line_bytes_max, &mut take);
@@ -167,9 +195,22 @@ impl Assembly {
 
     /// Gives everything that is held, as at the end of a file.
     pub(super) fn finish(&mut self, now: Instant, take: &mut impl FnMut(Whole<'_>)) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        (0..2).for_each(|stream| self.finish_stream(stream, now, take));
+    }
+
+    /// Gives what is held of one stream, as at its end. Files that no runtime wrote have one.
+    pub(super) fn finish_stream(&mut self, stream: usize, now: Instant, take: &mut impl FnMut(Whole<'_>)) {
+        let (stream, is_wrapped) = match stream {
+            0 => (Stream::Stdout, true),
+            _ => (Stream::Stderr, matches!(self.format, Format::Cri | Format::Docker)),
+        };
+        if is_wrapped {
             let origin = self.origin(stream);
-            self.lanes[stream as usize].finish(now, self.reading.line_bytes_max, &mut of(origin, take));
+            self.lanes[stream as usize].finish(
+                now,
+                self.reading.line_bytes_max,
+                &mut of(origin, &self.attributes, take),
+            );
         }
     }
 
@@ -259,9 +300,10 @@ impl From<Stream> for Origin {
 
 /// Hands groups on with their origin.
 #[inline]
-fn of(origin: Origin, take: &mut impl FnMut(Whole<'_>)) -> impl FnMut(Group<'_>) {
+fn of(origin: Origin, attributes: &[(String, String)], take: &mut impl FnMut(Whole<'_>)) -> impl FnMut(Group<'_>) {
     move |group: Group<'_>| {
-        take(Whole { bytes: group.bytes, truncated: group.truncated, origin, time: group.time, problem: group.cut_by });
+        let Group { bytes, truncated, time, start, cut_by: problem } = group;
+        take(Whole { bytes, truncated, origin, time, start, problem, attributes });
     }
 }
 

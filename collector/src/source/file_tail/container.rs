@@ -10,10 +10,11 @@
 //! ```
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use memchr::memmem;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::enrich::{Zone, leading_time};
 use crate::model::Timestamp;
@@ -48,6 +49,8 @@ pub(super) struct Inner<'a> {
     pub(super) text: Cow<'a, [u8]>,
     /// It goes on in the next line of its stream.
     pub(super) is_partial: bool,
+    /// What the daemon was told to write beside it: labels and variables of the container.
+    pub(super) attributes: Vec<(String, String)>,
 }
 
 /// Runtimes write moments in UTC or with an offset, so that the zone never counts.
@@ -98,7 +101,7 @@ impl Reader {
             [b':', more @ ..] => more.get(memchr::memchr(b' ', more)? + 1..)?,
             _ => return None,
         };
-        Some(Inner { stream, time: Some(time), text: Cow::Borrowed(text), is_partial })
+        Some(Inner { stream, time: Some(time), text: Cow::Borrowed(text), is_partial, attributes: Vec::new() })
     }
 
     /// Unwraps a line of Docker's; none when it is none.
@@ -144,7 +147,7 @@ impl Reader {
             return None;
         }
         let (log, is_partial) = log.strip_suffix(b"\\n").map_or((log, true), |log| (log, false));
-        Some(Inner { stream, time: Some(time), text: Cow::Borrowed(log), is_partial })
+        Some(Inner { stream, time: Some(time), text: Cow::Borrowed(log), is_partial, attributes: Vec::new() })
     }
 
     /// In any order. A program's own records may have fields of these names too: a stream of its own, or fields beyond Docker's, say
@@ -156,11 +159,10 @@ impl Reader {
             log: String,
             stream: String,
             time: String,
-            /// Labels of the container that its daemon was told to write.
-            #[serde(default, rename = "attrs")]
-            _attributes: IgnoredAny,
+            #[serde(default)]
+            attrs: BTreeMap<String, Json>,
         }
-        let Written { mut log, stream, time, .. } = serde_json::from_slice(line).ok()?;
+        let Written { mut log, stream, time, attrs } = serde_json::from_slice(line).ok()?;
         let is_partial = !log.ends_with('\n');
         if !is_partial {
             log.pop();
@@ -171,7 +173,9 @@ impl Reader {
             _ => return None,
         };
         let (time, _) = leading_time(time.as_bytes(), &self.zone, Timestamp::EPOCH)?;
-        Some(Inner { stream, time: Some(time), text: Cow::Owned(log.into_bytes()), is_partial })
+        let text = |value: Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let attributes = attrs.into_iter().map(|(name, value)| (name, text(value))).collect();
+        Some(Inner { stream, time: Some(time), text: Cow::Owned(log.into_bytes()), is_partial, attributes })
     }
 }
 
@@ -182,9 +186,10 @@ mod tests {
     use super::*;
 
     fn shown(inner: Option<Inner<'_>>) -> String {
-        let Some(Inner { stream, time, text, is_partial }) = inner else { return String::new() };
+        let Some(Inner { stream, time, text, is_partial, attributes }) = inner else { return String::new() };
         let part = if is_partial { "…" } else { "" };
-        format!("{stream:?} {} {:?}{part}", time.unwrap(), String::from_utf8_lossy(&text))
+        let attributes: String = attributes.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        format!("{stream:?} {} {:?}{part}{attributes}", time.unwrap(), String::from_utf8_lossy(&text))
     }
 
     #[test]
@@ -220,8 +225,8 @@ mod tests {
         check(&format!(r#"{{"log":"a\\n","stream":"stdout",{time}}}"#), "Stdout 2026-11-21T07:33:00.500Z \"a\\\\n\"…");
         check(&format!(r#"{{"log":"a\\\n","stream":"stdout",{time}}}"#), "Stdout 2026-11-21T07:33:00.500Z \"a\\\\\"");
         check(
-            &format!(r#"{{"log":"\n","stream":"stdout","attrs":{{"x":"y"}},{time}}}"#),
-            "Stdout 2026-11-21T07:33:00.500Z \"\"",
+            &format!(r#"{{"log":"\n","stream":"stdout","attrs":{{"x":"y","n":1}},{time}}}"#),
+            "Stdout 2026-11-21T07:33:00.500Z \"\" n=1 x=y",
         );
         check(&format!(r#"{{{time},"stream":"stderr","log":"x\n"}}"#), "Stderr 2026-11-21T07:33:00.500Z \"x\"");
         check(&format!(r#"{{"log":"x\n",{time}}}"#), "");

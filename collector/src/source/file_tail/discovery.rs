@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
 use super::resources::Resources;
 use super::rotation::{self, Listings, Whereabouts};
+use super::stored_ranges::StoredRanges;
 use super::tailer::Tailer;
 use super::tracked_file::{Emptied, RENAMED_WAIT, TrackedFile};
 use crate::model::Checkpoint;
@@ -138,14 +139,21 @@ impl Tailer {
         matches!(open_regular(path), Ok(Some((copy, _))) if self.files.values().any(|file| is_copy_of(file, &copy)))
     }
 
-    /// Goes on in the copy of a file that was emptied, where the file was read to. `emptied` is what the file is now, and
-    /// remembered together with that. False when there is no copy.
-    pub(super) fn go_on_in_copy(&mut self, former: &Place, group: usize, emptied: Checkpoint) -> Result<bool, Ended> {
+    /// Goes on in the copy of a file that was emptied, where the file was read to, and passes over the same ranges. `emptied` is
+    /// what the file is now, and remembered together with that. False when there is no copy.
+    pub(super) fn go_on_in_copy(
+        &mut self,
+        former: &Place,
+        ranges: StoredRanges,
+        group: usize,
+        emptied: Checkpoint,
+    ) -> Result<bool, Ended> {
         let is_free = |id: &FileId| !self.files.contains_key(id) && !self.known.contains_key(id);
         let Some((path, id)) = rotation::copies_of(former).into_iter().find(|(_, id)| is_free(id)) else {
             return Ok(false);
         };
         self.known.insert(id, former.clone());
+        self.stored.insert(id, ranges);
         if let Some(copy) = self.track(&path, &former.path, group, id)? {
             copy.gone_since = Some(Instant::now());
         }
@@ -160,18 +168,28 @@ impl Tailer {
         let mut listings = Listings::default();
         let mut departures = Vec::new();
         let unmet: Vec<_> = self.known.iter().map(|(id, place)| (*id, place.clone())).collect();
-        for (id, place) in unmet {
+        for (id, mut place) in unmet {
+            let mut whereabouts = listings.find_renamed(&place, id);
+            if let Whereabouts::Gone = whereabouts
+                && let Some(beginning) = self.stored.get(&id).and_then(StoredRanges::beginning)
+            {
+                // Its number may have been another file's by the time when a server was last told of it.
+                whereabouts = listings.find_renamed(&beginning, id);
+                self.known.insert(id, beginning.clone());
+                place = beginning;
+            }
             let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&place.path)) else {
                 // Its group is no longer configured; it may come back.
                 continue;
             };
-            let (path, found) = match listings.find_renamed(&place, id) {
+            let (path, found) = match whereabouts {
                 Whereabouts::Renamed(_, found) if self.files.contains_key(&found) => continue,
                 Whereabouts::Renamed(path, found) => (path, found),
                 // It may come back with its directory.
                 Whereabouts::Unknown => continue,
                 Whereabouts::Gone => {
                     self.known.remove(&id);
+                    self.stored.remove(&id);
                     self.send(group, Portion { checkpoints: vec![forgotten(id)], ..Portion::default() })?;
                     continue;
                 }
@@ -236,6 +254,9 @@ impl Tailer {
             self.known.iter().find(fits).map(|(known, _)| *known)
         };
         let known = known_id.and_then(|known| self.known.remove(&known));
+        let mut ranges = known_id.and_then(|known| self.stored.remove(&known)).unwrap_or_default();
+        let former_ranges = ranges.clone();
+        let mut ended = ranges.take_unfit(&file, metadata.len());
         let was_cut = known.as_ref().is_some_and(|place| place.was_cut(&file, &metadata));
         let (offsets, prefix) = match known {
             Some(place) if was_cut => {
@@ -246,7 +267,9 @@ impl Tailer {
             Some(former) => {
                 let now = Place { prefix: Prefix::EMPTY, offsets: [0; 2], path: shown.to_owned() };
                 let former = Place { path: shown.to_owned(), ..former };
-                if !self.go_on_in_copy(&former, group_index, now.checkpoint(id))? {
+                if self.go_on_in_copy(&former, former_ranges, group_index, now.checkpoint(id))? {
+                    ended.clear();
+                } else {
                     let message = "another file took its place while we were away";
                     self.groups[group_index].complain(path, "replaced_file", message);
                 }
@@ -278,10 +301,11 @@ impl Tailer {
             }
         }
         self.unread.insert(id);
-        let file = TrackedFile::new(file, id, place, group_index, resources, group.reading.clone(), group.encoding);
+        let mut file = TrackedFile::new(file, id, place, group_index, resources, group.reading.clone(), group.encoding);
+        file.stored = Arc::new(ranges);
         let former = known_id.filter(|known| *known != id);
-        if was_cut || (offset > 0 && (known_id.is_none() || former.is_some())) {
-            let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).collect();
+        if was_cut || (offset > 0 && (known_id.is_none() || former.is_some())) || !ended.is_empty() {
+            let checkpoints = former.map(forgotten).into_iter().chain([checkpoint]).chain(ended).collect();
             self.send(group_index, Portion { checkpoints, ..Portion::default() })?;
         }
         Ok(Some(self.files.entry(id).or_insert(file)))

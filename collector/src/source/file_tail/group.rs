@@ -10,10 +10,11 @@ use super::config::{Config, StartAt};
 use super::encoding::TextEncoding;
 use super::patterns::Patterns;
 use super::resources::Resources;
+use super::stored_ranges::StoredRanges;
 use super::tailer::KIND;
 use super::tracked_file::{BinaryFile, check_text};
 use crate::enrich::{Enricher, ReceivedLine};
-use crate::model::{LogRecord, Resource, Timestamp};
+use crate::model::{Lane, LogRecord, Resource, Timestamp};
 use crate::source::feeder::{Ended, Feed, Portion};
 use crate::source::{SourceContext, StartError, Tally};
 
@@ -94,8 +95,8 @@ impl Group {
     }
 
     /// Makes records of one file's lines that are read now.
-    pub(super) fn maker<'a>(&'a mut self, resources: &'a Resources) -> RecordMaker<'a> {
-        RecordMaker { enricher: &mut self.enricher, tally: &self.tally, resources, arrival: Timestamp::now() }
+    pub(super) fn maker<'a>(&'a mut self, resources: &'a Resources, stored: &'a StoredRanges) -> RecordMaker<'a> {
+        RecordMaker { enricher: &mut self.enricher, tally: &self.tally, resources, stored, arrival: Timestamp::now() }
     }
 }
 
@@ -104,17 +105,27 @@ pub(super) struct RecordMaker<'a> {
     pub(super) enricher: &'a mut Enricher,
     pub(super) tally: &'a Tally,
     resources: &'a Resources,
+    stored: &'a StoredRanges,
     arrival: Timestamp,
 }
 
 impl RecordMaker<'_> {
-    /// The record, unless a rule drops it.
+    /// The record, unless a rule drops it or it is stored.
     #[inline]
     pub(super) fn record(&mut self, whole: Whole<'_>) -> Option<LogRecord> {
+        let record = self.made(&whole)?;
+        let is_new = self.stored.is_empty() || !self.stored.have(&whole, Lane::of_severity(record.severity));
+        is_new.then_some(record)
+    }
+
+    #[inline]
+    fn made<'w>(&mut self, whole: &'w Whole<'_>) -> Option<LogRecord> {
         if let Some(problem) = whole.problem {
             self.tally.problem(problem, 1, whole.bytes);
         }
         let received = ReceivedLine::plain(whole.bytes, self.arrival, self.resources.of(whole.origin));
-        self.enricher.enrich(ReceivedLine { truncated: whole.truncated, timestamp: whole.time, ..received })
+        let attribute = |(name, value): &'w (String, String)| (name.as_str().into(), value.as_str().into());
+        let attributes = whole.attributes.iter().map(attribute).collect();
+        self.enricher.enrich(ReceivedLine { truncated: whole.truncated, timestamp: whole.time, attributes, ..received })
     }
 }

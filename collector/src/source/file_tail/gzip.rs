@@ -23,6 +23,7 @@ use super::encoding::TextEncoding;
 use super::group::Group;
 use super::resources::Resources;
 use super::rotation::{Listings, Whereabouts};
+use super::stored_ranges::{StoredRanges, stored_ranges};
 use crate::model::Checkpoint;
 use crate::source::feeder::{Ended, Portion};
 use crate::source::line_splitter::LineSplitter;
@@ -65,6 +66,8 @@ pub(super) struct Backfill {
     groups: Vec<Group>,
     /// Compressed files that were met, and how far they were read.
     known: HashMap<FileId, Place>,
+    /// What servers had of them when this agent's state was lost.
+    stored: HashMap<FileId, StoredRanges>,
     /// Files that were tailed in earlier runs.
     former: Vec<(FileId, Place)>,
     tailed: Tailed,
@@ -96,7 +99,8 @@ impl Backfill {
             })
         };
         let (known, former) = (of(KEY_PREFIX).collect(), of("file:").collect());
-        Backfill { groups, known, former, tailed, settled: HashMap::new(), stop }
+        let stored = stored_ranges(checkpoints, KEY_PREFIX).into_iter().map(|(id, _, ranges)| (id, ranges)).collect();
+        Backfill { groups, known, stored, former, tailed, settled: HashMap::new(), stop }
     }
 
     /// Whether there is nothing to look for.
@@ -155,6 +159,10 @@ impl Backfill {
                 self.start_of(&head)
             }
         };
+        if let Some(ranges) = self.stored.get_mut(&id) {
+            // What was unpacked may be longer than the file.
+            ranges.take_unfit(&file, u64::MAX);
+        }
         let mut place = Place { prefix, offsets, path: path.to_owned() };
         self.send(index, id, &place, Portion::default())?;
         if offsets == ALL {
@@ -230,7 +238,8 @@ impl Backfill {
                 return Ok(Outcome::Later);
             }
             let mut logs = Vec::new();
-            let mut maker = self.groups[index].maker(&resources);
+            let stored = self.stored.get(&id).cloned().unwrap_or_default();
+            let mut maker = self.groups[index].maker(&resources, &stored);
             let now = Instant::now();
             let mut take = |whole: super::assembly::Whole<'_>| logs.extend(maker.record(whole));
             splitter.push(&buffer[..filled / unit.bytes() * unit.bytes()], |line| assembly.push(line, now, &mut take));
@@ -255,7 +264,9 @@ impl Backfill {
     fn send(&mut self, index: usize, id: FileId, place: &Place, portion: Portion) -> Result<(), Failure> {
         self.known.insert(id, place.clone());
         let checkpoint = Checkpoint { key: key_of(id), ..place.checkpoint(id) };
-        self.groups[index].send(Portion { checkpoints: vec![checkpoint], ..portion }).map_err(|Ended| Failure::Ended)
+        let passed = self.stored.get_mut(&id).map(|ranges| ranges.take_passed(place.offsets));
+        let checkpoints = [checkpoint].into_iter().chain(passed.into_iter().flatten()).collect();
+        self.groups[index].send(Portion { checkpoints, ..portion }).map_err(|Ended| Failure::Ended)
     }
 
     /// Forgets files that their directories no longer hold.

@@ -10,7 +10,7 @@
 //! and not its beginning is gone on with at its new end (`file_shrank`). A truncation is counted as `truncated_file`, bytes that were seen and are nowhere any more as `truncated_bytes_lost`.
 //!
 //! Reading order: [`config`], [`patterns`] (which files), [`checkpoint`] (who a file is and how far it was read),
-//! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`tracked_file`] (one open file), [`group`] (files
+//! [`container`], [`encoding`] and [`assembly`] (from lines to what becomes a record), [`stored_ranges`] (what a server had before), [`tracked_file`] (one open file), [`group`] (files
 //! read the same way), [`rotation`] (where a renamed file went), [`discovery`] (what is new and what is gone), [`watch`] (the kernel
 //! tells of changes), [`gzip`] (compressed files), [`tailer`] (the thread).
 
@@ -25,6 +25,7 @@ mod gzip;
 mod patterns;
 mod resources;
 mod rotation;
+mod stored_ranges;
 mod tailer;
 mod tracked_file;
 mod watch;

@@ -1,5 +1,6 @@
 //! Containers that write stack traces and long lines in parts to both streams, cut anywhere in time by kills, restarts,
-//! rotations, truncations and deletions, from a printed seed: every event arrives exactly once, whole, and in its stream's order.
+//! rotations, truncations, deletions and losses of the agent's state, from a printed seed: every event arrives exactly once, whole, and
+//! in its stream's order.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -158,7 +159,22 @@ async fn run(seed: u64) {
                 writer.write(&rig, &mut random);
                 rig.start();
             }
-            11..14 => {
+            13 => {
+                // A backlog: some of it is stored, in no order, and then the agent's state is gone.
+                rig.goes_ahead(random.clone());
+                for _ in 0..=random.below(6) {
+                    let writer = &mut writers[random.below(3) as usize];
+                    writer.speak(&mut random);
+                    writer.write(&rig, &mut random);
+                    if random.below(8) == 0 {
+                        writer.rotate(&rig);
+                    }
+                    tokio::time::sleep(Duration::from_millis(random.below(150))).await;
+                }
+                rig.lose_state().await;
+                rig.start();
+            }
+            11 | 12 => {
                 rig.kill().await;
                 if random.below(3) == 0 {
                     writer.rotate(&rig);
@@ -200,6 +216,9 @@ fn check(rig: &Rig, writers: &[Writer; 3], seed: u64) {
             found.sort();
             expected.sort();
             let missing: Vec<_> = expected.iter().filter(|event| !found.contains(event)).collect();
+            let twice: Vec<_> =
+                found.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+            assert_eq!(twice, Vec::<String>::new(), "seed {seed}, {path} {stream}");
             let extra: Vec<_> = found.iter().filter(|event| !expected.contains(event)).collect();
             assert_eq!(
                 found.len(),

@@ -9,6 +9,7 @@ use super::tests::{Rig, append};
 use super::*;
 
 /// A small generator (xorshift64*), so that a seed gives the same schedule on every machine.
+#[derive(Clone, Debug)]
 pub(super) struct Random(pub(super) u64);
 
 impl Random {

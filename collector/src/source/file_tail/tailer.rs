@@ -12,6 +12,7 @@ use super::config::Config;
 use super::group::Group;
 use super::gzip::{Backfill, Tailed};
 use super::patterns::{Patterns, names_compressed};
+use super::stored_ranges::{StoredRanges, stored_ranges};
 use super::tracked_file::{Emptied, TrackedFile};
 use super::watch::Watcher;
 use crate::model::Lane;
@@ -34,11 +35,16 @@ const LOOK_WAIT_MIN: Duration = Duration::from_millis(10);
 
 /// Starts to tail the files of all groups.
 pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, StartError> {
-    let known: HashMap<FileId, Place> = context
+    let mut known: HashMap<FileId, Place> = context
         .checkpoints
         .iter()
         .filter_map(|(key, value)| Some((FileId::from_key(key)?, Place::from_value(value)?)))
         .collect();
+    let mut stored = HashMap::new();
+    for (id, beginning, ranges) in stored_ranges(&context.checkpoints, "file:") {
+        known.entry(id).or_insert(beginning);
+        stored.insert(id, ranges);
+    }
     let tailed = Tailed::default();
     let (mut feeders, mut prepared, mut compressed) = (Vec::new(), Vec::new(), Vec::new());
     for config in groups.into_iter().filter(|config| !config.include.is_empty()) {
@@ -69,6 +75,7 @@ pub fn start(groups: Vec<Config>, context: SourceContext) -> Result<Running, Sta
         groups: prepared,
         files: HashMap::new(),
         known,
+        stored,
         binary: HashMap::new(),
         last_look: None,
         files_max: usize::MAX,
@@ -114,6 +121,8 @@ pub(super) struct Tailer {
     pub(super) files: HashMap<FileId, TrackedFile>,
     /// Places of files that are not open: of earlier runs and not met yet, or closed since.
     pub(super) known: HashMap<FileId, Place>,
+    /// What servers had of them, as far as they were not met yet.
+    pub(super) stored: HashMap<FileId, StoredRanges>,
     /// Files found to be no text, as they were then: once changed they are looked at again, for inodes are used again.
     pub(super) binary: HashMap<FileId, ChangeMark>,
     pub(super) last_look: Option<SystemTime>,
@@ -207,8 +216,8 @@ impl Tailer {
             let Some(file) = self.files.get_mut(&id) else { continue };
             let group = &mut self.groups[file.group];
             let mut logs = Vec::new();
-            let resources = Arc::clone(&file.resources);
-            let mut maker = group.maker(&resources);
+            let (resources, stored) = (Arc::clone(&file.resources), Arc::clone(&file.stored));
+            let mut maker = group.maker(&resources, &stored);
             let turn = file.read(&mut self.buffer, |whole| logs.extend(maker.record(whole)));
             match turn {
                 Ok(turn) => {
@@ -223,8 +232,9 @@ impl Tailer {
                         self.unread.insert(id);
                     }
                     emptied.extend(turn.emptied.map(|emptied| (id, emptied)));
-                    if !logs.is_empty() || !group.enricher.notes().is_empty() || turn.shrank {
-                        let checkpoints = vec![file.place().checkpoint(file.id)];
+                    let is_behind_ranges = file.has_passed_ranges();
+                    if !logs.is_empty() || !group.enricher.notes().is_empty() || turn.shrank || is_behind_ranges {
+                        let checkpoints = file.checkpoints();
                         group.send(Portion { logs, bytes: turn.bytes, checkpoints })?;
                     }
                 }
@@ -242,6 +252,7 @@ impl Tailer {
             // It is opened anew at the next look, from where it was read to.
             if let Some(file) = self.remove(id) {
                 self.known.insert(id, file.place());
+                self.stored.insert(id, StoredRanges::clone(&file.stored));
             }
         }
         Ok(any)
@@ -268,7 +279,8 @@ impl Tailer {
         let Some(file) = self.files.get(&id) else { return Ok(()) };
         let (former, index) = (file.place(), file.group);
         let now = Place { prefix: Prefix::EMPTY, offsets: [0; 2], path: former.path.clone() };
-        let has_copy = self.go_on_in_copy(&former, index, now.checkpoint(id))?;
+        let ranges = StoredRanges::clone(&file.stored);
+        let has_copy = self.go_on_in_copy(&former, ranges, index, now.checkpoint(id))?;
         let (Some(file), group) = (self.files.get_mut(&id), &mut self.groups[index]) else { return Ok(()) };
         group.tally.problem("truncated_file", 1, file.path.as_os_str().as_encoded_bytes());
         let mut logs = Vec::new();
@@ -276,13 +288,16 @@ impl Tailer {
             if unread > 0 {
                 group.tally.problem("truncated_bytes_lost", unread, file.path.as_os_str().as_encoded_bytes());
             }
-            let resources = Arc::clone(&file.resources);
-            let mut maker = group.maker(&resources);
+            let (resources, stored) = (Arc::clone(&file.resources), Arc::clone(&file.stored));
+            let mut maker = group.maker(&resources, &stored);
             file.finish(|whole| logs.extend(maker.record(whole)));
         }
+        let mut ranges = Arc::unwrap_or_clone(std::mem::take(&mut file.stored));
+        let ended = if has_copy { Vec::new() } else { ranges.take_all() };
         file.begin_anew();
         self.unread.insert(id);
-        group.send(Portion { logs, bytes: 0, checkpoints: vec![now.checkpoint(id)] })
+        let checkpoints = [now.checkpoint(id)].into_iter().chain(ended).collect();
+        group.send(Portion { logs, bytes: 0, checkpoints })
     }
 
     /// Takes last lines for complete that have waited long enough.
@@ -290,12 +305,12 @@ impl Tailer {
         for file in self.files.values_mut() {
             let group = &mut self.groups[file.group];
             if file.holds_anything() {
-                let resources = Arc::clone(&file.resources);
+                let (resources, stored) = (Arc::clone(&file.resources), Arc::clone(&file.stored));
                 let mut logs = Vec::new();
-                let mut maker = group.maker(&resources);
+                let mut maker = group.maker(&resources, &stored);
                 file.give_old(|whole| logs.extend(maker.record(whole)));
                 if !logs.is_empty() || !group.enricher.notes().is_empty() {
-                    let checkpoints = vec![file.place().checkpoint(file.id)];
+                    let checkpoints = file.checkpoints();
                     group.send(Portion { logs, bytes: 0, checkpoints })?;
                 }
             }
@@ -315,6 +330,7 @@ impl Tailer {
                 self.send(file.group, Portion { checkpoints, ..Portion::default() })?;
             } else {
                 self.known.insert(id, file.place());
+                self.stored.insert(id, StoredRanges::clone(&file.stored));
             }
         }
         Ok(())

@@ -12,11 +12,13 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{FileId, Place};
+use super::random_tests::Random;
 use super::*;
 use crate::delivery::{self, Outcome, Refusal};
-use crate::model::{LogRecord, Resource};
+use crate::model::{Batch, Checkpoint, Lane, LogRecord, Resource};
 use crate::source::multiline::Multiline;
 use crate::source::{Running, SourceContext, Tallies};
+use crate::stored_range::{RANGE_PREFIX, StoredRange};
 
 /// What a store keeps: records and checkpoints, together.
 #[derive(Debug, Default)]
@@ -25,6 +27,60 @@ pub(super) struct Store {
     pub(super) checkpoints: HashMap<String, Vec<u8>>,
     /// Refuse everything, as a store does that is about to be killed.
     pub(super) refuses: bool,
+    /// What comes goes into a spool, and from there to the store as a server stores what is ahead of something.
+    pub(super) spool: Option<Spool>,
+    batches: u64,
+}
+
+/// An agent's spool that sends of each batch what it likes, and never the first: nothing is believed of how far sources were read.
+#[derive(Debug)]
+pub(super) struct Spool {
+    pub(super) random: Random,
+    read_to: HashMap<String, Vec<u8>>,
+    /// Records that came.
+    pub(super) taken: usize,
+}
+
+impl Store {
+    fn take(&mut self, batch: Batch) {
+        self.batches += 1;
+        if self.spool.is_some() {
+            return self.take_ahead(batch);
+        }
+        self.logs.extend(batch.logs);
+        for Checkpoint { key, value } in batch.checkpoints {
+            if value.is_empty() {
+                self.checkpoints.remove(&key);
+                self.checkpoints
+                    .retain(|range, value| StoredRange::read(range, value).is_none_or(|range| range.source != key));
+            } else {
+                self.checkpoints.insert(key, value);
+            }
+        }
+    }
+
+    fn take_ahead(&mut self, batch: Batch) {
+        let Some(spool) = &mut self.spool else { return };
+        spool.taken += batch.logs.len();
+        let mut ranges = Vec::new();
+        for Checkpoint { key, value } in batch.checkpoints {
+            let before = spool.read_to.insert(key.clone(), value.clone());
+            let from = before.or_else(|| self.checkpoints.get(&key).cloned()).unwrap_or_default();
+            if !key.starts_with(RANGE_PREFIX) && !value.is_empty() && from != value {
+                ranges.push(StoredRange { lanes: 0, number: self.batches, source: key, from, to: value });
+            }
+        }
+        for lane in [Lane::Urgent, Lane::Normal, Lane::Bulk] {
+            if spool.random.below(2) == 0 {
+                let of_lane = |record: &&LogRecord| Lane::of_severity(record.severity) == lane;
+                self.logs.extend(batch.logs.iter().filter(of_lane).cloned());
+                let of_lane =
+                    |range: &StoredRange| StoredRange { lanes: 1 << lane as u8, ..range.clone() }.checkpoint();
+                let stored = ranges.iter().filter_map(of_lane);
+                self.checkpoints.extend(stored.map(|checkpoint| (checkpoint.key, checkpoint.value)));
+            }
+        }
+    }
 }
 
 /// A directory with files, and a tailer that can be stopped and started over them.
@@ -69,14 +125,7 @@ impl Rig {
                     delivery.receipt.answer(Outcome::Refused(Refusal::shutting_down()));
                     continue;
                 }
-                store.logs.extend(delivery.batch.logs);
-                for checkpoint in delivery.batch.checkpoints {
-                    if checkpoint.value.is_empty() {
-                        store.checkpoints.remove(&checkpoint.key);
-                    } else {
-                        store.checkpoints.insert(checkpoint.key, checkpoint.value);
-                    }
-                }
+                store.take(delivery.batch);
                 delivery.receipt.answer(Outcome::Stored { acked_through: None });
             }
         });
@@ -102,6 +151,17 @@ impl Rig {
         self.store.lock().refuses = true;
         self.stop().await;
         self.store.lock().refuses = false;
+    }
+
+    /// From now on what comes is stored in part and out of order.
+    pub(super) fn goes_ahead(&self, random: Random) {
+        self.store.lock().spool = Some(Spool { random, read_to: HashMap::new(), taken: 0 });
+    }
+
+    /// The spool is lost with what was not sent, and with what was known of how far files were read.
+    pub(super) async fn lose_state(&mut self) {
+        self.kill().await;
+        self.store.lock().spool = None;
     }
 
     pub(super) fn bodies(&self) -> Vec<String> {
@@ -597,4 +657,55 @@ async fn what_was_tailed_is_not_read_again_once_it_is_compressed_and_a_kill_in_b
     assert_eq!(bodies.len(), 60_100);
     bodies.dedup();
     assert_eq!(bodies.len(), 60_100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_has_of_files_beyond_its_checkpoints_is_passed_over() {
+    let mut rig = Rig::new(Config::default());
+    let lines = |numbers: std::ops::Range<usize>| -> String {
+        let level = |number: usize| ["info", "error", "debug"][number % 3];
+        numbers.map(|number| format!("level={} msg=\"line {number:05}\"\n", level(number))).collect()
+    };
+    rig.append("a.log", lines(0..30));
+    rig.start();
+    rig.wait_for(30).await;
+    rig.goes_ahead(Random(7));
+    for from in [30, 60, 90, 120, 150, 180] {
+        rig.append("a.log", lines(from..from + 30));
+        rig.append("b.log", lines(1000 + from..1000 + from + 30));
+        while rig.store.lock().spool.as_ref().is_none_or(|spool| spool.taken < from * 2) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let before = rig.bodies().len();
+    assert!((31..390).contains(&before), "some of it is stored: {before}");
+    rig.lose_state().await;
+    let ranges = |rig: &Rig| rig.store.lock().checkpoints.keys().filter(|key| key.starts_with(RANGE_PREFIX)).count();
+    assert!(ranges(&rig) > 2);
+    rig.start();
+    rig.append("a.log", lines(210..213));
+    rig.append("b.log", lines(1210..1213));
+    rig.wait_for(396).await;
+    rig.stop().await;
+    let mut bodies = rig.bodies();
+    bodies.sort();
+    let mut expected: Vec<String> = [0..213, 1030..1213]
+        .into_iter()
+        .flat_map(|numbers| lines(numbers).lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    expected.sort();
+    assert_eq!(bodies, expected);
+    assert_eq!(ranges(&rig), 0, "all of them are behind us");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_key_that_a_program_prints_is_one_record() {
+    let mut rig = Rig::joining(Config::default());
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{0}\n{0}\n-----END PRIVATE KEY-----", "QUJD".repeat(16));
+    rig.append("a.log", format!("before\n{key}\nafter\nlast\n"));
+    rig.start();
+    rig.wait_for(3).await;
+    rig.stop().await;
+    // As one record it is found by the rule that redacts it.
+    assert_eq!(rig.bodies()[..3], ["before", &key, "after"]);
 }

@@ -11,6 +11,8 @@ use super::assembly::{Assembly, Reading, WRAPPING_BYTES_MAX, Whole};
 use super::checkpoint::{FileId, PREFIX_BYTES_MAX, Place, Prefix};
 use super::encoding::TextEncoding;
 use super::resources::Resources;
+use super::stored_ranges::StoredRanges;
+use crate::model::Checkpoint;
 use crate::source::line_splitter::LineSplitter;
 
 /// Files are stamped by a clock that ticks every few milliseconds: a stamp younger than this may stand for two contents.
@@ -30,6 +32,8 @@ pub(super) struct TrackedFile {
     /// Which group of patterns it belongs to.
     pub(super) group: usize,
     pub(super) resources: Arc<Resources>,
+    /// What a server had of it before.
+    pub(super) stored: Arc<StoredRanges>,
     /// Since when no pattern finds it any more: it was renamed or deleted.
     pub(super) gone_since: Option<Instant>,
     prefix: Prefix,
@@ -93,6 +97,7 @@ impl TrackedFile {
             id,
             group,
             resources,
+            stored: Arc::default(),
             gone_since: None,
             prefix: place.prefix,
             read_offset: place.offset(),
@@ -144,6 +149,7 @@ impl TrackedFile {
             self.finish(&mut take);
             (self.read_offset, self.length) = (length, length);
             self.assembly.go_back_to(length);
+            Arc::make_mut(&mut self.stored).end_at(length);
             self.split_anew();
             turn.shrank = true;
             return Ok(turn);
@@ -155,7 +161,9 @@ impl TrackedFile {
         }
         self.length = length;
         let unit = self.encoding.unwrap_or(TextEncoding::UTF_8).unit().bytes();
-        let read = match self.file.read_at(buffer, self.read_offset) {
+        let to_edge = self.stored.next_edge(self.read_offset).map_or(u64::MAX, |edge| edge - self.read_offset);
+        let room = usize::try_from(to_edge).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match self.file.read_at(&mut buffer[..room], self.read_offset) {
             Ok(read) => read / unit * unit,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(turn),
             Err(error) => return Err(error),
@@ -167,6 +175,9 @@ impl TrackedFile {
         let assembly = &mut self.assembly;
         self.splitter.push(&buffer[..read], |line| assembly.push(line, now, &mut take));
         self.read_offset += read as u64;
+        if !self.stored.is_empty() {
+            self.cut_at_edges(now, &mut take);
+        }
         turn.bytes = read as u64;
         self.last_read = now;
         if self.read_offset >= length {
@@ -178,6 +189,17 @@ impl TrackedFile {
         turn.first_block =
             usize::from(self.prefix.length) == PREFIX_BYTES_MAX && !std::mem::replace(&mut self.is_told, true);
         Ok(turn)
+    }
+
+    /// Gives what was given before its end was there, when that was here.
+    fn cut_at_edges(&mut self, now: Instant, take: &mut impl FnMut(Whole<'_>)) {
+        for stream in (0..2).filter(|stream| self.stored.has_edge(*stream, self.read_offset)) {
+            if stream == 0 {
+                let assembly = &mut self.assembly;
+                self.splitter.finish(|line| assembly.push(line, now, take));
+            }
+            self.assembly.finish_stream(stream, now, take);
+        }
     }
 
     /// Bytes that wait to be read, and since when the first of them may have. What was written after the last look is none of
@@ -270,6 +292,21 @@ impl TrackedFile {
         may_be
             && same_block(&self.file, other, 0, length)
             && same_block(&self.file, other, length.saturating_sub(1024), length)
+    }
+
+    /// How far it was read, and which ranges end with that.
+    pub(super) fn checkpoints(&mut self) -> Vec<Checkpoint> {
+        let place = self.place();
+        let mut checkpoints = vec![place.checkpoint(self.id)];
+        if self.has_passed_ranges() {
+            checkpoints.extend(Arc::make_mut(&mut self.stored).take_passed(place.offsets));
+        }
+        checkpoints
+    }
+
+    /// Whether reading has come behind a range.
+    pub(super) fn has_passed_ranges(&self) -> bool {
+        !self.stored.is_empty() && self.stored.have_passed(self.place().offsets)
     }
 
     /// Where the first lines start that were not given yet.

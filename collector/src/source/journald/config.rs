@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::enrich::Parse;
+use crate::source::multiline::Multiline;
 
 /// Whether and how the journal is read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -16,6 +17,10 @@ pub struct Config {
     pub past_entries: u32,
     /// How messages are read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `syslog`, `grok:…`, `regex:…` or `none`. Default `auto`.
     pub parse: Parse,
+    /// Which messages of one process that follow each other are joined to one record, as a program prints a stack trace line by line:
+    /// `auto`, `off`, `{ start = "regex" }` or `{ continue = "regex" }`, as for files. A group has at most `line_bytes_max` bytes and
+    /// 10,000 lines. Default `auto`.
+    pub multiline: Multiline,
     /// Longest message, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 1 MiB.
     pub line_bytes_max: usize,
 }
@@ -35,6 +40,12 @@ pub enum Enabled {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { enabled: Enabled::Auto, past_entries: 1000, parse: Parse::Auto, line_bytes_max: 1 << 20 }
+        Config {
+            enabled: Enabled::Auto,
+            past_entries: 1000,
+            parse: Parse::Auto,
+            multiline: Multiline::Auto,
+            line_bytes_max: 1 << 20,
+        }
     }
 }

@@ -12,12 +12,16 @@ use serde_json::{Map, Value as Json};
 use crate::enrich::{Enricher, ReceivedLine, cut_at_character};
 use crate::model::{LogRecord, Resource, Severity, Timestamp, Value};
 
-/// A record and the cursor behind which to go on.
+/// An entry.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// None when a rule drops it.
-    pub(super) record: Option<LogRecord>,
+    /// Behind which to go on.
     pub(super) cursor: String,
+    /// Its message, as far as it is kept.
+    pub(super) message: Vec<u8>,
+    /// Whether it was longer.
+    pub(super) truncated: bool,
+    fields: Map<String, Json>,
 }
 
 /// Fields of the journal's own that become attributes, and their names there.
@@ -28,47 +32,62 @@ const LEFT_OUT: [&str; 6] =
     ["MESSAGE", "PRIORITY", "SYSLOG_FACILITY", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "SYSLOG_TIMESTAMP"];
 
 /// Reads a line of `journalctl`'s output; none when it is no entry.
-pub(super) fn read(
-    line: &[u8],
-    enricher: &mut Enricher,
-    here: &Arc<Resource>,
-    arrival: Timestamp,
-    line_bytes_max: usize,
-) -> Option<Entry> {
+pub(super) fn read(line: &[u8], line_bytes_max: usize) -> Option<Entry> {
     let fields: Map<String, Json> = serde_json::from_slice(line).ok()?;
-    let text = |name: &str| fields.get(name).and_then(Json::as_str).unwrap_or_default();
-    let cursor = text("__CURSOR").to_owned();
-    if cursor.is_empty() {
-        return None;
+    let cursor = fields.get("__CURSOR").and_then(Json::as_str).filter(|cursor| !cursor.is_empty())?.to_owned();
+    let mut message = fields.get("MESSAGE").map(bytes_of).unwrap_or_default();
+    let kept = cut_at_character(&message, line_bytes_max).len();
+    let truncated = kept < message.len();
+    message.truncate(kept);
+    Some(Entry { cursor, message, truncated, fields })
+}
+
+impl Entry {
+    fn text(&self, name: &str) -> &str {
+        self.fields.get(name).and_then(Json::as_str).unwrap_or_default()
     }
-    let message = fields.get("MESSAGE").map(bytes_of).unwrap_or_default();
-    let kept = cut_at_character(&message, line_bytes_max);
-    let service = [text("_SYSTEMD_USER_UNIT"), text("_SYSTEMD_UNIT"), text("SYSLOG_IDENTIFIER"), text("_COMM")]
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .unwrap_or_default();
-    let resource = enricher.resource(here, text("_HOSTNAME"), service.strip_suffix(".service").unwrap_or(service));
-    let timestamp = [text("_SOURCE_REALTIME_TIMESTAMP"), text("__REALTIME_TIMESTAMP")]
-        .into_iter()
-        .find_map(|micros| micros.parse::<i64>().ok()?.checked_mul(1000))
-        .map(Timestamp::from_unix_nanos);
-    let mut attributes: Vec<(Cow<'_, str>, Value)> = KEPT
-        .into_iter()
-        .filter(|(field, _)| !text(field).is_empty())
-        .map(|(field, name)| (name.into(), text(field).into()))
-        .collect();
-    let own = fields.iter().filter(|(name, _)| !name.starts_with('_') && !LEFT_OUT.contains(&name.as_str()));
-    attributes.extend(own.map(|(name, value)| (name.to_ascii_lowercase().into(), attribute_of(value))));
-    let record = enricher.enrich(ReceivedLine {
-        bytes: kept,
-        truncated: kept.len() < message.len(),
-        arrival,
-        resource: &resource,
-        timestamp,
-        severity: severity_of(text("PRIORITY"), text("_TRANSPORT")),
-        attributes,
-    });
-    Some(Entry { record, cursor })
+
+    /// Who wrote it: entries of one writer that follow each other may be lines of one message.
+    pub(super) fn writer(&self) -> String {
+        ["_PID", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_TRANSPORT", "PRIORITY"].map(|name| self.text(name)).join("\0")
+    }
+
+    /// The record of this text, which is the entry's message or begins with it. None when a rule drops it.
+    pub(super) fn record(
+        &self,
+        bytes: &[u8],
+        truncated: bool,
+        enricher: &mut Enricher,
+        here: &Arc<Resource>,
+        arrival: Timestamp,
+    ) -> Option<LogRecord> {
+        let text = |name: &str| self.text(name);
+        let service = [text("_SYSTEMD_USER_UNIT"), text("_SYSTEMD_UNIT"), text("SYSLOG_IDENTIFIER"), text("_COMM")]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default();
+        let resource = enricher.resource(here, text("_HOSTNAME"), service.strip_suffix(".service").unwrap_or(service));
+        let timestamp = [text("_SOURCE_REALTIME_TIMESTAMP"), text("__REALTIME_TIMESTAMP")]
+            .into_iter()
+            .find_map(|micros| micros.parse::<i64>().ok()?.checked_mul(1000))
+            .map(Timestamp::from_unix_nanos);
+        let mut attributes: Vec<(Cow<'_, str>, Value)> = KEPT
+            .into_iter()
+            .filter(|(field, _)| !text(field).is_empty())
+            .map(|(field, name)| (name.into(), text(field).into()))
+            .collect();
+        let own = self.fields.iter().filter(|(name, _)| !name.starts_with('_') && !LEFT_OUT.contains(&name.as_str()));
+        attributes.extend(own.map(|(name, value)| (name.to_ascii_lowercase().into(), attribute_of(value))));
+        enricher.enrich(ReceivedLine {
+            bytes,
+            truncated,
+            arrival,
+            resource: &resource,
+            timestamp,
+            severity: severity_of(text("PRIORITY"), text("_TRANSPORT")),
+            attributes,
+        })
+    }
 }
 
 /// What a program prints on its standard output is filed under 6 unless it says otherwise: that is no statement of its.
@@ -107,10 +126,11 @@ mod tests {
 
     fn shown(line: &[u8]) -> String {
         let here = Arc::new(Resource { host: "here".into(), ..Resource::default() });
-        let Some(entry) = read(line, &mut Enricher::default(), &here, Timestamp::EPOCH, 20) else {
+        let Some(entry) = read(line, 20) else {
             return String::new();
         };
-        let record = entry.record.expect("no rule drops it");
+        let record = entry.record(&entry.message, entry.truncated, &mut Enricher::default(), &here, Timestamp::EPOCH);
+        let record = record.expect("no rule drops it");
         let attributes: Vec<_> = record.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!(
             "{} {} {} {} [{}] {} @{}",

@@ -4,17 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::config::{Config, Enabled};
-use super::entry;
+use super::entry::{self, Entry};
+use super::stored_entries::StoredEntries;
 use crate::enrich::Enricher;
-use crate::model::{Checkpoint, Timestamp};
+use crate::model::{Checkpoint, Lane, LogRecord, Timestamp};
 use crate::source::feeder::{self, Ended, Feed, Portion};
 use crate::source::line_splitter::LineSplitter;
+use crate::source::multiline::{Group, Limits, Rules, SENDER_TIMEOUT, Senders, wait_until};
 use crate::source::{Running, SourceContext, StartError, Tally};
 
 const KIND: &str = "journald";
@@ -37,9 +39,10 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
         Enabled::Auto => find_journal().inspect_err(|reason| tracing::info!("the journal is not read: {reason}")).ok(),
     };
     let enricher = context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.journald.parse")?;
+    let rules = config.multiline.rules("collector.journald.multiline")?;
     let context = SourceContext { enricher, ..context };
     Ok(match journal {
-        Some(program) => start_following(program, config, context),
+        Some(program) => start_following(program, config, rules, context),
         None => Running { kind: KIND, address: None, task: tokio::spawn(async {}) },
     })
 }
@@ -71,13 +74,16 @@ fn journal_files(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn start_following(program: PathBuf, config: Config, context: SourceContext) -> Running {
+fn start_following(program: PathBuf, config: Config, rules: Rules, context: SourceContext) -> Running {
     let tally = context.tallies.of(KIND, "journal");
     let (feed, feeder) = feeder::start(&context, Arc::clone(&tally));
     let cursor = context.checkpoints.get(CHECKPOINT_KEY).and_then(|value| String::from_utf8(value.clone()).ok());
     let enricher = context.enricher.clone();
-    let follower =
-        Follower { program, config, context, tally, enricher, cursor: cursor.filter(|text| !text.is_empty()) };
+    let cursor = cursor.filter(|text| !text.is_empty());
+    let stored = StoredEntries::new(&context.checkpoints, CHECKPOINT_KEY);
+    // What others write ends a group: entries are given in their order, and those that are not yet are behind the cursor.
+    let held = Senders::new(rules, Limits::new(config.line_bytes_max, SENDER_TIMEOUT), 1);
+    let follower = Follower { program, config, context, tally, enricher, stored, held, given: cursor.clone(), cursor };
     let task = tokio::spawn(async move {
         follower.run(feed).await;
         let _ = feeder.await;
@@ -85,14 +91,21 @@ fn start_following(program: PathBuf, config: Config, context: SourceContext) -> 
     Running { kind: KIND, address: None, task }
 }
 
+/// Entries that are held, with the cursor before each, by their writers.
+type Held = Senders<String, (Entry, Option<String>)>;
+
 struct Follower {
     program: PathBuf,
     config: Config,
     context: SourceContext,
     tally: Arc<Tally>,
     enricher: Enricher,
-    /// The last entry that was handed over.
+    stored: StoredEntries,
+    held: Held,
+    /// The last entry that was read.
     cursor: Option<String>,
+    /// The last one that was handed over with all before it.
+    given: Option<String>,
 }
 
 impl Follower {
@@ -156,37 +169,86 @@ impl Follower {
         let mut buffer = vec![0; 64 << 10];
         let mut entries = 0;
         loop {
-            // `read` loses nothing when the stop wins.
+            let due = self.held.due();
+            // `read` loses nothing when another wins.
             let length = tokio::select! {
-                length = output.read(&mut buffer) => length.unwrap_or(0),
+                length = output.read(&mut buffer) => Some(length.unwrap_or(0)),
+                () = wait_until(due) => None,
+                // What is held is read again.
                 () = stop.cancelled() => return Ok(entries),
             };
-            if length == 0 {
+            let mut portion = Portion { bytes: length.unwrap_or(0) as u64, ..Portion::default() };
+            match length {
+                None => self.give(&mut portion, |held, take| held.give_old(Instant::now(), take)),
+                Some(0) => self.give(&mut portion, Senders::finish),
+                Some(length) => {
+                    splitter.push(&buffer[..length], |line| match entry::read(line.bytes, self.config.line_bytes_max) {
+                        Some(entry) => {
+                            self.take(entry, &mut portion);
+                            entries += 1;
+                        }
+                        None => self.tally.problem("malformed_entry", 1, line.bytes),
+                    })
+                }
+            }
+            self.enricher.notes().report(&self.tally);
+            self.hand_over(portion, feed).await?;
+            if length == Some(0) {
                 return Ok(entries);
             }
-            let mut portion = Portion { bytes: length as u64, ..Portion::default() };
-            let here = &self.context.resource;
-            let mut read = 0;
-            splitter.push(&buffer[..length], |line| {
-                let line_bytes_max = self.config.line_bytes_max;
-                match entry::read(line.bytes, &mut self.enricher, here, Timestamp::now(), line_bytes_max) {
-                    Some(entry) => {
-                        portion.logs.extend(entry.record);
-                        self.cursor = Some(entry.cursor);
-                        read += 1;
-                    }
-                    None => self.tally.problem("malformed_entry", 1, line.bytes),
-                }
-            });
-            self.enricher.notes().report(&self.tally);
-            if read == 0 {
-                continue;
-            }
-            entries += read;
-            let value = self.cursor.clone().unwrap_or_default().into_bytes();
-            portion.checkpoints.push(Checkpoint { key: CHECKPOINT_KEY.to_owned(), value });
-            feed.send(portion).await?;
         }
+    }
+
+    fn take(&mut self, entry: Entry, portion: &mut Portion) {
+        let before = self.cursor.replace(entry.cursor.clone());
+        let is_edge = self.stored.have_edge(&entry.cursor);
+        if entry.message.trim_ascii().is_empty() {
+            self.give(portion, Senders::finish);
+            let arrival = Timestamp::now();
+            let record = entry.record(b"", false, &mut self.enricher, &self.context.resource, arrival);
+            portion
+                .logs
+                .extend(record.filter(|record| !self.stored.have(&entry.cursor, Lane::of_severity(record.severity))));
+        } else {
+            let (writer, message, truncated) = (entry.writer(), entry.message.clone(), entry.truncated);
+            self.give(portion, |held, take| {
+                held.push(writer, (entry, before), &message, truncated, Instant::now(), take);
+            });
+        }
+        if is_edge {
+            self.give(portion, Senders::finish);
+        }
+    }
+
+    /// Makes records of what is given.
+    fn give(
+        &mut self,
+        portion: &mut Portion,
+        from: impl FnOnce(&mut Held, &mut dyn FnMut((Entry, Option<String>), Group<'_>)),
+    ) {
+        let (enricher, here, stored) = (&mut self.enricher, &self.context.resource, &self.stored);
+        from(&mut self.held, &mut |(entry, _), group| {
+            let record = entry.record(group.bytes, group.truncated, enricher, here, Timestamp::now());
+            let is_new = |record: &LogRecord| !stored.have(&entry.cursor, Lane::of_severity(record.severity));
+            portion.logs.extend(record.filter(is_new));
+        });
+    }
+
+    /// Hands over what there is, with the cursor before what is held.
+    async fn hand_over(&mut self, mut portion: Portion, feed: &Feed) -> Result<(), Ended> {
+        let given = match self.held.held().next() {
+            Some((_, before)) => before.clone(),
+            None => self.cursor.clone(),
+        };
+        if given == self.given && portion.logs.is_empty() {
+            return Ok(());
+        }
+        self.given.clone_from(&given);
+        if let Some(cursor) = given {
+            portion.checkpoints.extend(self.stored.take_passed(&cursor));
+            portion.checkpoints.push(Checkpoint { key: CHECKPOINT_KEY.to_owned(), value: cursor.into_bytes() });
+        }
+        feed.send(portion).await
     }
 }
 
@@ -223,7 +285,8 @@ echo "gone" >&2
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let (outlet, mut deliveries) = delivery::channel(1);
         let context = SourceContext::bare(outlet);
-        let running = start_following(program, Config::default(), context.clone());
+        let rules = Config::default().multiline.rules("test").unwrap();
+        let running = start_following(program, Config::default(), rules, context.clone());
         let (mut bodies, mut cursor) = (Vec::new(), Vec::new());
         while bodies.len() < 4 {
             let delivery = deliveries.recv().await.unwrap();

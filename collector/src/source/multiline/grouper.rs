@@ -56,6 +56,8 @@ pub struct Group<'a> {
     pub truncated: bool,
     /// When the first was written.
     pub time: Option<Timestamp>,
+    /// Where the first starts.
+    pub start: u64,
     /// Which limit ended it, as problems are called.
     pub cut_by: Option<&'static str>,
 }
@@ -114,7 +116,13 @@ impl Grouper {
         }
         self.finish(take);
         if !part.bytes.is_empty() {
-            take(Group { bytes: part.bytes, truncated: part.truncated, time: part.time, cut_by: None });
+            take(Group {
+                bytes: part.bytes,
+                truncated: part.truncated,
+                time: part.time,
+                start: part.start,
+                cut_by: None,
+            });
         }
     }
 
@@ -234,7 +242,7 @@ impl Grouper {
     fn give(&mut self, cut_by: Option<&'static str>, take: &mut impl FnMut(Group<'_>)) {
         self.lines = 0;
         self.blanks = 0;
-        take(Group { bytes: &self.text, truncated: self.truncated, time: self.time, cut_by });
+        take(Group { bytes: &self.text, truncated: self.truncated, time: self.time, start: self.start, cut_by });
         if self.text.capacity() > KEPT_BYTES {
             self.text = Vec::new();
         }

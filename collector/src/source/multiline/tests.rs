@@ -79,6 +79,15 @@ fn stack_traces_of_every_language_are_one_group() {
         "Rust, assertion",
         "thread 'main' (411) panicked at src/lib.rs:9:9:\nassertion `left == right` failed\n  left: 1\n right: 2",
     );
+    let key = format!("{0}\n{0}\nQUJDRA==", "QUJD".repeat(16));
+    check_whole("a private key", &format!("-----BEGIN RSA PRIVATE KEY-----\n{key}\n-----END RSA PRIVATE KEY-----"));
+    check_whole(
+        "a private key with headers, behind words",
+        &format!(
+            "loaded -----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00FF\n\n{key}\n-----END EC PRIVATE KEY-----"
+        ),
+    );
+    check_whole("a private key that breaks off", &format!("-----BEGIN PRIVATE KEY-----\n{key}"));
     check_whole("anyhow", "Error: open the shop\n\nCaused by:\n    0: read prices\n    1: No such file or directory");
     check_whole(
         "Node, uncaught",

@@ -3,7 +3,8 @@
 //! A line is told by its first bytes: most log lines start with a date, a level or a bracket and are decided by one look.
 //! What programs print: Java `Throwable.printStackTrace`, Python `traceback`, Go's panics and goroutine dumps, Rust's panic
 //! hook and `anyhow`, V8's `Error.stack` and Node's uncaught exceptions, PHP's uncaught exceptions (and Monolog's, Laravel's), .NET's
-//! `Exception.ToString`, Ruby's `full_message` and Rails' log.
+//! `Exception.ToString`, Ruby's `full_message` and Rails' log. A private key in PEM (RFC 7468) stays together as well, so that it is
+//! found as one.
 
 use memchr::memmem;
 
@@ -33,6 +34,8 @@ pub(super) enum State {
     Php,
     /// `/app/x.rb:3:in …`, one a line.
     Ruby,
+    /// Below `-----BEGIN … PRIVATE KEY-----`, until its end.
+    Key,
 }
 
 /// What is known of the lines held when the next one comes.
@@ -68,12 +71,36 @@ pub(super) fn state_of_first(line: &[u8]) -> State {
         Some(_) if is_ruby_frame(line) => return State::Ruby,
         _ => {}
     }
-    if line.ends_with(TRACEBACK) { State::Python } else { State::Plain }
+    if line.ends_with(TRACEBACK) {
+        State::Python
+    } else if begins_key(line) {
+        State::Key
+    } else {
+        State::Plain
+    }
+}
+
+/// Whether a private key begins in this line and does not end in it.
+fn begins_key(line: &[u8]) -> bool {
+    line.ends_with(b" PRIVATE KEY-----") && memmem::find(line, b"-----BEGIN ").is_some()
+}
+
+/// Lines of a key are base64; some have headers and a blank line before that (RFC 1421 §4.4).
+fn after_key_line(held: Held<'_>, line: &[u8]) -> Option<State> {
+    if line.starts_with(b"-----END ") {
+        return Some(State::Plain);
+    }
+    let is_base64 = line.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    let is_header = line.starts_with(b"Proc-Type: ") || line.starts_with(b"DEK-Info: ");
+    (held.blanks <= 1 && (is_base64 || is_header)).then_some(State::Key)
 }
 
 /// The state of the group once it holds this line as well; none when the line starts another group.
 /// The line is not blank, and no JSON object.
 pub(super) fn state_after(held: Held<'_>, line: &[u8]) -> Option<State> {
+    if held.state == State::Key {
+        return after_key_line(held, line.trim_ascii());
+    }
     match *line.first()? {
         b' ' | b'\t' => indented(held, line.trim_ascii_start()),
         // The end of what was opened and indented below: `} { code: 'ENOENT' }`, pretty-printed JSON.

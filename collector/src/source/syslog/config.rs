@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ListenAddress, span};
 use crate::enrich::Parse;
+use crate::source::multiline::Multiline;
 
 /// Where syslog is listened for, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -17,6 +18,10 @@ pub struct Config {
     /// How the text behind the header is read: `auto`, `json`, `logfmt`, `nginx`, `apache`, `grok:…`, `regex:…` or `none`.
     /// Default `auto`.
     pub parse: Parse,
+    /// Which messages of one program that follow each other are joined to one record, as a program prints a stack trace line by line:
+    /// `auto`, `off`, `{ start = "regex" }` or `{ continue = "regex" }`, as for files. A group has at most `message_bytes_max` bytes and
+    /// 10,000 lines. Default `auto`.
+    pub multiline: Multiline,
     /// Longest message, in bytes; what is beyond is cut and the record marked `taffrail.truncated`. Default 64 KiB, which is more
     /// than a datagram holds.
     pub message_bytes_max: usize,
@@ -35,6 +40,7 @@ impl Default for Config {
         Config {
             address: ListenAddress::At(([127, 0, 0, 1], 5514).into()),
             parse: Parse::Auto,
+            multiline: Multiline::Auto,
             message_bytes_max: 64 << 10,
             connections_max: 1000,
             idle_timeout: Duration::from_secs(3600),

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
@@ -20,9 +20,10 @@ use super::config::Config;
 use super::framing::Framer;
 use super::message;
 use crate::enrich::{Enricher, ReceivedLine, cut_at_character};
-use crate::model::{LogRecord, Resource, Timestamp};
+use crate::model::{LogRecord, Resource, Severity, Timestamp, Value};
 use crate::source::feeder::{self, Ended, Feed, Portion};
 use crate::source::kernel_drops::KernelDrops;
+use crate::source::multiline::{Group, Limits, Rules, SENDER_TIMEOUT, Senders, wait_until};
 use crate::source::{Running, SourceContext, StartError, Tally};
 
 const KIND: &str = "syslog";
@@ -31,6 +32,8 @@ const SETTING: &str = "collector.syslog.address";
 const FREE_PORT_ATTEMPTS: usize = 50;
 /// Datagrams that are parsed before they are handed on, when so many wait.
 const DATAGRAMS_MAX: usize = 512;
+/// Programs of which lines are held at a time.
+const PROGRAMS_MAX: usize = 64;
 const DATAGRAM_BYTES_MAX: usize = 64 << 10;
 const DROPS_INTERVAL: Duration = Duration::from_secs(5);
 /// After a stop so long is read on: what the kernel holds by then was sent before.
@@ -47,8 +50,9 @@ pub fn start(config: Config, context: SourceContext) -> Result<Running, StartErr
     })?;
     enlarge_buffer(&udp, config.udp_buffer_bytes);
     let enricher = context.enricher.clone().of_source(KIND).with_parse(&config.parse, "collector.syslog.parse")?;
+    let rules = config.multiline.rules("collector.syslog.multiline")?;
     let context = SourceContext { enricher, ..context };
-    let task = tokio::spawn(run(config, context, address, udp, tcp));
+    let task = tokio::spawn(run(config, rules, context, address, udp, tcp));
     Ok(Running { kind: KIND, address: Some(address), task })
 }
 
@@ -84,12 +88,19 @@ fn enlarge_buffer(udp: &UdpSocket, bytes: usize) {
     }
 }
 
-async fn run(config: Config, context: SourceContext, address: SocketAddr, udp: UdpSocket, tcp: TcpListener) {
+async fn run(
+    config: Config,
+    rules: Rules,
+    context: SourceContext,
+    address: SocketAddr,
+    udp: UdpSocket,
+    tcp: TcpListener,
+) {
     let udp_tally = context.tallies.of(KIND, &format!("udp {address}"));
     let tcp_tally = context.tallies.of(KIND, &format!("tcp {address}"));
     let (udp_feed, udp_feeder) = feeder::start(&context, Arc::clone(&udp_tally));
     let (tcp_feed, tcp_feeder) = feeder::start(&context, Arc::clone(&tcp_tally));
-    let reader = |tally| Reader::new(&context, tally, config.message_bytes_max);
+    let reader = |tally| Reader::new(&context, tally, rules.clone(), config.message_bytes_max);
     let datagrams = Datagrams { socket: udp, reader: reader(Arc::clone(&udp_tally)), tally: udp_tally };
     let connections = Connections { config: config.clone(), reader: reader(Arc::clone(&tcp_tally)), tally: tcp_tally };
     tokio::join!(datagrams.run(udp_feed, context.stop.clone()), connections.run(tcp, tcp_feed, context.stop.clone()));
@@ -98,19 +109,48 @@ async fn run(config: Config, context: SourceContext, address: SocketAddr, udp: U
 }
 
 /// Turns messages into records.
-#[derive(Clone)]
 struct Reader {
     enricher: Enricher,
     tally: Arc<Tally>,
     here: Arc<Resource>,
     last_peer: Option<(IpAddr, Arc<Resource>)>,
     message_bytes_max: usize,
+    rules: Rules,
+    /// Texts that others may go on with.
+    held: Senders<Program, Head>,
+}
+
+/// Who sends a message: peer, host, application, process and severity.
+type Program = (IpAddr, String, String, String, Option<Severity>);
+
+/// What the first message of a group says beside its text.
+struct Head {
+    arrival: Timestamp,
+    resource: Arc<Resource>,
+    timestamp: Option<Timestamp>,
+    severity: Option<Severity>,
+    attributes: Vec<(String, Value)>,
 }
 
 impl Reader {
-    fn new(context: &SourceContext, tally: Arc<Tally>, message_bytes_max: usize) -> Reader {
+    fn new(context: &SourceContext, tally: Arc<Tally>, rules: Rules, message_bytes_max: usize) -> Reader {
         let (enricher, here) = (context.enricher.clone(), Arc::clone(&context.resource));
-        Reader { enricher, tally, here, last_peer: None, message_bytes_max }
+        let held = Senders::new(rules.clone(), Limits::new(message_bytes_max, SENDER_TIMEOUT), PROGRAMS_MAX);
+        Reader { enricher, tally, here, last_peer: None, message_bytes_max, rules, held }
+    }
+
+    /// The same for another connection, which holds nothing yet.
+    fn another(&self) -> Reader {
+        let held = Senders::new(self.rules.clone(), Limits::new(self.message_bytes_max, SENDER_TIMEOUT), PROGRAMS_MAX);
+        Reader {
+            enricher: self.enricher.clone(),
+            tally: Arc::clone(&self.tally),
+            here: Arc::clone(&self.here),
+            last_peer: None,
+            message_bytes_max: self.message_bytes_max,
+            rules: self.rules.clone(),
+            held,
+        }
     }
 
     /// Who a peer is, for messages that name no host: this host, or the peer's address.
@@ -129,30 +169,61 @@ impl Reader {
         }
     }
 
-    /// The record of a message, unless a rule drops it.
-    fn record(&mut self, bytes: &[u8], truncated: bool, peer: IpAddr) -> Option<LogRecord> {
+    /// Takes a message, and adds the records of what it ends or is.
+    fn take(&mut self, bytes: &[u8], truncated: bool, peer: IpAddr, logs: &mut Vec<LogRecord>) {
         let arrival = Timestamp::now();
         let kept = cut_at_character(bytes, self.message_bytes_max);
         let zone = self.enricher.zone().clone();
         let message = message::parse(kept, &zone, arrival);
         let base = self.resource_of(peer);
         let resource = self.enricher.resource(&base, message.host, message.application);
-        let attributes = message.attributes();
-        self.enricher.enrich(ReceivedLine {
-            bytes: message.text,
-            truncated: truncated || kept.len() < bytes.len(),
-            arrival,
-            resource: &resource,
-            timestamp: message.timestamp,
-            severity: message.severity,
-            attributes,
-        })
+        let attributes = message.attributes().into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        let program = match self.held.last() {
+            // A line of a stream that has no header goes on with the message before it, if with any.
+            Some(last) if message.severity.is_none() && last.0 == peer => last.clone(),
+            _ => {
+                let [host, application, process] =
+                    [message.host, message.application, message.process].map(str::to_owned);
+                (peer, host, application, process, message.severity)
+            }
+        };
+        let head = Head { arrival, resource, timestamp: message.timestamp, severity: message.severity, attributes };
+        let truncated = truncated || kept.len() < bytes.len();
+        if message.text.trim_ascii().is_empty() {
+            // Its header is all it says.
+            self.give(logs, Senders::finish);
+            logs.extend(record(&mut self.enricher, head, message.text, truncated));
+        } else {
+            self.give(logs, |held, take| held.push(program, head, message.text, truncated, Instant::now(), take));
+        }
+    }
+
+    /// Makes records of what is given.
+    fn give(
+        &mut self,
+        logs: &mut Vec<LogRecord>,
+        from: impl FnOnce(&mut Senders<Program, Head>, &mut dyn FnMut(Head, Group<'_>)),
+    ) {
+        let enricher = &mut self.enricher;
+        from(&mut self.held, &mut |head, group| logs.extend(record(enricher, head, group.bytes, group.truncated)));
+    }
+
+    /// When something that is held is to be given at the latest.
+    fn due(&self) -> Option<Instant> {
+        self.held.due()
     }
 
     async fn hand_over(&mut self, portion: &mut Portion, feed: &Feed) -> Result<(), Ended> {
         self.enricher.notes().report(&self.tally);
         if portion.logs.is_empty() { Ok(()) } else { feed.send(std::mem::take(portion)).await }
     }
+}
+
+/// The record of a text, unless a rule drops it.
+fn record(enricher: &mut Enricher, head: Head, bytes: &[u8], truncated: bool) -> Option<LogRecord> {
+    let Head { arrival, resource, timestamp, severity, attributes } = head;
+    let attributes = attributes.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    enricher.enrich(ReceivedLine { bytes, truncated, arrival, resource: &resource, timestamp, severity, attributes })
 }
 
 struct Datagrams {
@@ -174,6 +245,13 @@ impl Datagrams {
                     }
                 }
                 _ = drops_due.tick() => self.count_drops(&mut drops),
+                () = wait_until(self.reader.due()) => {
+                    let mut portion = Portion::default();
+                    self.reader.give(&mut portion.logs, |held, take| held.give_old(Instant::now(), take));
+                    if self.reader.hand_over(&mut portion, &feed).await.is_err() {
+                        return;
+                    }
+                }
                 () = stop.cancelled() => break,
             }
         }
@@ -184,6 +262,9 @@ impl Datagrams {
             }
         }
         self.count_drops(&mut drops);
+        let mut portion = Portion::default();
+        self.reader.give(&mut portion.logs, Senders::finish);
+        let _ = self.reader.hand_over(&mut portion, &feed).await; // it ends as well
     }
 
     /// Takes one datagram and those that wait behind it.
@@ -199,7 +280,7 @@ impl Datagrams {
             match received {
                 Ok((length, peer)) => {
                     portion.bytes += length as u64;
-                    portion.logs.extend(self.reader.record(&buffer[..length], false, peer.ip()));
+                    self.reader.take(&buffer[..length], false, peer.ip(), &mut portion.logs);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
@@ -239,7 +320,7 @@ impl Connections {
                             continue;
                         };
                         let connection = Connection {
-                            reader: self.reader.clone(),
+                            reader: self.reader.another(),
                             framer: Framer::new(self.config.message_bytes_max),
                             idle: self.config.idle_timeout,
                             peer,
@@ -281,6 +362,14 @@ impl Connection {
             // `read` loses nothing when another branch wins.
             let read = tokio::select! {
                 read = tokio::time::timeout_at(end, stream.read(&mut buffer)) => read,
+                () = wait_until(self.reader.due()) => {
+                    let mut portion = Portion::default();
+                    self.reader.give(&mut portion.logs, |held, take| held.give_old(Instant::now(), take));
+                    if self.reader.hand_over(&mut portion, feed).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 () = stop.cancelled(), if drained.is_none() => {
                     drained = Some(tokio::time::Instant::now() + DRAIN);
                     continue;
@@ -312,10 +401,13 @@ impl Connection {
     async fn take(&mut self, bytes: usize, ended: bool, feed: &Feed) -> Result<(), Ended> {
         let mut portion = Portion { bytes: bytes as u64, ..Portion::default() };
         while let Some(frame) = self.framer.next() {
-            portion.logs.extend(self.reader.record(frame.bytes, frame.truncated, self.peer.ip()));
+            self.reader.take(frame.bytes, frame.truncated, self.peer.ip(), &mut portion.logs);
         }
-        if ended && let Some(frame) = self.framer.finish() {
-            portion.logs.extend(self.reader.record(frame.bytes, frame.truncated, self.peer.ip()));
+        if ended {
+            if let Some(frame) = self.framer.finish() {
+                self.reader.take(frame.bytes, frame.truncated, self.peer.ip(), &mut portion.logs);
+            }
+            self.reader.give(&mut portion.logs, Senders::finish);
         }
         self.reader.hand_over(&mut portion, feed).await
     }
