@@ -291,6 +291,8 @@ fn open(directory: &Path) -> Ingest {
         compaction: CompactionBudget { cpu_share: 0.5, bytes_per_second: u64::MAX },
         disk_reserve_bytes: 0,
         future_max: Duration::from_secs(600),
+        parse_selector: |text| Err(format!("`{text}` is not asked for here")),
+        series_retention: taffrail_ingest::series_store::SeriesRetention::default(),
         series_limits: taffrail_ingest::series_store::SeriesLimits::default(),
     };
     Ingest::open(config, &mut |_, _| ()).expect("opened")

@@ -53,6 +53,9 @@ pub const CRASH_POINTS: &[&str] = &[
     "delete:after_swap",
     "delete:before_finish",
     "delete:after_finish",
+    "series_delete:before_catalog",
+    "series_delete:after_catalog",
+    "series_delete:before_finish",
 ];
 
 /// Whether a crash point is the one that the environment names, so that a step can be taken in pieces for it.

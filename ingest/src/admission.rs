@@ -56,7 +56,7 @@ pub fn adjust_times(batch: &mut Batch, limits: &Limits, now: Timestamp) -> Adjus
     let oldest = |keep: Option<Duration>| keep.map_or(Timestamp::MIN, |keep| now.saturating_sub(keep));
     let (oldest_record, oldest_sample) = {
         let retention = limits.retention.load();
-        (oldest(retention.rules.longest()), oldest(retention.rules.keep_rest))
+        (oldest(retention.rules.longest()), oldest(retention.series.longest()))
     };
     for record in &mut batch.logs {
         if record.timestamp > latest {
@@ -177,7 +177,7 @@ mod tests {
             memory_bytes_max: 0,
             disk_reserve_bytes: 0,
             future_max: Duration::from_secs(60),
-            retention: Arc::new(ArcSwap::from_pointee(Retention { rules, bytes: None })),
+            retention: Arc::new(ArcSwap::from_pointee(Retention { rules, ..Retention::default() })),
         }
     }
 

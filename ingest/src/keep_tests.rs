@@ -10,7 +10,7 @@ use taffrail_collector::delivery::Outcome;
 use taffrail_collector::file_system::RealFileSystem;
 use taffrail_collector::frame;
 use taffrail_collector::journal::JournalReader;
-use taffrail_collector::model::{Batch, LogRecord, Timestamp};
+use taffrail_collector::model::{Batch, LabelSet, LogRecord, Sample, SampleValue, Timestamp};
 
 use crate::deletion::{Deletion, DeletionRequest};
 use crate::live_feed::Event;
@@ -19,7 +19,7 @@ use crate::log_store::test_records::record_at;
 use crate::log_store::verify::describe_split;
 use crate::log_store::{Filter, RetentionRule, RetentionRules, TextMatch};
 use crate::pipeline_tests::{all_records, config, logs, open};
-use crate::{CompactionBudget, Ingest, IngestConfig, TimeRange};
+use crate::{CompactionBudget, Ingest, IngestConfig, Scan, TimeRange};
 
 /// A store that merges without rest.
 fn merging(data_dir: &Path) -> IngestConfig {
@@ -277,5 +277,59 @@ async fn a_seal_that_the_catalog_refused_leaves_no_other_split_when_it_is_tried_
     until("the deletion to finish", || finished(&ingest).is_some()).await;
     assert_eq!((ingest.status().splits, bodies(&ingest)), (1, vec!["bob did".to_owned()]));
     assert_eq!(std::fs::read_dir(directory.path().join("splits")).expect("the splits").count(), 1);
+    stop(ingest).await;
+}
+
+/// The metrics that have windows, and how many.
+fn windows(ingest: &Ingest) -> Vec<(String, usize)> {
+    let found = ingest.series().select(&[], TimeRange::ALL, &Scan::unlimited()).expect("selected");
+    found.iter().map(|series| (series.labels.name().to_owned(), series.points.len())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_series_stay_deleted_over_a_crash_and_leave_the_disk() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ingest = Arc::new(open(&config(directory.path())));
+    let batch = |second: i64| {
+        let sample = |name: &str| Sample {
+            labels: Arc::new(LabelSet::new([("__name__", name)])),
+            timestamp: Timestamp::from_unix_seconds(second),
+            interval_ms: 10_000,
+            value: SampleValue::Counter { sum: 1.0 },
+            unit: "",
+            exemplars: Vec::new(),
+        };
+        Batch { samples: vec![sample("debug"), sample("bill")], ..Batch::local() }
+    };
+    let found = |debug: usize, bill: usize| {
+        let all = [("bill", bill), ("debug", debug)].map(|(name, count)| (name.to_owned(), count));
+        all.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>()
+    };
+    deliver(&ingest, batch(0)).await;
+    ingest.seal().await.expect("sealed");
+    deliver(&ingest, batch(10)).await;
+    let mark = ingest.series().change_mark();
+    let wanted = vec!["debug".to_owned()];
+    let asked = ingest.delete_series(wanted.clone(), TimeRange::ALL, "ann".to_owned()).await.expect("deleted");
+    assert_eq!((asked.id, asked.selectors, asked.finished_at), (1, wanted, None));
+    assert_eq!(windows(&ingest), found(0, 2));
+    assert_eq!(ingest.series().changed_since(mark), Some(Timestamp::MIN), "kept answers are old now");
+    // What comes later is not meant.
+    deliver(&ingest, batch(20)).await;
+    assert_eq!(windows(&ingest), found(1, 3));
+    drop(ingest);
+    let ingest = open(&config(directory.path()));
+    assert_eq!(windows(&ingest), found(1, 3));
+    until("the deletion to finish", || {
+        ingest.series_deletions().expect("listed").iter().all(|deletion| deletion.finished_at.is_some())
+    })
+    .await;
+    assert_eq!(ingest.status().series_deletions_pending, 0);
+    ingest.seal().await.expect("sealed");
+    let samples: u64 = ingest.series().blocks().iter().map(|block| block.samples).sum();
+    assert_eq!((samples, windows(&ingest)), (4, found(1, 3)), "the disk holds what is shown");
+    stop(ingest).await;
+    let ingest = open(&config(directory.path()));
+    assert_eq!(windows(&ingest), found(1, 3));
     stop(ingest).await;
 }

@@ -4,7 +4,7 @@
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
 //!
 //! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` and `agent_checkpoints` (exactly once),
-//! `write_ahead` (the journal's writer), `sealer`, `retention`, `compaction`, [`deletion`], `startup`
+//! `write_ahead` (the journal's writer), `sealer`, `retention`, `compaction`, [`deletion`], [`series_deletion`], `startup`
 //! (files, replay), `set_aside`, [`catalog`], [`live_feed`], then the two stores; [`scan`] is the budget that questions bring along. [`doctor`] and [`backup`] work on a data directory from outside.
 
 mod admission;
@@ -26,6 +26,7 @@ mod pipeline_tests;
 mod retention;
 pub mod scan;
 mod sealer;
+pub mod series_deletion;
 pub mod series_store;
 mod set_aside;
 mod startup;

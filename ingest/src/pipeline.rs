@@ -33,7 +33,8 @@ use crate::compaction::{Compaction, CompactionBudget, CompactionStatus};
 use crate::live_feed::LiveFeed;
 use crate::log_store::{FilterError, LogStore, RetentionRule, RetentionRules};
 use crate::retention::Retention;
-use crate::series_store::{LimitedWindows, SeriesLimits, SeriesStore};
+use crate::series_deletion::SelectorParser;
+use crate::series_store::{LimitedWindows, SeriesLimits, SeriesRetention, SeriesStore};
 use crate::write_ahead::{Command, Prepared, Shared};
 
 /// Checked settings of the store.
@@ -49,12 +50,16 @@ pub struct IngestConfig {
     pub seal_age: Duration,
     /// Bytes the heads may hold, those being sealed included, before batches are refused.
     pub memory_bytes_max: usize,
-    /// Data older than this is removed; none keeps it for ever.
+    /// Log records older than this are removed; none keeps them for ever.
     pub retention_age: Option<Duration>,
     /// Log records that a rule matches are kept for that rule's time instead: the first that matches decides.
     pub retention_rules: Vec<RetentionRule>,
+    /// How long metric windows are kept.
+    pub series_retention: SeriesRetention,
     /// The oldest data is removed while more than this is on disk; none has no limit.
     pub retention_bytes: Option<u64>,
+    /// Reads selectors of series, which deletions are written down as.
+    pub parse_selector: SelectorParser,
     /// How many metric series there may be.
     pub series_limits: SeriesLimits,
     /// What the compaction of log splits may take of the machine.
@@ -72,6 +77,7 @@ pub struct Ingest {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) retention: Arc<ArcSwap<Retention>>,
     pub(crate) compaction: Arc<Compaction>,
+    pub(crate) parse_selector: SelectorParser,
     /// Held while a deletion is written down and comes into force.
     pub(crate) deleting: Mutex<()>,
     pub(crate) replayed: Replayed,
@@ -146,6 +152,8 @@ pub struct IngestStatus {
     pub stepped_down: std::collections::BTreeMap<String, String>,
     /// Deletions whose records may still take room on the disk, all of them hidden.
     pub deletions_pending: u64,
+    /// Deletions of series whose windows may still take room on the disk, all of them hidden.
+    pub series_deletions_pending: u64,
     /// What the compaction of splits has done since the start.
     pub compaction: CompactionStatus,
     /// Series known: of each metric the most that one block or the head holds.
@@ -177,7 +185,12 @@ pub struct IngestStatus {
 impl IngestConfig {
     pub(crate) fn retention(&self) -> Retention {
         let rules = RetentionRules { rules: self.retention_rules.clone(), keep_rest: self.retention_age };
-        Retention { rules, bytes: self.retention_bytes }
+        Retention {
+            rules,
+            series: Arc::new(self.series_retention.clone()),
+            rolls_up: self.compaction.merges(),
+            bytes: self.retention_bytes,
+        }
     }
 }
 
@@ -212,9 +225,17 @@ impl Ingest {
     /// later. What has left it does not come back when data is kept longer again.
     pub fn set_retention(&self, rules: RetentionRules, bytes: Option<u64>) -> Result<(), FilterError> {
         self.shared.logs.change_masks(|masks, _| masks.with_rules(&rules))?;
-        self.retention.store(Arc::new(Retention { rules, bytes }));
+        self.retention.rcu(|at_work| Retention { rules: rules.clone(), bytes, ..Retention::clone(at_work) });
         self.compaction.wake();
         Ok(())
+    }
+
+    /// Keeps metric windows by these rules from now on, in the same way.
+    pub fn set_series_retention(&self, retention: SeriesRetention) {
+        let series = Arc::new(retention);
+        self.shared.series.set_retention(series.clone());
+        self.retention.rcu(|at_work| Retention { series: series.clone(), ..Retention::clone(at_work) });
+        self.compaction.wake();
     }
 
     /// Limits how many metric series are known, from now on.
@@ -257,6 +278,7 @@ impl Ingest {
             split_bytes: logs.split_bytes,
             stepped_down: self.shared.logs.stepped_down(),
             deletions_pending: self.shared.logs.masks().deletions().count() as u64,
+            series_deletions_pending: self.shared.series.pending_deletions().len() as u64,
             compaction: self.compaction.status(),
             series: self.shared.series.metrics("", usize::MAX).iter().map(|metric| metric.series).sum(),
             head_series: series.head_series,

@@ -18,7 +18,7 @@ use taffrail_collector::simulated_file_system::SimulatedFileSystem;
 use crate::admission::Limits;
 use crate::log_store::test_records::record_at;
 use crate::log_store::{Filter, Order, Search, StoredRecord};
-use crate::series_store::Values;
+use crate::series_store::{LabelMatcher, LabelTest, Values};
 use crate::{CompactionBudget, Ingest, IngestConfig, Scan, TimeRange};
 
 pub(crate) fn config(data_dir: &Path) -> IngestConfig {
@@ -34,6 +34,12 @@ pub(crate) fn config(data_dir: &Path) -> IngestConfig {
         retention_bytes: None,
         disk_reserve_bytes: 0,
         future_max: Duration::from_secs(3600),
+        // A name alone is a selector here.
+        parse_selector: |name| {
+            let test = LabelTest::Equal(name.to_owned());
+            Ok(vec![LabelMatcher { name: "__name__".to_owned(), test }])
+        },
+        series_retention: crate::series_store::SeriesRetention::default(),
         series_limits: crate::series_store::SeriesLimits::default(),
     }
 }

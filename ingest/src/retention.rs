@@ -1,4 +1,5 @@
-//! What is kept: parts whose newest row is too old go, and while all parts together are too large, the oldest go.
+//! What is kept: parts whose newest row is too old go, and while all parts together are too large, the oldest go. Series
+//! blocks of longer windows are kept longer than those of windows as they came.
 //!
 //! A part (split or block) goes as a whole, and in this order: the catalog lists it no longer, readers no longer find it, its
 //! files are removed. A crash in between leaves files that nobody lists, which the next start removes. Rules that keep some
@@ -6,20 +7,26 @@
 //! until the rule that keeps longest lets it go, or the compaction rewrites it without what has expired.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use taffrail_collector::model::Timestamp;
 
 use crate::catalog::{Catalog, Removal};
 use crate::log_store::{LogStore, RetentionRules};
-use crate::series_store::SeriesStore;
+use crate::series_store::{BlockInfo, SeriesRetention, SeriesStore};
 use taffrail_collector::crash_point::crash_point;
 
 /// What is kept.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Log records up to these ages. Metrics have the age of the rest.
+    /// Log records up to these ages.
     pub rules: RetentionRules,
+    /// Metric windows up to these.
+    pub series: Arc<SeriesRetention>,
+    /// Whether blocks of seals become blocks of days, which then are rolled up: those that are too old, having come late, wait
+    /// for that.
+    pub rolls_up: bool,
     /// Up to this many bytes of parts.
     pub bytes: Option<u64>,
 }
@@ -29,6 +36,8 @@ pub struct Retention {
 struct Part {
     /// The time of its newest row.
     newest: Timestamp,
+    /// How long it is kept.
+    keep: Option<Duration>,
     kind: PartKind,
     name: String,
     bytes: u64,
@@ -43,22 +52,23 @@ enum PartKind {
 impl Retention {
     /// Removes what is not to be kept any more.
     pub fn enforce(&self, logs: &LogStore, series: &SeriesStore, catalog: &Catalog) {
-        if self.rules.longest().is_none() && self.rules.keep_rest.is_none() && self.bytes.is_none() {
-            return;
-        }
+        let now = Timestamp::now();
+        series.expire(now);
         let splits = logs.splits().into_iter().map(|split| split.meta.clone()).map(|split| Part {
             newest: split.newest.time,
+            keep: self.rules.longest(),
             kind: PartKind::Split,
             name: split.name,
             bytes: split.bytes,
         });
         let blocks = series.blocks().into_iter().map(|block| Part {
             newest: block.last_end,
+            keep: self.keep_of_block(&block),
             kind: PartKind::Block,
             name: block.name,
             bytes: block.bytes,
         });
-        let expired = self.expired(splits.chain(blocks).collect(), Timestamp::now());
+        let expired = self.expired(splits.chain(blocks).collect(), now);
         if expired.is_empty() {
             return;
         }
@@ -81,16 +91,18 @@ impl Retention {
         crash_point("retention:after_swap");
     }
 
+    fn keep_of_block(&self, block: &BlockInfo) -> Option<Duration> {
+        if self.rolls_up && block.is_of_a_seal() {
+            return self.series.longest();
+        }
+        self.series.keep_of_blocks(block.place.resolution_ms)
+    }
+
     fn expired(&self, mut parts: Vec<Part>, now: Timestamp) -> Vec<Part> {
         parts.sort_unstable();
-        let cutoff = |keep: Option<Duration>| keep.map_or(Timestamp::MIN, |keep| now.saturating_sub(keep));
-        let (oldest_split, oldest_block) = (cutoff(self.rules.longest()), cutoff(self.rules.keep_rest));
         let mut bytes: u64 = parts.iter().map(|part| part.bytes).sum();
         parts.retain(|part| {
-            let oldest = match part.kind {
-                PartKind::Split => oldest_split,
-                PartKind::Block => oldest_block,
-            };
+            let oldest = part.keep.map_or(Timestamp::MIN, |keep| now.saturating_sub(keep));
             let goes = part.newest < oldest || self.bytes.is_some_and(|most| bytes > most);
             if goes {
                 bytes -= part.bytes;
@@ -104,25 +116,60 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series_store::Place;
+
+    #[test]
+    fn longer_windows_are_kept_longer_and_late_blocks_until_they_are_rolled_up() {
+        let days = |count: u64| Some(Duration::from_secs(count * 86_400));
+        let series = SeriesRetention { keep: [days(1), days(2), days(3), days(4)], ..SeriesRetention::default() };
+        let retention = |rolls_up| Retention { series: Arc::new(series.clone()), rolls_up, ..Retention::default() };
+        let block = |hours, resolution_ms| BlockInfo {
+            name: String::new(),
+            place: Place {
+                partition: Timestamp::EPOCH,
+                hours,
+                resolution_ms,
+                days_held: 0,
+                order: 1,
+                deletions_through: 0,
+            },
+            first_end: Timestamp::EPOCH,
+            last_end: Timestamp::EPOCH,
+            bytes: 1,
+            samples: 1,
+            series: 1,
+        };
+        let check = |hours, resolution_ms, expected| {
+            assert_eq!(retention(true).keep_of_block(&block(hours, resolution_ms)), expected);
+        };
+        check(24, 0, days(1));
+        check(24, 60_000, days(2));
+        check(720, 600_000, days(3));
+        check(720, 3_600_000, days(4));
+        check(2, 0, days(4));
+        assert_eq!(retention(false).keep_of_block(&block(2, 0)), days(1), "nothing will roll it up");
+    }
 
     #[test]
     fn the_oldest_parts_go_by_age_or_by_bytes() {
         let part = |second, kind, bytes| Part {
             newest: Timestamp::from_unix_seconds(second),
+            keep: None,
             kind,
             name: second.to_string(),
             bytes,
         };
-        let parts = vec![
+        let parts = [
             part(30, PartKind::Split, 10),
             part(10, PartKind::Split, 10),
             part(20, PartKind::Block, 5),
             part(40, PartKind::Block, 10),
         ];
         let check = |age: Option<u64>, bytes, expected: &[&str]| {
-            let rules = RetentionRules { keep_rest: age.map(Duration::from_secs), rules: Vec::new() };
-            let retention = Retention { rules, bytes };
-            let gone = retention.expired(parts.clone(), Timestamp::from_unix_seconds(50));
+            let retention = Retention { bytes, ..Retention::default() };
+            let keep = age.map(Duration::from_secs);
+            let parts = parts.iter().map(|part| Part { keep, ..part.clone() }).collect();
+            let gone = retention.expired(parts, Timestamp::from_unix_seconds(50));
             assert_eq!(gone.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), expected);
         };
         check(None, None, &[]);

@@ -26,6 +26,7 @@ use taffrail_collector::delivery;
 use taffrail_collector::file_system::{FileSystem, RealFileSystem};
 use taffrail_collector::frame;
 use taffrail_collector::journal::{JournalConfig, JournalError, JournalReader, JournalWriter};
+use taffrail_collector::model::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{DiskSpace, Limits, UNREADABLE};
@@ -40,6 +41,7 @@ use crate::log_store::split_writer::{SPLIT_SUFFIX, sync_directory};
 use crate::log_store::{LogStore, SplitMeta};
 use crate::pipeline::{Ingest, IngestConfig, OpenError, Replayed, Threads, encode_ahead};
 use crate::sealer::Sealer;
+use crate::series_deletion::hide_deleted;
 use crate::series_store::SeriesStore;
 use crate::set_aside::{BLOCKS, SPLITS, catalog_is_lost, set_aside};
 use crate::stream_marks::{StreamMarks, Verdict, trim};
@@ -92,6 +94,8 @@ pub fn open<F: FileSystem>(
     clean_splits(&splits_directory, &splits).map_err(|error| cannot_use(&splits_directory, &error))?;
     let series = SeriesStore::open(&data_dir.join(BLOCKS), blocks).map_err(|error| cannot_use(data_dir, &error))?;
     series.set_limits(config.series_limits);
+    series.set_retention(Arc::new(config.series_retention.clone()));
+    series.expire(Timestamp::now());
 
     let limits = Limits {
         memory_bytes_max: config.memory_bytes_max,
@@ -110,6 +114,8 @@ pub fn open<F: FileSystem>(
         crashed: Arc::new(AtomicBool::new(false)),
     };
     hide(&shared, &catalog, &config).map_err(|error| cannot_use(data_dir, &error))?;
+    let deletions = catalog.series_deletions().map_err(|error| cannot_use(data_dir, &error))?;
+    hide_deleted(&shared.series, deletions, config.parse_selector).map_err(|error| cannot_use(data_dir, &error))?;
     let total = journal.disk_bytes();
     let reader = JournalReader::open(file_system, &journal_directory, sealed_through)
         .map_err(|error| cannot_use(&journal_directory, &error))?;
@@ -175,7 +181,20 @@ fn start<F: FileSystem>(
     };
     let deleting = Mutex::new(());
     let threads = Mutex::new(Some(threads));
-    Ingest { outlet, shared, catalog, retention, compaction, deleting, replayed, commands, threads, _lock: lock }
+    let parse_selector = config.parse_selector;
+    Ingest {
+        outlet,
+        shared,
+        catalog,
+        retention,
+        compaction,
+        parse_selector,
+        deleting,
+        replayed,
+        commands,
+        threads,
+        _lock: lock,
+    }
 }
 
 /// Puts the retention and the deletions that are still needed in force, before anything can be asked.

@@ -12,11 +12,14 @@ use serde::Serialize;
 use crate::config::keys::keys;
 use crate::config::{Layers, Override, Settings};
 
-/// Keys whose new values take effect at once, beside `[[retention]]`, which has none of its own.
+/// Keys whose new values take effect at once, beside `[[retention]]` and `[[metric_retention]]`, which have none of their own.
 const TAKEN: &[&str] = &[
     "alerts.rules",
     "store.retention_age",
     "store.retention_bytes",
+    "store.rollup_hour_age",
+    "store.rollup_minute_age",
+    "store.rollup_ten_minutes_age",
     "store.series_per_metric_max",
     "store.series_per_source_max",
 ];

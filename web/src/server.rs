@@ -90,6 +90,7 @@ impl Server {
                 let rules = RetentionRules { rules: store.retention_rules.clone(), keep_rest: store.retention_age };
                 ingest.set_retention(rules, store.retention_bytes)?;
                 ingest.set_series_limits(store.series_limits);
+                ingest.set_series_retention(store.series_retention.clone());
                 Ok(())
             })
         });

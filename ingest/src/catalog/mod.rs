@@ -2,13 +2,14 @@
 //! (alert states, later dashboards and saved views). One SQLite file in WAL mode; one transaction per seal.
 //!
 //! This is the only place that knows SQL: `schema` (tables and their versions), `parts` (what a seal, a compaction and the
-//! retention change), `deletions`, `check` (what a sound one is), `copy` (for backups), here the documents.
+//! retention change), `deletions` and `series_deletions`, `check` (what a sound one is), `copy` (for backups), here the documents.
 
 mod check;
 mod copy;
 mod deletions;
 mod parts;
 mod schema;
+mod series_deletions;
 
 use std::path::Path;
 

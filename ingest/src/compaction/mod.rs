@@ -136,6 +136,7 @@ impl Compactor {
     /// Does what there is to do.
     fn round(&self, looked: &mut Looked) -> Result<(), CompactionError> {
         self.remove_deleted()?;
+        self.remove_deleted_windows()?;
         while self.budget.merges() && (self.merge_blocks()? || self.merge()? || self.remove_expired(looked)?) {}
         Ok(())
     }

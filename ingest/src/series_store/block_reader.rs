@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, SpanId, Timestamp, TraceId};
@@ -15,9 +15,11 @@ use super::block_layout::{
     decode_trailer,
 };
 use super::chunk;
+use super::hidden::{Masks, is_finer};
 use super::matcher::LabelMatcher;
-use super::merge::SeriesPart;
+use super::merge::{SeriesPart, SortedParts};
 use super::points::Points;
+use super::series_retention::{SeriesRetention, finest_level, level_of};
 use super::series_table::SeriesTable;
 use super::table_cache::TableCache;
 use super::{BlockInfo, SeriesStoreError};
@@ -32,6 +34,8 @@ pub(super) struct Block {
     footer: OnceLock<Arc<Footer>>,
     tables: Arc<TableCache>,
     doomed: AtomicBool,
+    /// Deletions up to this number have no windows in it; at least what `info` says.
+    deletions_through: AtomicU64,
 }
 
 /// A series of a block: its row, name and labels, and what it measures.
@@ -55,7 +59,8 @@ impl Block {
     /// The block that `info` describes, in `directory`. Nothing is read yet.
     pub(super) fn new(directory: &Path, info: BlockInfo, tables: Arc<TableCache>) -> Block {
         let path = directory.join(&info.name);
-        Block { info, path, footer: OnceLock::new(), tables, doomed: AtomicBool::new(false) }
+        let deletions_through = AtomicU64::new(info.place.deletions_through);
+        Block { info, path, footer: OnceLock::new(), tables, doomed: AtomicBool::new(false), deletions_through }
     }
 
     /// Where it stands.
@@ -68,16 +73,31 @@ impl Block {
         self.doomed.store(true, Relaxed);
     }
 
+    /// Deletions up to this number have no windows in it.
+    pub(super) fn deletions_through(&self) -> u64 {
+        self.deletions_through.load(Relaxed)
+    }
+
+    /// Hears that deletions up to this number have no windows in it.
+    pub(super) fn set_deletions_through(&self, through: u64) {
+        self.deletions_through.fetch_max(through, Relaxed);
+    }
+
     /// Whether a window may end in the range.
     pub(super) fn overlaps(&self, range: TimeRange) -> bool {
         range.overlaps(self.info.first_end, self.info.last_end)
     }
 
     /// The rows of series that pass all matchers and have windows from before the range's end to after its start, with their
-    /// labels and kinds; rising.
-    pub(super) fn rows(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<BlockRow>, SeriesStoreError> {
+    /// labels and kinds; rising. Without those that the masks hide whole.
+    pub(super) fn rows(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        masks: &Masks,
+    ) -> Result<Vec<BlockRow>, SeriesStoreError> {
         let table = self.table(&self.open()?)?;
-        let rows = rows_in(&table, matchers, range);
+        let rows = rows_in(&table, matchers, range, masks);
         Ok(rows.map(|number| (number as u32, Arc::new(table.labels(number)), table.rows()[number].kind)).collect())
     }
 
@@ -85,13 +105,13 @@ impl Block {
     pub(super) fn label_values(
         &self,
         label: &str,
-        matchers: &[LabelMatcher],
+        (matchers, masks): (&[LabelMatcher], &Masks),
         range: TimeRange,
         is_wanted: fn(SampleKind) -> bool,
         found: &mut BTreeSet<String>,
     ) -> Result<(), SeriesStoreError> {
         let table = self.table(&self.open()?)?;
-        let rows = rows_in(&table, matchers, range).filter(|&number| is_wanted(table.rows()[number].kind));
+        let rows = rows_in(&table, matchers, range, masks).filter(|&number| is_wanted(table.rows()[number].kind));
         for value in table.values_of(label, rows) {
             if !found.contains(value) {
                 found.insert(value.to_owned());
@@ -140,6 +160,15 @@ impl Block {
         }))
     }
 
+    /// The same without what a merge does not keep.
+    pub(super) fn kept_parts(&self, masks: Masks) -> Result<SortedParts<'_>, SeriesStoreError> {
+        let parts = self.parts()?;
+        if masks.is_empty() {
+            return Ok(Box::new(parts));
+        }
+        Ok(Box::new(parts.filter_map(move |part| part.map(|part| masks.kept(&self.info.place, part)).transpose())))
+    }
+
     /// What each counter and distribution has added up to by the end of the block, and its last window's end.
     pub(super) fn for_each_total(
         &self,
@@ -152,6 +181,29 @@ impl Block {
             }
         }
         Ok(())
+    }
+
+    /// How many windows the block has, and how many of them are finer than what of the levels is kept of their series.
+    pub(super) fn windows_to_thin(
+        &self,
+        retention: &SeriesRetention,
+        now: Timestamp,
+    ) -> Result<(u64, u64), SeriesStoreError> {
+        let table = self.table(&self.open()?)?;
+        let place = &self.info.place;
+        let (level, age) = (level_of(place.resolution_ms), now.saturating_since(place.end()));
+        let (mut windows, mut finer) = (0, 0);
+        for (number, row) in table.rows().iter().enumerate() {
+            windows += u64::from(row.windows);
+            let at = Timestamp::from_unix_nanos;
+            let span = at(row.last_end).saturating_since(at(row.first_end));
+            let goes = match finest_level(retention.keep_of(&table.labels(number)), level, age) {
+                Some(finest) => finest > level && is_finer(row.kind, row.interval_ms, row.windows, span, finest),
+                None => true,
+            };
+            finer += if goes { u64::from(row.windows) } else { 0 };
+        }
+        Ok((windows, finer))
     }
 
     /// The block's metrics.
@@ -329,16 +381,20 @@ impl Drop for Block {
     }
 }
 
-/// The rows that pass all matchers and may have windows in the range; rising.
+/// The rows that pass all matchers and may have windows in the range that the masks do not hide; rising.
 fn rows_in<'a>(
     table: &'a SeriesTable,
     matchers: &[LabelMatcher],
     range: TimeRange,
+    masks: &'a Masks,
 ) -> impl Iterator<Item = usize> + use<'a> {
     let at = Timestamp::from_unix_nanos;
     table.select(matchers).into_iter().filter(move |&number| {
         let row = &table.rows()[number];
+        // Of windows outside the range nobody asks.
+        let (first, last) = (at(row.first_end).max(range.start), at(row.last_end).min(range.end));
         range.overlaps(at(row.first_end), at(row.last_end))
+            && (masks.is_empty() || !masks.hides_all(&table.labels(number), first, last))
     })
 }
 

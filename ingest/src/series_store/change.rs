@@ -165,6 +165,7 @@ pub(super) fn open(directory: &Path, mut blocks: Vec<BlockInfo>) -> Result<Serie
         order: Mutex::new(SeriesOrder::default()),
         known_metrics: Mutex::new(known_metrics),
         merged_at: Mutex::default(),
+        thinned: Mutex::default(),
         tables,
         next_number: AtomicU64::new(next_number),
         changes: ChangeLog::default(),
@@ -225,6 +226,8 @@ impl SeriesStore {
         let mut change = BlockChange::removing(Vec::new(), Vec::new());
         change.frozen.clone_from(&frozen);
         let heads: Vec<RwLockReadGuard<'_, Head>> = frozen.iter().map(|head| head.read()).collect();
+        // Deletions seal first: what these heads hold came after all of them.
+        let deletions_through = self.view.read().hidden.last_deletion();
         let mut order = self.order.lock();
         let sorted: Vec<Vec<HeadSeries<'_>>> =
             heads.iter().map(|head| order.of(head.registry()).iter().filter_map(|&id| head.of(id)).collect()).collect();
@@ -239,7 +242,7 @@ impl SeriesStore {
                 resolution_ms: RAW,
                 days_held: 0,
                 order: number,
-                deletions_through: 0,
+                deletions_through,
             };
             let written = write_block(&self.directory, &name, place, MergedParts::new(sources))?;
             written.into_iter().for_each(|info| change.add(self.block(info)));

@@ -17,7 +17,7 @@
 //!
 //! Reading order: [`matcher`], `window_ends` and `points` (the windows of one series); `label_index`, `series_limits` and `registry`
 //! (the series that are known), `cardinality` (which they are), `slices`, `number_windows`, `packed_windows`, `head`; `predictor`, `column`, `sketch_column`, `chunk`,
-//! `series_table`, `place`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `merge`, `cover`, `selection` and `view`
+//! `series_table`, `place`, `block_layout`, `block_writer`, `table_cache`, `block_reader`; `series_retention`, `hidden`, `merge`, `cover`, `selection` and `view`
 //! (questions), `series_order`, `change` (seals), `change_log`; `rollup`, `plan`, `day`, `compact` (what becomes of blocks later); `damage` (blocks
 //! that cannot be read), `verify` (a whole block).
 
@@ -36,6 +36,7 @@ mod cover;
 mod damage;
 mod day;
 mod head;
+mod hidden;
 mod label_index;
 pub mod matcher;
 mod merge;
@@ -50,6 +51,7 @@ mod rollup;
 mod selection;
 mod series_limits;
 mod series_order;
+mod series_retention;
 mod series_table;
 mod sketch_column;
 mod slices;
@@ -66,7 +68,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -77,12 +79,15 @@ pub use cardinality::{Cardinality, LabelCardinality, MetricCardinality, SourceCa
 pub(crate) use change::BLOCK_SUFFIX;
 pub use change::BlockChange;
 pub use change_log::ChangeMark;
+pub use compact::DeletionWork;
 pub use cover::wanted_resolution_ms;
+pub use hidden::SeriesMask;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
 pub use place::{Place, RESOLUTIONS_MS};
 pub use points::{Levels, Points, RunningTotal, Values};
 pub use selection::{Selection, SelectionReader};
 pub use series_limits::{Limited, LimitedBy, LimitedWindows, OVERFLOW_LABEL, SeriesLimits};
+pub use series_retention::{LEVELS, LevelAges, SeriesRetention, SeriesRetentionRule};
 pub use window_ends::{End, WindowEnds};
 
 use crate::scan::{Scan, StopReason, TimeRange};
@@ -105,6 +110,8 @@ pub struct SeriesStore {
     known_metrics: Mutex<KnownMetrics>,
     /// When stretches of a resolution were last written anew.
     merged_at: Mutex<BTreeMap<(u32, Timestamp), Instant>>,
+    /// Blocks that were asked how much of them is to be thinned, and which levels were kept then.
+    thinned: Mutex<BTreeMap<String, Vec<Option<usize>>>>,
     tables: Arc<TableCache>,
     next_number: AtomicU64,
     changes: ChangeLog,
@@ -130,6 +137,13 @@ pub struct BlockInfo {
     pub samples: u64,
     /// Series in it.
     pub series: u64,
+}
+
+impl BlockInfo {
+    /// Whether it is as a seal wrote it: its day has not been merged since.
+    pub fn is_of_a_seal(&self) -> bool {
+        self.place.resolution_ms == place::RAW && self.place.hours == place::FRESH_HOURS
+    }
 }
 
 /// One series and its windows in a time range, by rising time, each window once.
@@ -311,6 +325,86 @@ impl SeriesStore {
         progress: &mut dyn FnMut(u64) -> Result<(), StopReason>,
     ) -> Result<Option<BlockChange>, SeriesStoreError> {
         self.compact(now, &mut |windows| progress(windows).map_err(SeriesStoreError::Stopped))
+    }
+
+    /// Looks what is to be done so that the disk holds nothing of what deletions hide. `progress` is that of
+    /// [`SeriesStore::prepare_compaction`].
+    pub fn prepare_deletion(
+        &self,
+        progress: &mut dyn FnMut(u64) -> Result<(), StopReason>,
+    ) -> Result<DeletionWork, SeriesStoreError> {
+        self.delete(&mut |windows| progress(windows).map_err(SeriesStoreError::Stopped))
+    }
+
+    /// Hides windows of blocks that were written before, from every question that starts after this returns. The head must
+    /// have been sealed.
+    pub fn hide(&self, mask: SeriesMask) {
+        let earliest = mask.range.start.unix_nanos();
+        let mut view = self.view.write();
+        view.hidden = Arc::new(view.hidden.with(mask));
+        drop(view);
+        self.changes.note(earliest);
+    }
+
+    /// Keeps series by these rules from now on: what has expired by them is hidden at once.
+    pub fn set_retention(&self, retention: Arc<SeriesRetention>) {
+        let mut view = self.view.write();
+        view.hidden = Arc::new(view.hidden.keeping_for(retention));
+        drop(view);
+        self.thinned.lock().clear();
+        self.changes.note(End::MIN);
+    }
+
+    /// Hides what has expired by this time. Hours are what is counted.
+    pub fn expire(&self, now: Timestamp) {
+        let now = now.floor_to(Duration::from_secs(3_600));
+        let mut view = self.view.write();
+        let hidden = view.hidden.clone();
+        if hidden.now() == now {
+            return;
+        }
+        view.hidden = Arc::new(hidden.at(now));
+        drop(view);
+        if !hidden.retention().rules.is_empty() {
+            self.changes.note(End::MIN);
+        }
+    }
+
+    /// Hears that in these blocks are no windows of the deletions up to `through`.
+    pub fn note_unconcerned(&self, blocks: &[String], through: u64) {
+        let view = self.view.read();
+        let concerned = view.blocks.iter().filter(|block| blocks.contains(&block.info.name));
+        concerned.for_each(|block| block.set_deletions_through(through));
+    }
+
+    /// Whether deletions hide anything.
+    pub fn has_deletions(&self) -> bool {
+        !self.view.read().hidden.deletions().is_empty()
+    }
+
+    /// The deletions whose windows may still be in some block, by rising number.
+    pub fn pending_deletions(&self) -> Vec<u64> {
+        let view = self.snapshot();
+        let open: BTreeSet<u64> =
+            view.blocks.iter().flat_map(|block| view.hidden.open_in(block)).map(|mask| mask.id).collect();
+        open.into_iter().collect()
+    }
+
+    /// Stops hiding what is in no block any more, and forgets names of metrics that have gone.
+    pub fn forget_finished_deletions(&self) {
+        let pending = self.pending_deletions();
+        let mut view = self.view.write();
+        if view.hidden.deletions().iter().all(|mask| pending.contains(&mask.id)) {
+            return;
+        }
+        view.hidden = Arc::new(view.hidden.keeping(|mask| pending.contains(&mask.id)));
+        drop(view);
+        let mut known = KnownMetrics::default();
+        for block in &self.snapshot().blocks {
+            let metrics = block.metrics().unwrap_or_default();
+            metrics.iter().for_each(|(kind, name, unit, series)| known.note(*kind, name, unit, *series));
+        }
+        *self.known_metrics.lock() = known;
     }
 
     /// Shows a change to readers, once the catalog has it: what it added takes the place of what it removed (or of the

@@ -8,6 +8,7 @@ use taffrail_collector::model::{LabelSet, SampleKind};
 
 use super::block_reader::{Block, BlockCursor};
 use super::damage::DamagedBlocks;
+use super::hidden::{Hidden, Masks};
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
 use super::{SeriesData, SeriesStoreError};
@@ -17,6 +18,8 @@ use crate::scan::{Scan, TimeRange};
 #[derive(Debug)]
 pub struct Selection {
     blocks: Vec<(Arc<Block>, TimeRange)>,
+    /// What is hidden in each of them.
+    masks: Vec<Masks>,
     series: Vec<SelectedSeries>,
     damaged: Arc<DamagedBlocks>,
 }
@@ -46,9 +49,10 @@ impl Selection {
         blocks: Vec<(Arc<Block>, TimeRange)>,
         heads: Vec<SeriesPart>,
         matchers: &[LabelMatcher],
-        damaged: Arc<DamagedBlocks>,
+        (damaged, hidden): (Arc<DamagedBlocks>, &Hidden),
         scan: &Scan,
     ) -> Result<Selection, SeriesStoreError> {
+        let masks: Vec<Masks> = blocks.iter().map(|(block, _)| hidden.masks_of(block)).collect();
         let mut found: Vec<SelectedSeries> = Vec::new();
         let mut places: RapidHashMap<(Arc<LabelSet>, SampleKind), usize> = RapidHashMap::default();
         let mut place_of = |labels: Arc<LabelSet>, kind, found: &mut Vec<SelectedSeries>| {
@@ -58,7 +62,7 @@ impl Selection {
             })
         };
         for (at, (block, range)) in blocks.iter().enumerate() {
-            let rows = match block.rows(matchers, *range) {
+            let rows = match block.rows(matchers, *range, &masks[at]) {
                 Ok(rows) => rows,
                 Err(error) => {
                     damaged.leave_out(block, scan, error)?;
@@ -80,7 +84,7 @@ impl Selection {
         }
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels).then(a.kind.cmp(&b.kind)));
         scan.plan_parts(found.len() as u64);
-        Ok(Selection { blocks, series: found, damaged })
+        Ok(Selection { blocks, masks, series: found, damaged })
     }
 
     /// How many series there are.
@@ -119,7 +123,10 @@ impl SelectionReader<'_> {
         for &(at, row) in &series.rows {
             let (block, range) = &self.selection.blocks[at as usize];
             let part = match self.part(at as usize, row, &series.labels, scan) {
-                Ok(part) => part.into_range(*range),
+                Ok(part) => match self.selection.masks[at as usize].shown(part.into_range(*range)) {
+                    Some(part) => part,
+                    None => continue,
+                },
                 Err(error) => {
                     self.selection.damaged.leave_out(block, scan, error)?;
                     continue;

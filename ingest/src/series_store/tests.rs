@@ -72,6 +72,27 @@ fn range(start: i64, end: i64) -> TimeRange {
     TimeRange { start: Timestamp::from_unix_seconds(start), end: Timestamp::from_unix_seconds(end) }
 }
 
+/// Deletes as the store's owner does: seal, then hide. Gives the mask back, for the next start.
+fn delete(store: &SeriesStore, id: u64, matchers: Vec<LabelMatcher>, range: TimeRange) -> SeriesMask {
+    seal(store);
+    let mask = SeriesMask { id, selectors: vec![matchers], range };
+    store.hide(mask.clone());
+    mask
+}
+
+fn carry_out_deletions(store: &SeriesStore) {
+    loop {
+        match store.prepare_deletion(&mut |_| Ok(())).unwrap() {
+            DeletionWork::Rewritten(change) => store.commit(change),
+            DeletionWork::Unconcerned { blocks, through } => {
+                store.note_unconcerned(&blocks, through);
+                assert_eq!(store.pending_deletions(), Vec::<u64>::new());
+                return store.forget_finished_deletions();
+            }
+        }
+    }
+}
+
 /// What a test does to the store.
 #[derive(Clone, Debug)]
 enum Step {
@@ -81,6 +102,10 @@ enum Step {
     Compact,
     /// All that is worth it so many days after the epoch.
     CompactOn(i64),
+    /// The windows of one series, or of all, that end in a range of slots.
+    Delete(Option<u8>, i64, i64),
+    /// What was deleted leaves the disk.
+    CarryOut,
     Reopen,
 }
 
@@ -98,6 +123,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::AbandonedSeal),
         2 => Just(Step::Compact),
         2 => prop_oneof![Just(2i64), Just(33), Just(70)].prop_map(Step::CompactOn),
+        1 => (prop::option::of(0u8..3), prop_oneof![0i64..170, 0i64..5_000], prop_oneof![0i64..20, 0i64..600])
+            .prop_map(|(series, from, slots)| Step::Delete(series, from, from + slots)),
+        1 => Just(Step::CarryOut),
         1 => Just(Step::Reopen),
     ];
     prop::collection::vec(step, 1..25)
@@ -117,6 +145,7 @@ proptest! {
         let directory = TempDir::new().unwrap();
         let mut store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
         let mut model: BTreeMap<(Arc<LabelSet>, SampleKind), Points> = BTreeMap::new();
+        let mut deletions: Vec<SeriesMask> = Vec::new();
         for step in steps {
             match step {
                 Step::Insert(windows) => {
@@ -142,7 +171,28 @@ proptest! {
                     }
                 }
                 Step::CompactOn(days) => compact_all(&store, days),
-                Step::Reopen => store = reopened(store, &directory),
+                Step::Delete(series, from, to) => {
+                    let range = range(from * 600, to * 600);
+                    let (start, end) = (range.start.unix_nanos(), range.end.unix_nanos());
+                    let mut matchers = name_is("m");
+                    let host = series.map(|series| ["a", "b", "c"][usize::from(series)]);
+                    let is_host = |host: &str| LabelMatcher { name: "host".into(), test: LabelTest::Equal(host.into()) };
+                    matchers.extend(host.map(is_host));
+                    deletions.push(delete(&store, deletions.len() as u64 + 1, matchers, range));
+                    model.retain(|(labels, _), points| {
+                        if host.is_none_or(|host| labels.get("host") == host) {
+                            let mut left = points.between(i64::MIN, start);
+                            left.merge(points.between(end.max(start), i64::MAX));
+                            *points = left;
+                        }
+                        !points.is_empty()
+                    });
+                }
+                Step::CarryOut => carry_out_deletions(&store),
+                Step::Reopen => {
+                    store = reopened(store, &directory);
+                    deletions.iter().for_each(|mask| store.hide(mask.clone()));
+                }
             }
         }
         for range in [ALL, range(from, from + length)] {
@@ -166,6 +216,7 @@ proptest! {
             }
         }
         seal(&store);
+        carry_out_deletions(&store);
         compact_all(&store, 100);
         for wanted_ms in RESOLUTIONS_MS {
             let found = store.select_at(&name_is("m"), ALL, wanted_ms, &Scan::unlimited()).unwrap();
@@ -384,4 +435,45 @@ fn leftovers_of_a_crash_are_removed_and_a_missing_block_is_left_out_of_its_time_
     assert!(store.select(&[], range(0, 100), &scan).unwrap().is_empty());
     assert_eq!(scan.left_out(), ["series block 0-00000001.series"]);
     assert_eq!(store.damaged_blocks()[0].block.name, "0-00000001.series");
+}
+
+#[test]
+fn a_rule_of_retention_hides_at_once_thins_what_is_written_anew_and_leaves_the_others_alone() {
+    let directory = TempDir::new().unwrap();
+    let store = SeriesStore::open(directory.path(), Vec::new()).unwrap();
+    let day = 86_400;
+    let named = |name: &str, seconds: i64| sample(name, "a", seconds, SampleValue::Counter { sum: 1.0 });
+    let slots = || (0..2 * day / 600).flat_map(|slot| [slot * 600, slot * 600 + 10]);
+    store.insert(slots().flat_map(|at| [named("debug", at), named("bill", at)]).collect());
+    seal(&store);
+    compact_all(&store, 3);
+    let days = |count: u64| Some(Duration::from_secs(count * 86_400));
+    let rule = SeriesRetentionRule { matchers: name_is("debug"), keep: [days(1), days(1), days(4), days(4)] };
+    let retention = SeriesRetention { rules: vec![rule], ..SeriesRetention::default() };
+    store.set_retention(Arc::new(retention));
+    let windows = |name: &str, wanted_ms| {
+        let found = store.select_at(&name_is(name), ALL, wanted_ms, &Scan::unlimited()).unwrap();
+        found.first().map_or((0, 0.0), |series| (series.points.len(), series.points.total().sum))
+    };
+    let all = 4 * day as usize / 600;
+    let sum = all as f64;
+    store.expire(Timestamp::from_unix_seconds(3 * day));
+    assert_eq!([windows("debug", 0), windows("bill", 0)], [(all, sum); 2], "as fine as they are there");
+    compact_all(&store, 3);
+    // A window of ten minutes for each two: half of the block's windows were too fine, so it was worth it.
+    assert_eq!([windows("debug", 0), windows("bill", 0)], [(all / 2, sum), (all, sum)]);
+    assert_eq!([windows("debug", 60_000), windows("bill", 60_000)], [(all / 2, sum); 2]);
+    assert_eq!(windows("debug", 3_600_000), windows("bill", 3_600_000));
+    store.expire(Timestamp::from_unix_seconds(5 * day));
+    assert_eq!(windows("debug", 0), (all / 4, sum / 2.0), "the first day is no longer kept at any level");
+    store.expire(Timestamp::from_unix_seconds(6 * day));
+    assert_eq!([windows("debug", 0), windows("debug", 3_600_000)], [(0, 0.0); 2]);
+    assert!(store.series(&name_is("debug"), ALL, &Scan::unlimited()).unwrap().is_empty());
+    assert_eq!(store.metrics("", 9).len(), 2);
+    let bytes = store.sizes().block_bytes;
+    compact_all(&store, 3);
+    assert!(store.sizes().block_bytes < bytes, "what nothing keeps has left the disk");
+    assert_eq!(windows("bill", 0), (all, sum));
+    store.set_retention(Arc::default());
+    assert_eq!(windows("debug", 0), (0, 0.0), "it does not come back");
 }

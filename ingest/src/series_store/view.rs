@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, TraceId};
+use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp, TraceId};
 
 use super::block_reader::Block;
 use super::cover::{Stretch, cover};
 use super::damage::DamagedBlocks;
 use super::head::{Head, HeadSeries};
+use super::hidden::Hidden;
 use super::matcher::LabelMatcher;
 use super::merge::SeriesPart;
 use super::place::{Place, RAW};
@@ -28,6 +29,7 @@ pub(super) struct View {
     pub(super) active: Arc<RwLock<Head>>,
     /// The same in every view.
     pub(super) damaged: Arc<DamagedBlocks>,
+    pub(super) hidden: Arc<Hidden>,
 }
 
 impl View {
@@ -73,12 +75,15 @@ impl View {
             blocks.extend(self.blocks_of(stretch).map(|block| (block.clone(), stretch.range)));
         }
         let mut heads = Vec::new();
+        let masks = self.hidden.masks_of_heads();
         for stretch in stretches.iter().filter(|stretch| stretch.resolution_ms == RAW) {
             for head in self.heads() {
-                heads.extend(head.read().select(matchers).filter_map(|series| part_of(&series, stretch.range)));
+                let head = head.read();
+                let parts = head.select(matchers).filter_map(|series| part_of(&series, stretch.range));
+                heads.extend(parts.filter_map(|part| if masks.is_empty() { Some(part) } else { masks.shown(part) }));
             }
         }
-        Selection::new(blocks, heads, matchers, self.damaged.clone(), scan)
+        Selection::new(blocks, heads, matchers, (self.damaged.clone(), &self.hidden), scan)
     }
 
     pub(super) fn series(
@@ -92,15 +97,21 @@ impl View {
         for stretch in &stretches {
             for block in self.blocks_of(stretch) {
                 scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
-                let series = self.damaged.unless_broken(block, scan, block.rows(matchers, stretch.range))?;
+                let rows = block.rows(matchers, stretch.range, &self.hidden.masks_of(block));
+                let series = self.damaged.unless_broken(block, scan, rows)?;
                 found.extend(series.into_iter().flatten().map(|(_, labels, kind)| (labels, kind)));
             }
         }
+        let masks = self.hidden.masks_of_heads();
         for stretch in stretches.iter().filter(|stretch| stretch.resolution_ms == RAW) {
             let (start, end) = (stretch.range.start.unix_nanos(), stretch.range.end.unix_nanos());
             for head in self.heads() {
                 let head = head.read();
                 let inside = head.select(matchers).filter(|series| series.any_between(start, end));
+                let last = |series: &HeadSeries<'_>| Timestamp::from_unix_nanos(series.last_end());
+                let inside = inside.filter(|series| {
+                    masks.is_empty() || !masks.hides_all(&series.labels(), last(series), last(series))
+                });
                 found.extend(inside.map(|series| (series.labels(), series.kind())));
             }
         }
@@ -117,11 +128,17 @@ impl View {
         scan: &Scan,
         found: &mut BTreeSet<String>,
     ) -> Result<(), SeriesStoreError> {
+        let masks = self.hidden.masks_of_heads();
+        let hidden = |series: &HeadSeries<'_>| {
+            let last = Timestamp::from_unix_nanos(series.last_end());
+            !masks.is_empty() && masks.hides_all(&series.labels(), last, last)
+        };
         let stretches = self.cover(range, 0);
         for stretch in &stretches {
             for block in self.blocks_of(stretch) {
                 scan.touch(block.info.series, 0).map_err(SeriesStoreError::Stopped)?;
-                let read = block.label_values(label, matchers, stretch.range, is_wanted, found);
+                let masks = self.hidden.masks_of(block);
+                let read = block.label_values(label, (matchers, &masks), stretch.range, is_wanted, found);
                 self.damaged.unless_broken(block, scan, read)?;
             }
         }
@@ -129,7 +146,7 @@ impl View {
             let (start, end) = (stretch.range.start.unix_nanos(), stretch.range.end.unix_nanos());
             for head in self.heads() {
                 let head = head.read();
-                let wanted = head.select(matchers).filter(|series| is_wanted(series.kind()));
+                let wanted = head.select(matchers).filter(|series| is_wanted(series.kind()) && !hidden(series));
                 head.label_values(label, wanted.filter(|series| series.any_between(start, end)), found);
             }
         }
@@ -147,7 +164,9 @@ impl View {
             let exemplars = self.damaged.unless_broken(block, scan, block.exemplars(matchers, range, |_| true))?;
             let Some(exemplars) = exemplars else { continue };
             scan.touch(exemplars.len() as u64, 0).map_err(SeriesStoreError::Stopped)?;
-            exemplars.into_iter().for_each(|(labels, exemplar)| found.entry(labels).or_default().push(exemplar));
+            let masks = self.hidden.masks_of(block);
+            let shown = exemplars.into_iter().filter(|(labels, exemplar)| !masks.hides_exemplar(labels, exemplar));
+            shown.for_each(|(labels, exemplar)| found.entry(labels).or_default().push(exemplar));
         }
         for head in self.heads() {
             for series in head.read().select(matchers) {
@@ -166,7 +185,10 @@ impl View {
         let mut found = Vec::new();
         for block in &self.blocks {
             match block.exemplars(&[], TimeRange::ALL, |exemplar| exemplar.trace_id == trace_id) {
-                Ok(exemplars) => found.extend(exemplars),
+                Ok(exemplars) => {
+                    let masks = self.hidden.masks_of(block);
+                    found.extend(exemplars.into_iter().filter(|(labels, e)| !masks.hides_exemplar(labels, e)));
+                }
                 Err(error) => tracing::error!(%error, "exemplars of a series block are left out of a trace"),
             }
         }
@@ -193,7 +215,8 @@ impl View {
     /// Which blocks answer for which part of the range.
     fn cover(&self, range: TimeRange, wanted_ms: u32) -> Vec<Stretch> {
         let places: Vec<Place> = self.blocks.iter().map(|block| block.info.place).collect();
-        let open = self.heads().flat_map(|head| head.read().days().starts().clone()).collect();
+        let open = self.heads().flat_map(|head| head.read().days().starts().clone());
+        let open = open.chain(self.hidden.cut_days(&self.blocks)).collect();
         cover(&places, &open, range, wanted_ms)
     }
 

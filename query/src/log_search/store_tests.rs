@@ -35,6 +35,8 @@ impl World {
             retention_bytes: None,
             disk_reserve_bytes: 0,
             future_max: Duration::from_secs(600),
+            parse_selector: |text| Err(format!("`{text}` is not asked for here")),
+            series_retention: taffrail_ingest::series_store::SeriesRetention::default(),
             series_limits: taffrail_ingest::series_store::SeriesLimits::default(),
         };
         let ingest = Ingest::open(config, &mut |_, _| {}).unwrap();

@@ -163,6 +163,25 @@ const OPERATIONS: &[Operation] = &[
     ),
     operation("GET", "/api/v1/alerts", "Pending and firing alerts", &[]),
     operation("GET", "/api/v1/status/buildinfo", "The version, as Grafana asks for it", &[]),
+    operation(
+        "POST PUT",
+        "/api/v1/admin/tsdb/delete_series",
+        "Deletes windows of matching series that were stored before, as Prometheus does; answers 204 once no answer shows them any more, \
+         and they leave the disk soon after",
+        &[
+            MATCH,
+            ("start", "as elsewhere; default the beginning"),
+            ("end", "as elsewhere, included; default the end"),
+            ("by", "who asks; kept beside the address"),
+        ],
+    ),
+    operation(
+        "POST PUT",
+        "/api/v1/admin/tsdb/clean_tombstones",
+        "Hurries the removal from the disk of what was deleted, which goes on by itself otherwise; answers 204 at once",
+        &[],
+    ),
+    operation("GET", "/api/v1/series/deletions", "Deletions of series and what became of them, the newest first", &[]),
     operation("GET", "/api/v1/status/tsdb", "Prometheus' figures of what is in memory", &[LIMIT]),
     operation("GET", "/api/v1/status/runtimeinfo", "When it started, as promtool asks for it", &[]),
     operation("GET", "/api/v1/status/flags", "The flags of Prometheus whose meaning holds here", &[]),

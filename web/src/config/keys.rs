@@ -64,9 +64,17 @@ const KEYS: &[Key] = &[
     ),
     key(
         "store.retention_age",
-        "Data older than this is removed; \"none\" keeps it for ever. Log records that a [[retention]] rule matches have the \
-         rule's age instead. A reload changes it at once; what has left the disk does not come back.",
+        "Log records, and metric windows as they came, older than this are removed; \"none\" keeps them for ever. Log records that a \
+         [[retention]] rule matches have the rule's age instead, metrics that of a [[metric_retention]] rule. A reload changes it at \
+         once; what has left the disk does not come back.",
     ),
+    key(
+        "store.rollup_minute_age",
+        "How long metric windows of a minute are kept, into which those of a day are rolled up; \"none\" keeps them for ever. \
+         They take a sixth of the room of windows of 10 s, and questions over long times read them first. A reload changes it.",
+    ),
+    key("store.rollup_ten_minutes_age", "How long metric windows of ten minutes are kept. A reload changes it."),
+    key("store.rollup_hour_age", "How long metric windows of an hour are kept. A reload changes it."),
     key(
         "store.retention_bytes",
         "The oldest data is removed while more than this is on disk; \"none\" sets no limit. A reload changes it.",
@@ -461,6 +469,25 @@ pub const RETENTION_KEYS: &[(&str, &str, &str)] = &[
     ("keep", "How long they are kept; \"none\" keeps them for ever.", r#""1d""#),
 ];
 
+/// The keys of a repeated table, `[[metric_retention]]`, with an example of each.
+pub const METRIC_RETENTION_KEYS: &[(&str, &str, &str)] = &[
+    (
+        "match",
+        "Which series: a selector as in PromQL. The first rule that matches a series decides; store.retention_age and store.rollup_… \
+         keep the rest. What no level keeps is hidden at once; it leaves the disk when enough of its block has expired, and so do \
+         windows of which only longer ones are kept. A reload changes the rules.",
+        r#"'{__name__=~"debug\\..*"}'"#,
+    ),
+    (
+        "raw",
+        "How long windows are kept as they came; \"none\" for ever. Left out: as long as other series'.",
+        r#""1d""#,
+    ),
+    ("minute", "How long windows of a minute are kept.", r#""7d""#),
+    ("ten_minutes", "How long windows of ten minutes are kept.", r#""30d""#),
+    ("hour", "How long windows of an hour are kept.", r#""30d""#),
+];
+
 #[cfg(test)]
 mod tests {
     use toml::{Table, Value};
@@ -489,7 +516,7 @@ mod tests {
             paths.iter().filter(|path| !KEYS.iter().any(|key| key.path == path.as_str())).collect();
         assert_eq!(
             unexplained,
-            ["collector.files", "collector.scrape", "collector.shape", "retention"],
+            ["collector.files", "collector.scrape", "collector.shape", "metric_retention", "retention"],
             "keys without an explanation (tables are explained apart)"
         );
         for key in KEYS {
@@ -519,6 +546,19 @@ mod tests {
         // All are given in the example, so all are written.
         let written = Table::try_from(toml::from_str::<Config>(&example).unwrap()).unwrap();
         let mut explained: Vec<&str> = SCRAPE_KEYS.iter().map(|(name, _, _)| *name).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_key_of_a_rule_of_metric_retention_is_explained() {
+        use crate::config::sections::MetricRetentionRule;
+        let explained = METRIC_RETENTION_KEYS.iter();
+        let example: String = explained.map(|(name, _, example)| format!("{name} = {example}\n")).collect();
+        let rule = toml::from_str::<MetricRetentionRule>(&example).unwrap();
+        // All are given in the example, so all are written.
+        let written = Table::try_from(rule).unwrap();
+        let mut explained: Vec<&str> = METRIC_RETENTION_KEYS.iter().map(|(name, _, _)| *name).collect();
         explained.sort_unstable();
         assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
     }

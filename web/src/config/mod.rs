@@ -134,6 +134,18 @@ mod tests {
         check("[alerts]\nwebhooks = [\"example.org\"]\n", "alerts.webhooks");
         check("[store]\ncompaction_cpu_percent = 101\n", "store.compaction_cpu_percent");
         check("[[retention]]\nfilter = \"level:(\"\nkeep = \"1d\"\n", "[[retention]] filter");
+        check("[[metric_retention]]\nmatch = \"a + b\"\nraw = \"1d\"\n", "[[metric_retention]] match");
+    }
+
+    #[test]
+    fn metrics_are_kept_longer_the_longer_their_windows_are_and_by_rules() {
+        let text = "[store]\nretention_age = \"3d\"\n[[metric_retention]]\nmatch = '{team=\"a\"}'\nraw = \"1d\"\nhour = \"none\"\n";
+        let retention = load(text).unwrap().store.series_retention;
+        let days = |ages: taffrail_ingest::series_store::LevelAges| {
+            ages.map(|age| age.map_or(0, |age| age.as_secs() / 86_400))
+        };
+        assert_eq!(days(retention.keep), [3, 90, 400, 1_830]);
+        assert_eq!(days(retention.rules[0].keep), [1, 90, 400, 0]);
     }
 
     #[test]

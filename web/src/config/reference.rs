@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::keys::{FILES_KEYS, RETENTION_KEYS, SCRAPE_KEYS, SHAPE_KEYS, keys};
+use super::keys::{FILES_KEYS, METRIC_RETENTION_KEYS, RETENTION_KEYS, SCRAPE_KEYS, SHAPE_KEYS, keys};
 use super::layers::{Layers, Origin};
 
 /// The settings as a file: every key with its explanation, its value, and where that came from.
@@ -41,6 +41,11 @@ pub fn print(layers: &Layers) -> String {
     }
     let tables = [
         ("retention", "Log records that are kept for a time of their own: a table for each rule.", RETENTION_KEYS),
+        (
+            "metric_retention",
+            "Metric series that are kept for times of their own: a table for each rule.",
+            METRIC_RETENTION_KEYS,
+        ),
         ("collector.files", "Log files to follow: a table for each group of files.", FILES_KEYS),
         ("collector.scrape", "Prometheus endpoints to read: a table for each group of targets.", SCRAPE_KEYS),
         (

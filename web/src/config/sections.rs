@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use taffrail_ingest::series_store::SeriesLimits;
+use taffrail_ingest::series_store::{LabelMatcher, LevelAges, SeriesLimits, SeriesRetention, SeriesRetentionRule};
 use taffrail_ingest::{CompactionBudget, IngestConfig};
-use taffrail_query::log_search;
+use taffrail_query::{log_search, promql};
 
 use super::notation::{Bytes, Count, Limit, Span};
 use crate::notify::REPEAT_INTERVAL;
@@ -26,6 +26,8 @@ pub struct File {
     pub store: Store,
     /// `[[retention]]`
     pub retention: Vec<RetentionRule>,
+    /// `[[metric_retention]]`
+    pub metric_retention: Vec<MetricRetentionRule>,
     /// `[query]`
     pub query: Query,
     /// `[alerts]`
@@ -51,6 +53,9 @@ pub struct Server {
 #[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
 pub struct Store {
     pub retention_age: Limit<Span>,
+    pub rollup_minute_age: Limit<Span>,
+    pub rollup_ten_minutes_age: Limit<Span>,
+    pub rollup_hour_age: Limit<Span>,
     pub retention_bytes: Limit<Bytes>,
     pub seal_rows: usize,
     pub seal_bytes: Bytes,
@@ -71,6 +76,23 @@ pub struct Store {
 pub struct RetentionRule {
     pub filter: String,
     pub keep: Limit<Span>,
+}
+
+/// `[[metric_retention]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/keys.rs, where its users see it")]
+pub struct MetricRetentionRule {
+    #[serde(rename = "match")]
+    pub selector: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Limit<Span>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minute: Option<Limit<Span>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ten_minutes: Option<Limit<Span>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hour: Option<Limit<Span>>,
 }
 
 /// `[query]`
@@ -115,7 +137,11 @@ impl Default for Server {
 impl Default for Store {
     fn default() -> Store {
         Store {
-            retention_age: Limit(Some(Span(Duration::from_secs(30 * 86_400)))),
+            retention_age: Limit(Some(Span(days(30)))),
+            rollup_minute_age: Limit(Some(Span(days(90)))),
+            // A month more than a year, and five years.
+            rollup_ten_minutes_age: Limit(Some(Span(days(400)))),
+            rollup_hour_age: Limit(Some(Span(days(5 * 366)))),
             retention_bytes: Limit(None),
             seal_rows: 500_000,
             seal_bytes: Bytes(128 << 20),
@@ -157,7 +183,7 @@ impl Default for Alerts {
 impl File {
     /// Checks what no single value can show to be wrong.
     pub fn check(self) -> Result<Settings, Mistake> {
-        let File { server, store, retention, query, alerts, collector } = self;
+        let File { server, store, retention, metric_retention, query, alerts, collector } = self;
         let addresses = [
             ("server.http", Some(server.http.0)),
             ("collector.statsd.address", collector.statsd.address.address()),
@@ -208,7 +234,7 @@ impl File {
             }
         }
         Ok(Settings {
-            store: store.check(server.data_dir.clone(), retention),
+            store: store.check(server.data_dir.clone(), retention, &metric_retention)?,
             server: ServerSettings {
                 data_dir: server.data_dir,
                 http: server.http.0,
@@ -237,10 +263,40 @@ impl RetentionRule {
     }
 }
 
+impl MetricRetentionRule {
+    /// What it says nothing about is kept as long as otherwise.
+    fn check(&self, otherwise: &LevelAges) -> Result<SeriesRetentionRule, Mistake> {
+        let matchers = read_selector(&self.selector)
+            .map_err(|error| Mistake::of_setting(format!("[[metric_retention]] match = {:?}", self.selector), error))?;
+        let mut keep = *otherwise;
+        for (keep, own) in keep.iter_mut().zip([self.raw, self.minute, self.ten_minutes, self.hour]) {
+            *keep = own.map_or(*keep, |own| own.0.map(|span| span.0));
+        }
+        Ok(SeriesRetentionRule { matchers, keep })
+    }
+}
+
+/// The matchers of a text that is one selector of series; or what is wrong with it.
+fn read_selector(text: &str) -> Result<Vec<LabelMatcher>, String> {
+    promql::only_selector(text).map_err(|error| error.to_string())
+}
+
+const fn days(count: u64) -> Duration {
+    Duration::from_secs(count * 86_400)
+}
+
 impl Store {
-    fn check(self, data_dir: PathBuf, retention_rules: Vec<taffrail_ingest::log_store::RetentionRule>) -> IngestConfig {
+    fn check(
+        self,
+        data_dir: PathBuf,
+        retention_rules: Vec<taffrail_ingest::log_store::RetentionRule>,
+        metric_retention: &[MetricRetentionRule],
+    ) -> Result<IngestConfig, Mistake> {
         let bytes = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
-        IngestConfig {
+        let keep = [self.retention_age, self.rollup_minute_age, self.rollup_ten_minutes_age, self.rollup_hour_age];
+        let keep = keep.map(|keep| keep.0.map(|span| span.0));
+        let rules = metric_retention.iter().map(|rule| rule.check(&keep)).collect::<Result<_, _>>()?;
+        Ok(IngestConfig {
             data_dir,
             seal_rows: self.seal_rows,
             seal_bytes: bytes(self.seal_bytes),
@@ -248,7 +304,9 @@ impl Store {
             memory_bytes_max: bytes(self.memory_bytes_max),
             retention_age: self.retention_age.0.map(|span| span.0),
             retention_rules,
+            series_retention: SeriesRetention { keep, rules },
             retention_bytes: self.retention_bytes.0.map(|bytes| bytes.0),
+            parse_selector: read_selector,
             series_limits: SeriesLimits {
                 per_metric: self.series_per_metric_max.0.map(|count| count.0),
                 per_source: self.series_per_source_max.0.map(|count| count.0),
@@ -261,7 +319,7 @@ impl Store {
             },
             disk_reserve_bytes: self.disk_reserve_bytes.0,
             future_max: self.future_max.0,
-        }
+        })
     }
 }
 

@@ -2,12 +2,12 @@
 //! unchanged: GET and form POST, its envelope, its error types, its formats of time and numbers.
 //!
 //! [`query`] (instant and range), [`labels`] (series, labels, label values), [`metadata`], [`exemplars`], [`rules`] (rules,
-//! alerts), `status`, [`notation`] (numbers, times and steps as they stand there).
+//! alerts), [`delete_series`], `status`, [`notation`] (numbers, times and steps as they stand there).
 
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use super::App;
 use super::document::Document;
 use crate::api_error::ApiError;
 
+pub mod delete_series;
 pub mod exemplars;
 pub mod labels;
 pub mod matrix;
@@ -46,6 +47,9 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/status/buildinfo", get(status::build_info))
         .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
         .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/admin/tsdb/delete_series", post(delete_series::delete).put(delete_series::delete))
+        .route("/api/v1/admin/tsdb/clean_tombstones", post(delete_series::clean).put(delete_series::clean))
+        .route("/api/v1/series/deletions", get(delete_series::deletions))
 }
 
 /// A good answer in its envelope.

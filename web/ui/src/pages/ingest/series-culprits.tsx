@@ -8,6 +8,7 @@ import { fetchCardinality, type Cardinality, type Limited } from "../../api/card
 import { createRemote } from "../../api/remote";
 import { amend, parameter } from "../../app/location";
 import { bytes, count } from "../../app/number-format";
+import { noRoomText } from "./no-room";
 
 /** Series change slowly, and counting a million of them takes the server some milliseconds. */
 const intervalMs = 30_000;
@@ -105,20 +106,6 @@ export function SeriesCulprits() {
       )}
     </section>
   );
-}
-
-/** What became of windows whose series had no room, and the setting that made it so. */
-export function noRoomText({ by, series, joined_windows, dropped_windows }: Limited): string {
-  const setting = {
-    metric: "store.series_per_metric_max",
-    source: "store.series_per_source_max",
-    memory: "store.memory_bytes_max",
-  }[by];
-  const fate = [
-    joined_windows > 0 ? `${count(joined_windows)} windows joined to overflow series` : "",
-    dropped_windows > 0 ? `${count(dropped_windows)} windows dropped` : "",
-  ];
-  return `about ${count(series)} series: ${fate.filter((text) => text !== "").join(", ")} (${setting})`;
 }
 
 function NoRoom({ limited }: { readonly limited: Limited | null }) {
