@@ -33,7 +33,7 @@ pub use answer_cache::AnswerCache;
 pub use histogram::Histogram;
 pub use select::{MetricMetadata, StoreSource};
 pub use selection::{only_selector, selectors};
-pub use source::{SeriesSource, SourceSeries, Visit, Wanted};
+pub use source::{OfWindows, SeriesSource, SourceSeries, Visit, Wanted};
 
 use evaluate::{Evaluator, Steps};
 

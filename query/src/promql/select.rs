@@ -3,7 +3,7 @@
 //! | Window of `x` | Series |
 //! |---|---|
 //! | counter | `x`, cumulative |
-//! | gauge | `x`, the last level |
+//! | gauge | `x`, the last level; for `min_over_time` and `max_over_time` the lowest and highest |
 //! | set | `x`, how many different values |
 //! | running total of the sender | `x`, as it came |
 //! | distribution | `x{quantile="0.5 0.9 0.95 0.99"}` of each window; `x_count`, `x_sum`, cumulative; `x_min`, `x_max` |
@@ -31,7 +31,7 @@ use taffrail_ingest::{Scan, TimeRange};
 
 use super::histogram::cumulative_histograms;
 use super::labels::with;
-use super::source::{SeriesSource, SourceSeries, Visit, Wanted};
+use super::source::{OfWindows, SeriesSource, SourceSeries, Visit, Wanted};
 use super::{LOOKBACK_MS, PromqlError, Series};
 
 /// How long a silent counter is repeated: as long as a selector looks back, and as gostatsd keeps a silent metric alive.
@@ -40,7 +40,7 @@ pub const SILENT_MS: i64 = LOOKBACK_MS;
 /// The quantiles that a distribution is read as.
 pub const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.95", 0.95), ("0.99", 0.99)];
 
-const QUANTILE_LABEL: &str = "quantile";
+pub(super) const QUANTILE_LABEL: &str = "quantile";
 
 /// What the names of a distribution's other series end in.
 const SUFFIXES: [&str; 4] = ["_count", "_sum", "_min", "_max"];
@@ -187,7 +187,7 @@ impl Reader<'_> {
         let mut found: Vec<SourceSeries> = Vec::new();
         for &place in places {
             let Some(data) = self.stored.read(place, self.scan).map_err(failed)? else { continue };
-            for series in read(data, self.end_ms, self.wanted.histograms, &mut self.times) {
+            for series in read(data, self.end_ms, self.wanted, &mut self.times) {
                 if series.values.is_empty() || !self.matchers.iter().all(|matcher| matcher.passes(&series.labels)) {
                     continue;
                 }
@@ -346,7 +346,7 @@ fn derived_labels(labels: &LabelSet) -> Vec<Arc<LabelSet>> {
 }
 
 /// The series that stored windows are read as.
-fn read(data: SeriesData, end_ms: i64, histograms: bool, shared: &mut SharedTimes) -> Vec<SourceSeries> {
+fn read(data: SeriesData, end_ms: i64, wanted: Wanted, shared: &mut SharedTimes) -> Vec<SourceSeries> {
     let interval = i64::from(data.interval_ms);
     let labels = data.labels;
     let (ends, values) = data.points.into_columns();
@@ -355,19 +355,26 @@ fn read(data: SeriesData, end_ms: i64, histograms: bool, shared: &mut SharedTime
             let (times, values) = cumulative(data.before.sum, &ends, &increments, interval, end_ms, shared);
             vec![SourceSeries::of_numbers(labels, times, values)]
         }
-        Values::Gauge(windows) => vec![levels(labels, &ends, windows.into_last(), shared)],
+        Values::Gauge(windows) => {
+            let asked = match wanted.of_windows {
+                OfWindows::Lowest => windows.min().to_vec(),
+                OfWindows::Highest => windows.max().to_vec(),
+                OfWindows::Each | OfWindows::Levels => windows.into_last(),
+            };
+            vec![levels(labels, &ends, asked, shared)]
+        }
         Values::Cumulative(totals) => vec![levels(labels, &ends, totals, shared)],
         Values::Set(sets) => vec![levels(labels, &ends, sets.iter().map(|set| set.count()).collect(), shared)],
         Values::Distribution(windows) => {
             let derived = derived_labels(&labels);
             let mut native = Vec::new();
-            if histograms {
+            if wanted.histograms {
                 native.push(native_histogram(&labels, &ends, &windows, interval, end_ms, shared));
             }
             let of = |field: fn(&Distribution) -> f64| windows.iter().map(field).collect::<Vec<f64>>();
             let mut series = Vec::with_capacity(derived.len() + 1);
             series.append(&mut native);
-            let quantiles = if histograms { &[][..] } else { &QUANTILES[..] };
+            let quantiles = if wanted.histograms { &[][..] } else { &QUANTILES[..] };
             for (&(_, q), labels) in quantiles.iter().zip(&derived) {
                 let values = windows.iter().map(|w| w.quantile(q).unwrap_or(f64::NAN)).collect();
                 series.push(levels(labels.clone(), &ends, values, shared));

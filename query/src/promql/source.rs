@@ -43,6 +43,23 @@ pub struct Wanted {
     pub resolution_ms: u32,
     /// What can be read as native histograms should be, since that is what a function wants.
     pub histograms: bool,
+    /// What is asked of each window that points lie in.
+    pub of_windows: OfWindows,
+}
+
+/// What is asked of the points of a window. Stored points may be windows themselves, with a level at their end and the lowest
+/// and highest of all their time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OfWindows {
+    /// Something of each of them, so that those which sum others up will not do as long as there are finer ones.
+    #[default]
+    Each,
+    /// Levels at some moments only.
+    Levels,
+    /// The lowest level.
+    Lowest,
+    /// The highest level.
+    Highest,
 }
 
 /// What is done with a series at a place.

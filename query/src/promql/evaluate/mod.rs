@@ -21,7 +21,7 @@ use taffrail_ingest::Scan;
 use super::annotation::{Annotation, Annotations};
 use super::labels::without_name;
 use super::syntax::{DurationExpression, Expression, Kind, Length, Operator, Span, ValueType, milliseconds};
-use super::{Answer, Dialect, Evaluated, InstantValue, PromqlError, Series, SeriesSource, function};
+use super::{Answer, Dialect, Evaluated, InstantValue, PromqlError, Series, SeriesSource, Wanted, function};
 
 pub(super) use selector::{RangeVector, in_order};
 pub(super) use step_series::{ABSENT, Cell, StepSeries, is_absent, join_same_labels, without_dropped_names};
@@ -119,7 +119,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn answer(&self, expression: &Expression, time_ms: i64) -> Result<Answer, PromqlError> {
         let steps = Steps::new(time_ms, time_ms, 1);
         if expression.value_type() == ValueType::Matrix {
-            return Ok(Answer::Matrix(self.range_vector(expression, steps, false)?.into_window()?));
+            return Ok(Answer::Matrix(self.range_vector(expression, steps, Wanted::default())?.into_window()?));
         }
         Ok(match self.evaluate(expression, steps)? {
             Value::Scalar(values) => Answer::Scalar(values[0]),

@@ -11,8 +11,9 @@ use taffrail_collector::model::Timestamp;
 use taffrail_ingest::series_store::{LabelMatcher, wanted_resolution_ms};
 
 use super::super::histogram::{Histogram, ResetHint};
+use super::super::select::QUANTILE_LABEL;
 use super::super::selection::matchers;
-use super::super::source::{SourceSeries, Visit, Wanted};
+use super::super::source::{OfWindows, SourceSeries, Visit, Wanted};
 use super::super::syntax::{At, Expression, Extension, Kind, Length, Selector, Subquery};
 use super::super::{LOOKBACK_MS, PromqlError, Series};
 use super::window::Windows;
@@ -50,7 +51,17 @@ impl RangeVector<'_> {
             }
             Windowed::Selected(evaluator, matchers, wanted) => {
                 let windows = &self.windows;
-                let wanted = Wanted { resolution_ms: resolution(&windows.ends_ms, windows.range_ms), ..*wanted };
+                // The quantiles of windows that sum others up are other quantiles.
+                let is_exact = |matcher: &LabelMatcher| matcher.name != QUANTILE_LABEL;
+                let resolution_ms = match wanted.of_windows {
+                    OfWindows::Each => 0,
+                    OfWindows::Levels => resolution(&windows.ends_ms, windows.range_ms),
+                    OfWindows::Lowest | OfWindows::Highest if matchers.iter().all(is_exact) => {
+                        resolution(&windows.ends_ms, windows.range_ms)
+                    }
+                    OfWindows::Lowest | OfWindows::Highest => 0,
+                };
+                let wanted = Wanted { resolution_ms, ..*wanted };
                 let (before, after) = match self.extension {
                     None => (0, 0),
                     Some(Extension::Anchored) => (LOOKBACK_MS, 0),
@@ -133,7 +144,7 @@ impl Evaluator<'_> {
         let windows = Windows::new(moments, LOOKBACK_MS);
         let selected = Mutex::new(Vec::new());
         let resolution_ms = resolution(&windows.ends_ms, 0).min(INSTANT_RESOLUTION_MAX_MS);
-        let wanted = Wanted { resolution_ms, histograms: self.reads_histograms() };
+        let wanted = Wanted { resolution_ms, histograms: self.reads_histograms(), of_windows: OfWindows::Levels };
         let smoothed = selector.extension == Some(Extension::Smoothed);
         let reach = (LOOKBACK_MS, if smoothed { LOOKBACK_MS } else { 0 });
         self.fetch(&matchers(selector)?, &windows.ends_ms, reach, wanted, &|place, mut series| {
@@ -179,19 +190,19 @@ impl Evaluator<'_> {
         Ok(in_order(selected))
     }
 
-    /// The windows of a range selector or subquery; with `histograms`, what can be read as native histograms is.
+    /// The windows of a range selector or subquery, of points as they are wanted.
     pub(crate) fn range_vector(
         &self,
         expression: &Expression,
         steps: Steps,
-        histograms: bool,
+        wanted: Wanted,
     ) -> Result<RangeVector<'_>, PromqlError> {
         match &expression.kind {
-            Kind::Parentheses(inner) => self.range_vector(inner, steps, histograms),
+            Kind::Parentheses(inner) => self.range_vector(inner, steps, wanted),
             Kind::Range { selector, range } => {
                 let ends_ms = self.moments(steps, selector.at, selector.offset.as_ref())?;
                 let windows = Windows::new(ends_ms, self.positive_ms(range)?);
-                let wanted = Wanted { resolution_ms: 0, histograms: histograms || self.reads_histograms() };
+                let wanted = Wanted { histograms: wanted.histograms || self.reads_histograms(), ..wanted };
                 let series = Windowed::Selected(self, matchers(selector)?, wanted);
                 Ok(RangeVector { windows, extension: selector.extension, series })
             }

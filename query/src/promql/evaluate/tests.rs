@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::LabelMatcher;
 
-use super::super::{Answer, PromqlError, STALE, Series, SeriesSource, Wanted, instant, range};
+use super::super::{Answer, OfWindows, PromqlError, STALE, Series, SeriesSource, Wanted, instant, range};
 
 struct Loaded(Vec<Series>);
 
@@ -201,4 +202,40 @@ fn what_nests_as_deep_as_it_may_is_evaluated_or_refused_on_a_small_stack() {
     };
     // As much as a thread of the runtime has.
     std::thread::Builder::new().stack_size(2 << 20).spawn(evaluate).unwrap().join().unwrap();
+}
+
+/// Has nothing, and notes how it was asked.
+#[derive(Default)]
+struct Asked(Mutex<Vec<Wanted>>);
+
+impl SeriesSource for Asked {
+    fn select(&self, _: &[LabelMatcher], _: i64, _: i64, wanted: Wanted, _: &Scan) -> Result<Vec<Series>, PromqlError> {
+        self.0.lock().push(wanted);
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn only_what_windows_that_sum_others_up_can_tell_is_asked_of_them() {
+    let check = |query: &str, expected: (u32, OfWindows)| {
+        let (source, day) = (Asked::default(), 86_400);
+        let [start, end] = [10 * day, 20 * day].map(Timestamp::from_unix_seconds);
+        range(query, start, end, Duration::from_secs(3_600), &source, &Scan::unlimited()).unwrap();
+        let asked: Vec<_> = source.0.lock().iter().map(|wanted| (wanted.resolution_ms, wanted.of_windows)).collect();
+        assert_eq!(asked, [expected], "{query}");
+    };
+    const TENTH: u32 = 360_000;
+    check("x", (60_000, OfWindows::Levels));
+    check("rate(x[1h])", (TENTH, OfWindows::Levels));
+    check("sum(increase((x[1h])))", (TENTH, OfWindows::Levels));
+    check("min_over_time(x[1h])", (TENTH, OfWindows::Lowest));
+    check("max_over_time(x[1h])", (TENTH, OfWindows::Highest));
+    check(r#"max_over_time(x{quantile="0.5"}[1h])"#, (0, OfWindows::Highest));
+    for function in ["avg", "sum", "count", "stddev", "mad", "first"] {
+        check(&format!("{function}_over_time(x[1h])"), (0, OfWindows::Each));
+    }
+    check("quantile_over_time(0.5, x[1h])", (0, OfWindows::Each));
+    for function in ["changes", "resets", "irate", "deriv"] {
+        check(&format!("{function}(x[1h])"), (0, OfWindows::Each));
+    }
 }

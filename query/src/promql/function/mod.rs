@@ -25,7 +25,7 @@ use super::evaluate::{
     ABSENT, Cell, Evaluator, MixedWindow, RangeVector, StepSeries, Steps, Value, Window, Windows, in_order, is_absent,
     join_same_labels,
 };
-use super::source::SourceSeries;
+use super::source::{OfWindows, SourceSeries, Wanted};
 use super::syntax::{Call, Expression, Span};
 
 /// A call being evaluated.
@@ -63,6 +63,19 @@ pub(super) fn call(evaluator: &Evaluator<'_>, call: &Call, span: Span, steps: St
     Err(PromqlError::Execution(format!("the function {name} is not supported")))
 }
 
+/// What a function asks of the windows of its range vector. What falls or rises between two levels falls or rises as much in
+/// windows that sum others up; how many points there are, or how they are spread, those do not say.
+fn asked_of_windows(function: &str) -> OfWindows {
+    match function {
+        "rate" | "increase" | "delta" | "last_over_time" | "present_over_time" | "absent_over_time" => {
+            OfWindows::Levels
+        }
+        "min_over_time" => OfWindows::Lowest,
+        "max_over_time" => OfWindows::Highest,
+        _ => OfWindows::Each,
+    }
+}
+
 impl<'a> Arguments<'a, '_> {
     pub(super) fn expression(&self, place: usize) -> Result<&'a Expression, PromqlError> {
         let missing = || PromqlError::Invalid(format!("{} wants more arguments", self.call.function.name));
@@ -86,12 +99,15 @@ impl<'a> Arguments<'a, '_> {
     }
 
     pub(super) fn range_vector(&self, place: usize) -> Result<RangeVector<'a>, PromqlError> {
-        self.evaluator.range_vector(self.expression(place)?, self.steps, false)
+        let wanted = Wanted { of_windows: asked_of_windows(self.call.function.name), ..Wanted::default() };
+        self.evaluator.range_vector(self.expression(place)?, self.steps, wanted)
     }
 
     /// The same, where what can be read as native histograms should be.
     pub(super) fn range_with_histograms(&self, place: usize) -> Result<RangeVector<'a>, PromqlError> {
-        self.evaluator.range_vector(self.expression(place)?, self.steps, true)
+        let of_windows = asked_of_windows(self.call.function.name);
+        let wanted = Wanted { histograms: true, of_windows, ..Wanted::default() };
+        self.evaluator.range_vector(self.expression(place)?, self.steps, wanted)
     }
 
     /// Notes something about an argument.

@@ -95,6 +95,17 @@ fn labels_of_readable_series_are_listed_and_metadata_names_their_type() {
 }
 
 #[test]
+fn the_extremes_of_a_gauge_are_those_of_all_its_levels() {
+    let window = |number, (last, min, max)| sample("heat", number, SampleValue::Gauge { last, min, max });
+    let (_directory, store) = store(vec![window(0, (5.0, 1.0, 9.0)), window(1, (4.0, 4.0, 6.0))]);
+    let check = |query: &str, expected: &str| assert_eq!(ask(&store, query, 20), [expected], "{query}");
+    check("max_over_time(heat[1m])", r#"{host="a"} 9"#);
+    check("min_over_time(heat[1m])", r#"{host="a"} 1"#);
+    check("avg_over_time(heat[1m])", r#"{host="a"} 4.5"#);
+    check("last_over_time(heat[1m])", r#"heat{host="a"} 4"#);
+}
+
+#[test]
 fn label_values_are_those_of_the_series_in_the_head_and_in_blocks() {
     let level = || SampleValue::Gauge { last: 1.0, min: 1.0, max: 1.0 };
     let batches = [
