@@ -28,7 +28,8 @@ fn command(variables: &[(&str, &str)]) -> Command {
     command
 }
 
-fn start(data: &Path, variables: &[(&str, &str)]) -> Server {
+/// A server over the directory, with these variables.
+pub fn start(data: &Path, variables: &[(&str, &str)]) -> Server {
     Server::start_command(&mut command(variables), data, &[])
 }
 
@@ -46,7 +47,8 @@ fn post(server: &Server, numbers: Range<u32>, ago: u64) -> bool {
     answer.is_ok_and(|answer| answer.status().as_u16() == 200)
 }
 
-fn seal(server: &Server) -> bool {
+/// Has it write what is in memory to the disk; whether it said that it did.
+pub fn seal(server: &Server) -> bool {
     agent().post(server.url("/-/seal")).send(&b""[..]).is_ok_and(|answer| answer.status().as_u16() == 200)
 }
 
@@ -69,13 +71,13 @@ fn numbers(server: &Server) -> Vec<u64> {
 }
 
 /// The server dies by itself at the crash point.
-fn dies(server: &mut Server, point: &str) {
+pub fn dies(server: &mut Server, point: &str) {
     let status = server.wait_for_end();
     assert_eq!(status.signal(), Some(ABORTED), "{point}: {status}");
 }
 
 /// A server that does nothing but to start and die there.
-fn start_and_die(data: &Path, point: &str, variables: &[(&str, &str)]) {
+pub fn start_and_die(data: &Path, point: &str, variables: &[(&str, &str)]) {
     let mut command = command(variables);
     let free = "127.0.0.1:0";
     command.env("TAFFRAIL_CRASH_AT", point).args(["--http", free, "--statsd", free, "--syslog", free, "--data-dir"]);
@@ -96,7 +98,8 @@ fn start_and_die(data: &Path, point: &str, variables: &[(&str, &str)]) {
     }
 }
 
-fn points(of: &[&str]) -> Vec<&'static str> {
+/// The crash points whose names begin so.
+pub fn points(of: &[&str]) -> Vec<&'static str> {
     let points: Vec<_> =
         CRASH_POINTS.iter().copied().filter(|point| of.iter().any(|name| point.starts_with(name))).collect();
     assert!(!points.is_empty());
@@ -111,8 +114,10 @@ fn split_files(data: &Path) -> usize {
     std::fs::read_dir(data.join("splits")).expect("the splits").count()
 }
 
-const STILL: (&str, &str) = ("TAFFRAIL_STORE_COMPACTION_CPU_PERCENT", "0");
-const BUSY: (&str, &str) = ("TAFFRAIL_STORE_COMPACTION_CPU_PERCENT", "100");
+/// Merges nothing.
+pub const STILL: (&str, &str) = ("TAFFRAIL_STORE_COMPACTION_CPU_PERCENT", "0");
+/// Merges without rest.
+pub const BUSY: (&str, &str) = ("TAFFRAIL_STORE_COMPACTION_CPU_PERCENT", "100");
 
 #[test]
 fn a_crash_at_any_step_of_sealing_loses_and_repeats_nothing() {
@@ -224,7 +229,8 @@ fn a_crash_at_any_step_of_a_deletion_deletes_all_of_it_or_nothing() {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("create a directory");
     for entry in std::fs::read_dir(from).expect("read a directory") {
         let entry = entry.expect("an entry");

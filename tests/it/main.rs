@@ -12,6 +12,7 @@
 //! - [`damage`]: splits flipped, cut and removed, while the server runs and while it does not; `taffrail doctor`.
 //! - [`backup`]: backups under load, killed backups, and what is restored from them.
 //! - [`crash_points`]: killed at every named step of sealing, compaction, retention and deletion.
+//! - [`series_crash`]: the same for merges and deletions of metric series, and at random moments, against a plain map.
 //! - [`full_disk`]: a full disk stops a seal or a merge, and room lets it go on.
 //! - [`keep`]: rules of retention changed while the server runs, and records deleted from the command line.
 //! - [`agents`]: an agent's own log, metrics and status, `taffrail top` and `tap`, and what the server knows of it.
@@ -53,6 +54,7 @@ mod process;
 mod promtool;
 mod rotation;
 mod senders;
+mod series_crash;
 mod server;
 mod startup;
 mod statsd_clients;
