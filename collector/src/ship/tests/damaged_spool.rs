@@ -84,6 +84,10 @@ async fn damage_to_what_may_have_been_sent_neither_repeats_nor_loses_what_stands
         let (server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
         let config = || ShipConfig::new(vec![server.url()], directory.path().to_owned());
         live_and_die(config(), (0..12).map(batch).collect(), |status| status.acked_rows == 18).await;
+        // What went out is of a lease whose place in rows was written down before.
+        let (_, books, _) = state::State::load(&RealFileSystem, directory.path()).unwrap().unwrap();
+        let leases: Vec<_> = books.streams.iter().filter_map(|stream| stream.lease).collect();
+        assert!(leases.iter().any(|lease| lease.rows_before.is_some()), "{leases:?}");
         records.iter().for_each(|&record| damage(directory.path(), record));
         let agent = Agent::start_with(config()).await;
         agent.deliver(12..16).await;
