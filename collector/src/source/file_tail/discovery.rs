@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::checkpoint::{ChangeMark, FileId, Place, Prefix, forgotten};
+use super::group::owner;
 use super::resources::Resources;
 use super::rotation::{self, Listings, Whereabouts};
 use super::stored_ranges::StoredRanges;
@@ -62,14 +63,14 @@ impl Tailer {
             if self.files.contains_key(&id) {
                 continue;
             }
-            let (path, group) = &places[0];
+            let Some((path, group)) = self.first_claim(&places) else { continue };
             if !self.known.contains_key(&id) && self.is_copy(path) {
                 // Its original is read. When that is emptied, this one is gone on with.
                 continue;
             }
-            self.track(path, path, *group, id)?;
+            self.track(path, path, group, id)?;
             if let Some(since) = self.last_look {
-                departures.push(Departure { path: path.clone(), group: *group, since });
+                departures.push(Departure { path: path.to_owned(), group, since });
             }
         }
         for departure in departures {
@@ -81,6 +82,14 @@ impl Tailer {
         }
         self.last_look = Some(look_started);
         Ok(())
+    }
+
+    /// Which of the places of a file counts, and whose it is: the first group's that means it. Who saw it does not tell, for it may
+    /// have come after the first group looked and before the second did.
+    fn first_claim<'a>(&self, places: &'a [(PathBuf, usize)]) -> Option<(&'a Path, usize)> {
+        let claims =
+            places.iter().map(|(path, seen_by)| (path.as_path(), owner(&self.groups, path).unwrap_or(*seen_by)));
+        claims.min_by_key(|(_, group)| *group)
     }
 
     /// Compares where files are with where they were; gives the places that others may have come to since the last look. Of what lies
@@ -178,7 +187,7 @@ impl Tailer {
                 self.known.insert(id, beginning.clone());
                 place = beginning;
             }
-            let Some(group) = self.groups.iter().position(|group| group.patterns.matches(&place.path)) else {
+            let Some(group) = owner(&self.groups, &place.path) else {
                 // Its group is no longer configured; it may come back.
                 continue;
             };

@@ -35,6 +35,11 @@ pub(super) struct Group {
     pub(super) complained: HashSet<PathBuf>,
 }
 
+/// Whose file this is: the first group's that means it, whichever saw it first.
+pub(super) fn owner(groups: &[Group], path: &Path) -> Option<usize> {
+    groups.iter().position(|group| group.patterns.matches(path))
+}
+
 impl Group {
     /// A group that has complained of nothing yet.
     pub(super) fn new(

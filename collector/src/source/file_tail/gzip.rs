@@ -20,7 +20,7 @@ use super::assembly::{Assembly, WRAPPING_BYTES_MAX};
 use super::checkpoint::{ChangeMark, FileId, PREFIX_BYTES_MAX, Place, Prefix};
 use super::discovery::open_regular;
 use super::encoding::TextEncoding;
-use super::group::Group;
+use super::group::{Group, owner};
 use super::resources::Resources;
 use super::rotation::{Listings, Whereabouts};
 use super::stored_ranges::{StoredRanges, stored_ranges};
@@ -130,7 +130,8 @@ impl Backfill {
         found.sort_by_key(|(_, metadata)| metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
         for (path, metadata) in &found {
             let (id, mark) = (FileId::of(metadata), ChangeMark::of(metadata));
-            if self.stop.is_cancelled() || self.settled.get(&id) == Some(&mark) {
+            let is_another_groups = || owner(&self.groups, path) != Some(index);
+            if self.stop.is_cancelled() || self.settled.get(&id) == Some(&mark) || is_another_groups() {
                 continue;
             }
             match self.read_file(index, path) {

@@ -89,6 +89,8 @@ pub(super) struct Rig {
     pub(super) store: Arc<Mutex<Store>>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) config: Config,
+    /// Groups ahead of it.
+    pub(super) earlier: Vec<Config>,
     running: Option<(Running, CancellationToken)>,
 }
 
@@ -104,7 +106,7 @@ impl Rig {
         let include = vec![format!("{}/*.log", directory.path().display())];
         let poll_interval = Duration::from_millis(5);
         let config = Config { include, poll_interval, line_timeout: Duration::from_secs(600), ..config };
-        Rig { directory, store: Arc::default(), tallies: Arc::default(), config, running: None }
+        Rig { directory, store: Arc::default(), tallies: Arc::default(), config, earlier: Vec::new(), running: None }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -136,7 +138,7 @@ impl Rig {
             ..SourceContext::bare(outlet)
         };
         let stop = context.stop.clone();
-        let running = start(vec![self.config.clone()], context).unwrap();
+        let running = start([self.earlier.as_slice(), std::slice::from_ref(&self.config)].concat(), context).unwrap();
         self.running = Some((running, stop));
     }
 
@@ -708,4 +710,26 @@ async fn a_private_key_that_a_program_prints_is_one_record() {
     rig.stop().await;
     // As one record it is found by the rule that redacts it.
     assert_eq!(rig.bodies()[..3], ["before", &key, "after"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_the_first_groups_that_means_it_whichever_sees_it_first() {
+    let mut rig = Rig::new(Config { service: "all".to_owned(), ..Config::default() });
+    let include =
+        vec![rig.path("shop.log").display().to_string(), format!("{}/shop.log.*.gz", rig.directory.path().display())];
+    rig.earlier.push(Config { service: "shop".to_owned(), include, ..rig.config.clone() });
+    rig.append("other.log", "other\n");
+    rig.start();
+    rig.wait_for(1).await;
+    // It comes at any moment of a look.
+    for number in 0..300 {
+        rig.append("shop.log", format!("{number}\n"));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        fs::rename(rig.path("shop.log"), rig.path(&format!("shop.log.{number}"))).unwrap();
+    }
+    rig.wait_for(301).await;
+    rig.stop().await;
+    let services: Vec<_> = rig.store.lock().logs.iter().map(|record| record.resource.service.clone()).collect();
+    assert_eq!((&*services[0], services.len()), ("all", 301));
+    assert!(services[1..].iter().all(|service| &**service == "shop"), "{services:?}");
 }
