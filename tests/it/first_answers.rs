@@ -136,6 +136,18 @@ fn the_command_line_asks_the_same_questions() {
     assert_eq!(stdout.lines().count(), 1, "{stdout}");
     let (code, stdout, _) = run(&["query", "", "--since", "1h"]);
     assert_eq!((code, stdout.lines().count()), (Some(0), 2), "{stdout}");
+    let (_, csv, _) = run(&["query", "", "--since", "1h", "-o", "csv", "--order", "oldest"]);
+    assert_eq!(csv.lines().next(), Some("time,level,host,service,trace_id,message"), "{csv}");
+    assert!(csv.lines().nth(1).is_some_and(|line| line.ends_with(",error,,web,,disk on fire")), "{csv}");
+    let (_, table, _) = run(&["query", "", "--since", "1h", "-o", "table"]);
+    assert_eq!(table.lines().count(), 3, "headings and two records: {table}");
+    let (_, raw, _) = run(&["query", "level:error", "--since", "1h", "-o", "raw"]);
+    assert_eq!(raw, "disk on fire\n");
+    let (_, whole, _) = run(&["query", "--promql", "vector(7)", "-o", "json"]);
+    assert!(whole.starts_with("{\"status\":\"success\""), "as the API gives it: {whole}");
+    let (_, table, _) =
+        run(&["query", "--promql", "label_replace(vector(7), \"a\", \"b\", \"\", \"\")", "-o", "table"]);
+    assert_eq!(table, "a  value\nb      7\n");
     let (code, stdout, _) = run(&["query", "--promql", "1 + 1"]);
     assert_eq!(code, Some(0));
     assert!(stdout.contains('2'), "{stdout}");

@@ -11,6 +11,7 @@ pub mod api;
 pub mod api_error;
 pub mod cli;
 pub mod config;
+pub mod csv;
 pub mod demo;
 pub mod http_guard;
 mod http_server;

@@ -2,7 +2,7 @@
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`check`], [`demo`],
 //! [`promql_test`], [`doctor`], [`backup`] (and restore).
-//! [`client`] asks a server, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
+//! [`client`] asks a server, [`output`] and [`promql_answer`] show answers in the form that `-o` asks for, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong settings (`EX_CONFIG` of sysexits.h), 130 interrupted.
@@ -25,6 +25,8 @@ mod demo;
 mod doctor;
 mod live_screen;
 mod logging;
+mod output;
+mod promql_answer;
 mod promql_test;
 mod quantity;
 mod query;

@@ -1,6 +1,7 @@
 //! `taffrail query`: log records that match a question, or, with `--promql`, metrics.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,11 +10,15 @@ use taffrail_collector::model::Timestamp;
 use taffrail_query::time_range;
 
 use super::client::{BadQuestion, Client};
-use super::terminal::{Format, harmless, print_line, print_remark, record_line};
+use super::output::{OutputChoice, RecordPrinter, RowPrinter};
+use super::promql_answer;
+use super::terminal::{Format, harmless, print_line, print_remark};
 use super::{Ending, Outcome, ServerChoice, until_interrupted};
 
 /// Records that one request asks for; more are fetched page by page.
 const PAGE_ROWS: usize = 1_000;
+/// How often a bar without progress moves.
+const PROGRESS_TICK: Duration = Duration::from_millis(100);
 /// Points of a line when nobody says how far apart.
 const POINTS_AIM: f64 = 100.0;
 
@@ -22,7 +27,9 @@ const POINTS_AIM: f64 = 100.0;
 #[command(after_help = "Examples:
   taffrail query 'level:error timeout' --since 1h
   taffrail query 'service:checkout took_ms:>500' --fields took_ms,trace_id --limit 1000
-  taffrail query --promql 'rate({\"web.hits\"}[5m])' --since 1h --step 1m")]
+  taffrail query 'service:checkout' --since 1d --limit 100000 --fields took_ms -o csv > checkout.csv
+  taffrail query --promql 'rate({\"web.hits\"}[5m])' --since 1h --step 1m
+  taffrail query 'level:error timeout' --since 1h --link")]
 pub struct QueryArguments {
     /// Words, \"phrases\", field:value, ranges, AND OR NOT; nothing asks for everything
     #[arg(value_name = "QUESTION", default_value = "", conflicts_with = "promql")]
@@ -51,17 +58,22 @@ pub struct QueryArguments {
     /// Attributes to show behind the message, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     fields: Vec<String>,
-    /// Print JSON, one object a line
+    #[command(flatten)]
+    output: OutputChoice,
+    /// Ask nothing: print the address of the page that shows the same
     #[arg(long)]
-    json: bool,
+    link: bool,
     #[command(flatten)]
     server: ServerChoice,
 }
 
 /// Asks and prints.
 pub fn run(arguments: QueryArguments) -> Outcome {
+    let client = Client::new(&arguments.server.server)?;
+    if arguments.link {
+        return Ok(print_line(&page_link(&client, &arguments)?)?);
+    }
     until_interrupted(async {
-        let client = Client::new(&arguments.server.server)?;
         match &arguments.promql {
             None => search(&client, &arguments).await,
             Some(expression) => evaluate(&client, &arguments, expression).await,
@@ -70,7 +82,8 @@ pub fn run(arguments: QueryArguments) -> Outcome {
 }
 
 async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
-    let format = Format::choose(arguments.json);
+    let mut printer = RecordPrinter::new(arguments.output.for_records(), arguments.fields.clone());
+    let mut rows: Option<RowPrinter> = None;
     let (from, to) = fixed_range(arguments, Timestamp::now())?;
     let progress = progress_bar();
     let mut left = arguments.limit;
@@ -87,8 +100,13 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
         let mut lines = lines.map_err(|error| point_at(&arguments.question, error))?;
         let mut summary = Value::Null;
         while let Some(line) = lines.next().await? {
-            if let Some(record) = line.get("record") {
-                progress.suspend(|| print_line(&record_line(record, &arguments.fields, format)))?;
+            if let Some(Value::Object(row)) = line.get("row") {
+                // What aggregates has columns of its own: those of the first row.
+                let columns = || row.keys().cloned().collect();
+                let rows = rows.get_or_insert_with(|| RowPrinter::new(arguments.output.for_rows(), columns()));
+                progress.suspend(|| rows.object(row.clone()))?;
+            } else if let Some(record) = line.get("record") {
+                progress.suspend(|| printer.print(record))?;
                 left = left.saturating_sub(1);
             } else if let Some(state) = line.get("progress") {
                 progress.set_length(state["parts"].as_u64().unwrap_or(0));
@@ -96,6 +114,7 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
                 progress.set_message(format!("{} rows", state["scanned_rows"]));
             } else if let Some(error) = line.get("error") {
                 progress.finish_and_clear();
+                printer.flush()?;
                 let message = error["message"].as_str().unwrap_or("the answer broke off");
                 return Err(Ending::Failed(anyhow::anyhow!("{message}")));
             } else if let Some(found) = line.get("summary") {
@@ -114,6 +133,8 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
         }
     }
     progress.finish_and_clear();
+    printer.flush()?;
+    rows.map_or(Ok(()), |mut rows| rows.flush())?;
     // What is indented sorts first.
     incomplete.iter().rev().for_each(|remark| print_remark(remark));
     Ok(())
@@ -133,13 +154,39 @@ fn fixed_range(arguments: &QueryArguments, now: Timestamp) -> anyhow::Result<(St
     Ok((seconds(range.start), seconds(range.end)))
 }
 
+/// The page that shows what the arguments ask for. Relative times stay so: the page moves on with the clock.
+fn page_link(client: &Client, arguments: &QueryArguments) -> anyhow::Result<String> {
+    let now = Timestamp::now();
+    let moment = |text: &str| match text.starts_with("now") {
+        true => Ok(text.to_owned()),
+        false => time_range::parse_moment(text, now).map(|at| at.to_string()).map_err(anyhow::Error::msg),
+    };
+    let since = arguments.since.as_ref().map(|span| format!("now-{span}"));
+    let from = arguments.from.as_deref().map(moment).transpose()?.or(since);
+    let to = arguments.to.as_deref().map(moment).transpose()?;
+    let columns = arguments.fields.join(",");
+    let (path, asked) = match &arguments.promql {
+        Some(expression) => ("/explore", ("expr", expression.as_str())),
+        None => ("/logs", ("q", arguments.question.as_str())),
+    };
+    let parameters = [
+        Some(asked),
+        from.as_deref().map(|from| ("from", from)),
+        to.as_deref().map(|to| ("to", to)),
+        Some(("cols", columns.as_str())),
+    ];
+    let parameters: Vec<_> = parameters.into_iter().flatten().filter(|(_, value)| !value.is_empty()).collect();
+    Ok(client.url(path, &parameters))
+}
+
 async fn evaluate(client: &Client, arguments: &QueryArguments, expression: &str) -> Outcome {
-    let format = Format::choose(arguments.json);
     let now = Timestamp::now();
     let moment = |text: &str| time_range::parse_moment(text, now).map_err(anyhow::Error::msg);
     let seconds = |moment: Timestamp| moment.unix_seconds().to_string();
     let to = arguments.to.as_deref().map_or(Ok(now), moment)?;
     let from = arguments.from.clone().or_else(|| arguments.since.as_ref().map(|span| format!("now-{span}")));
+    let progress = progress_bar();
+    progress.enable_steady_tick(PROGRESS_TICK);
     let answer = match from.as_deref().map(moment).transpose()? {
         None => client.ask("/api/v1/query", &[("query", expression), ("time", &seconds(to))]).await,
         Some(from) => {
@@ -150,39 +197,12 @@ async fn evaluate(client: &Client, arguments: &QueryArguments, expression: &str)
             client.ask("/api/v1/query_range", &parameters).await
         }
     };
+    progress.finish_and_clear();
     let answer = answer.map_err(|error| point_at(expression, error))?;
     for remark in ["warnings", "infos"].iter().flat_map(|name| answer[name].as_array().into_iter().flatten()) {
-        print_remark(remark.as_str().unwrap_or_default());
+        print_remark(&harmless(remark.as_str().unwrap_or_default(), Format::Plain));
     }
-    let data = &answer["data"];
-    match data["result"].as_array() {
-        Some(series) if data["resultType"] == "vector" || data["resultType"] == "matrix" => {
-            for one in series {
-                print_series(one, format)?;
-            }
-        }
-        _ if format == Format::Json => print_line(&data["result"].to_string())?,
-        _ => print_line(&harmless(data["result"][1].as_str().unwrap_or_default(), format))?,
-    }
-    Ok(())
-}
-
-fn print_series(series: &Value, format: Format) -> std::io::Result<()> {
-    if format == Format::Json {
-        return print_line(&series.to_string());
-    }
-    let labels = series["metric"].as_object().into_iter().flatten();
-    let labels = labels.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));
-    let name = harmless(&taffrail_collector::model::LabelSet::new(labels).to_string(), Format::Plain);
-    if let Some(value) = series["value"][1].as_str() {
-        return print_line(&format!("{value}\t{name}"));
-    }
-    for point in series["values"].as_array().into_iter().flatten() {
-        let milliseconds = (point[0].as_f64().unwrap_or(0.0) * 1000.0).round() as i64;
-        let time = Timestamp::from_unix_millis(milliseconds);
-        print_line(&format!("{time}\t{}\t{name}", point[1].as_str().unwrap_or_default()))?;
-    }
-    Ok(())
+    Ok(promql_answer::print(&answer, arguments.output.chosen())?)
 }
 
 /// Shows the question with a mark below the place where it went wrong.
@@ -219,7 +239,7 @@ mod tests {
             let arguments = Line::parse_from([&["query"], line].concat()).query;
             let now = Timestamp::from_unix_nanos(1_732_172_400_123_456_789);
             let (from, to) = fixed_range(&arguments, now).unwrap();
-            let later = now.saturating_add(std::time::Duration::from_secs(60));
+            let later = now.saturating_add(Duration::from_secs(60));
             let range = time_range::parse_range(Some(&from), Some(&to), later).unwrap();
             assert_eq!((range.start.unix_nanos(), range.end.unix_nanos()), (start, end), "{line:?}: {from} {to}");
         };
@@ -228,6 +248,23 @@ mod tests {
         check(&["--since", "15m"], now - 900_000_000_000, now);
         check(&["--from", "now-2h", "--to", "now-1h"], now - 7_200_000_000_000, now - 3_600_000_000_000);
         check(&["--from", "1970-01-01T00:00:01.5Z"], 1_500_000_000, now);
+    }
+
+    #[test]
+    fn a_link_leads_to_the_page_that_shows_the_same() {
+        let check = |line: &[&str], expected: &str| {
+            let arguments = Line::parse_from([&["query"], line].concat()).query;
+            let client = Client::new("http://h:1/").unwrap();
+            assert_eq!(page_link(&client, &arguments).unwrap(), format!("http://h:1{expected}"), "{line:?}");
+        };
+        check(&[], "/logs");
+        check(&["level:error a", "--since", "2h"], "/logs?q=level%3Aerror%20a&from=now-2h");
+        check(
+            &["x", "--from", "1970-01-01", "--to", "now-1h"],
+            "/logs?q=x&from=1970-01-01T00%3A00%3A00.000Z&to=now-1h",
+        );
+        check(&["x", "--fields", "a,b"], "/logs?q=x&cols=a%2Cb");
+        check(&["--promql", "rate(x[5m])", "--since", "1d"], "/explore?expr=rate%28x%5B5m%5D%29&from=now-1d");
     }
 
     #[test]

@@ -38,6 +38,22 @@ pub fn print_line(line: &str) -> std::io::Result<()> {
     writeln!(anstream::stdout().lock(), "{line}")
 }
 
+/// Writes text to standard output as it is, without an end of line.
+pub fn print_verbatim(text: &str) -> std::io::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes())
+}
+
+/// Whether standard output leads to somebody's eyes.
+pub fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// How many characters fit beside each other where standard output is a terminal.
+pub fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
 /// Writes an error to standard error.
 pub fn print_error(message: &str) {
     // Nothing is left to be done when standard error is closed.

@@ -1,6 +1,8 @@
 //! Tables of text: columns as wide as their widest cell, numbers to the right, and one column that gives way when the line is
 //! too long.
 
+use std::borrow::Cow;
+
 use anstyle::Style;
 
 use super::terminal::{Format, harmless};
@@ -18,14 +20,14 @@ pub struct Cell {
 /// A table that is built row by row.
 #[derive(Debug)]
 pub struct Table {
-    columns: &'static [Column],
+    columns: Cow<'static, [Column]>,
     rows: Vec<Vec<Cell>>,
 }
 
 /// A column's heading and how it stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
-    heading: &'static str,
+    heading: Cow<'static, str>,
     stands: Stands,
 }
 
@@ -38,17 +40,25 @@ enum Stands {
 
 /// Text.
 pub const fn left(heading: &'static str) -> Column {
-    Column { heading, stands: Stands::Left }
+    Column { heading: Cow::Borrowed(heading), stands: Stands::Left }
 }
 
 /// Numbers.
 pub const fn right(heading: &'static str) -> Column {
-    Column { heading, stands: Stands::Right }
+    Column { heading: Cow::Borrowed(heading), stands: Stands::Right }
 }
 
 /// Text that is cut when there is no room.
 pub const fn gives_way(heading: &'static str) -> Column {
-    Column { heading, stands: Stands::GivesWay }
+    Column { heading: Cow::Borrowed(heading), stands: Stands::GivesWay }
+}
+
+impl Column {
+    /// The same under a heading that was not known before, made harmless.
+    #[must_use]
+    pub fn named(self, heading: &str) -> Column {
+        Column { heading: harmless(heading, Format::Plain).into(), ..self }
+    }
 }
 
 impl Cell {
@@ -66,8 +76,8 @@ impl Cell {
 
 impl Table {
     /// A table without rows.
-    pub fn new(columns: &'static [Column]) -> Table {
-        Table { columns, rows: Vec::new() }
+    pub fn new(columns: impl Into<Cow<'static, [Column]>>) -> Table {
+        Table { columns: columns.into(), rows: Vec::new() }
     }
 
     /// Adds a row of as many cells as there are columns.
@@ -81,16 +91,27 @@ impl Table {
         if self.rows.is_empty() {
             return Vec::new();
         }
+        self.lines_below(width, &mut Vec::new())
+    }
+
+    /// The same for one part of a long table: its columns are as wide as those of the parts before it, or wider, and only the
+    /// first part (`widths` is empty) has the heading.
+    pub fn lines_below(self, width: usize, widest_before: &mut Vec<usize>) -> Vec<String> {
         let dim = Style::new().dimmed();
-        let heading = self.columns.iter().map(|column| Cell { text: column.heading.to_owned(), style: dim }).collect();
-        let rows: Vec<Vec<Cell>> = std::iter::once(heading).chain(self.rows).collect();
-        let widest = |at: usize| rows.iter().map(|row| characters(&row[at].text)).max().unwrap_or(0);
-        let mut widths: Vec<usize> = (0..self.columns.len()).map(widest).collect();
-        let whole = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let is_first = widest_before.is_empty();
+        let heading: Vec<Cell> =
+            self.columns.iter().map(|column| Cell { text: column.heading.clone().into_owned(), style: dim }).collect();
+        widest_before.resize(self.columns.len(), 0);
+        let rows: Vec<Vec<Cell>> = is_first.then_some(heading).into_iter().chain(self.rows).collect();
+        for (at, widest) in widest_before.iter_mut().enumerate() {
+            *widest = rows.iter().map(|row| characters(&row[at].text)).max().unwrap_or(0).max(*widest);
+        }
+        let mut widths = widest_before.clone();
+        let whole = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
         if let Some(at) = self.columns.iter().position(|column| column.stands == Stands::GivesWay) {
             widths[at] -= whole.saturating_sub(width).min(widths[at].saturating_sub(GIVES_WAY_TO));
         }
-        rows.iter().map(|row| line(self.columns, row, &widths, width)).collect()
+        rows.iter().map(|row| line(&self.columns, row, &widths, width)).collect()
     }
 }
 
