@@ -20,7 +20,7 @@ use super::split_reader::SplitReader;
 use super::split_values::{FieldValues, ValueSink};
 use super::store::Snapshot;
 use super::work::{NO_NUMBER, Values, Work, works};
-use super::{Ending, IntervalCounts, LogStoreError, OTHER};
+use super::{Ending, IntervalCounts, LogStoreError, OTHER, RecordId};
 use crate::scan::{Scan, TimeRange};
 
 /// See [`LogStore::count_by_interval`](super::LogStore::count_by_interval).
@@ -52,7 +52,7 @@ impl Work for Counter {
         Counter { values: self.values.fresh(), ..Counter::new(self.width, self.by.clone()) }
     }
 
-    fn record(&mut self, record: &LogRecord) {
+    fn record(&mut self, _: RecordId, record: &LogRecord) {
         self.total += 1;
         let bucket = record.timestamp.floor_to(self.width);
         let Some(by) = self.by.clone() else { return self.add(bucket, "", 1) };

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use taffrail_collector::model::{LogRecord, Severity, SpanId, Timestamp, TraceId};
 
 use super::head::{Chunk, Head};
+use super::pattern_tests::check_patterns;
 use super::split_reader::SplitReader;
 use super::split_writer::{newest_first, write_split};
 use super::test_records::{name, record, text, word};
@@ -75,6 +76,7 @@ pub(super) fn filter() -> impl Strategy<Value = Filter> {
         1 => (1u128..5).prop_map(|id| Filter::Trace(TraceId::new(id).expect("not zero"))),
         1 => (1u64..4).prop_map(|id| Filter::Span(SpanId::new(id).expect("not zero"))),
         1 => range().prop_map(Filter::Time),
+        1 => text().prop_map(|text| Filter::Pattern(PatternId::of(&text))),
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
@@ -238,6 +240,7 @@ proptest! {
                 field::visit_names(&stored.record, &mut |name| *plain.entry(name.to_owned()).or_default() += 1);
             }
             prop_assert_eq!(names.into_iter().collect::<BTreeMap<_, _>>(), plain);
+            check_patterns(&store, &filter, range, &matching);
         }
     }
 }

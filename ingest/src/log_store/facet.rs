@@ -17,7 +17,7 @@ use super::store::Snapshot;
 use super::template::Holds;
 use super::template_table::TemplateTable;
 use super::work::{NO_NUMBER, Values, Work, commonest_first, works};
-use super::{Ending, Facet, LogStoreError};
+use super::{Ending, Facet, LogStoreError, RecordId};
 use crate::scan::{Scan, TimeRange};
 
 /// Distinct values that are told apart while a field is counted; the records of further ones are counted together. A field
@@ -126,7 +126,7 @@ impl Work for FacetWork {
         FacetWork(self.0.iter().map(fresh).collect())
     }
 
-    fn record(&mut self, record: &LogRecord) {
+    fn record(&mut self, _: RecordId, record: &LogRecord) {
         for counts in &mut self.0 {
             let mut there = false;
             let field = counts.field.clone();
@@ -279,7 +279,7 @@ impl Work for NameWork {
         NameWork::default()
     }
 
-    fn record(&mut self, record: &LogRecord) {
+    fn record(&mut self, _: RecordId, record: &LogRecord) {
         field::visit_names(record, &mut |name| self.add(name, 1));
     }
 
@@ -299,7 +299,8 @@ impl Work for NameWork {
                     return Ok(());
                 }
                 each_hit(window, &hits, &part, scan, |ordinal, row| {
-                    self.record(&records.record(row, window.template, ordinal)?.record);
+                    let stored = records.record(row, window.template, ordinal)?;
+                    self.record(stored.id, &stored.record);
                     Ok(())
                 })
             })?;

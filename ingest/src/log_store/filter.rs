@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use taffrail_collector::model::{Severity, SpanId, TraceId};
 
 use super::matching::{CompiledFilter, FilterError};
+use super::pattern::PatternId;
 use super::stored_filter::{severity, span_id, trace_id};
 
 use crate::scan::TimeRange;
@@ -44,6 +45,8 @@ pub enum Filter {
     Trace(#[serde(with = "trace_id")] TraceId),
     /// The span.
     Span(#[serde(with = "span_id")] SpanId),
+    /// The pattern of the message.
+    Pattern(PatternId),
 }
 
 /// How text is looked for. Words are maximal runs of letters and digits (Unicode `Alphanumeric` plus `_`); letters compare

@@ -12,6 +12,7 @@ use taffrail_collector::model::{LogRecord, Timestamp};
 use super::equality_tests::{Buckets, field_name, filter, found, plain_counts, range};
 use super::head::Chunk;
 use super::mask::DeletionMask;
+use super::pattern_tests::check_patterns;
 use super::rewrite::{rewrite, write_head};
 use super::test_records::record;
 use super::*;
@@ -198,6 +199,7 @@ proptest! {
                 field::visit_names(&stored.record, &mut |name| *plain.entry(name.to_owned()).or_default() += 1);
             }
             prop_assert_eq!(names.into_iter().collect::<BTreeMap<_, _>>(), plain);
+            check_patterns(&kept.store, &filter, range, &expected);
         }
     }
 }

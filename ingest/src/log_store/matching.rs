@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::field::Field;
 use super::filter::{Filter, Test, TextMatch};
+use super::pattern::PatternId;
 use super::text_automaton::TextAutomaton;
 use super::words::{self, Wildcard};
 use crate::scan::TimeRange;
@@ -73,6 +74,7 @@ pub(super) enum Condition {
     SeverityBetween(Severity, Severity),
     Trace(TraceId),
     Span(SpanId),
+    Pattern(PatternId),
     Time(TimeRange),
 }
 
@@ -152,6 +154,7 @@ impl Condition {
             Filter::SeverityBetween(low, high) => Condition::SeverityBetween(*low, *high),
             Filter::Trace(id) => Condition::Trace(*id),
             Filter::Span(id) => Condition::Span(*id),
+            Filter::Pattern(id) => Condition::Pattern(*id),
             Filter::Time(range) => Condition::Time(*range),
         })
     }
@@ -171,6 +174,7 @@ impl Condition {
             Condition::SeverityBetween(low, high) => (*low..=*high).contains(&record.severity),
             Condition::Trace(id) => record.trace_id == Some(*id),
             Condition::Span(id) => record.span_id == Some(*id),
+            Condition::Pattern(id) => PatternId::of(&record.body) == *id,
             Condition::Time(range) => range.contains(record.timestamp),
         }
     }

@@ -7,7 +7,7 @@
 //! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `text_automaton`,
 //! `split_values`. `split` and `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from
 //! splits), [`store`] (the one view that changes from head to split), and the answers:
-//! `search`, `work`, `count`, `facet`; `verify` (a whole split).
+//! `search`, `work`, `count`, `facet`, [`pattern`] (like messages), `pattern_counts`; `verify` (a whole split).
 
 mod bits;
 mod count;
@@ -21,6 +21,8 @@ pub(crate) mod mask;
 pub mod matching;
 mod minute_counts;
 mod number_column;
+pub mod pattern;
+mod pattern_counts;
 mod postings;
 pub(crate) mod rewrite;
 mod row_conditions;
@@ -59,6 +61,8 @@ mod keep_tests;
 #[cfg(test)]
 mod large_split_tests;
 #[cfg(test)]
+mod pattern_tests;
+#[cfg(test)]
 pub(crate) mod test_records;
 
 use taffrail_collector::model::{LogRecord, Timestamp};
@@ -70,6 +74,8 @@ pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
 pub use mask::{RetentionRule, RetentionRules};
 pub use matching::{CompiledFilter, FilterError};
+pub use pattern::{Pattern, PatternId};
+pub use pattern_counts::{PatternCount, PatternCounts, PatternQuestion};
 pub use split::SplitMeta;
 pub use store::LogStore;
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::bits::Bits;
 use super::matching::{Condition, FieldTest, Matcher, text_in_value};
+use super::pattern::PatternId;
 use super::schema::{FieldKind, Schema, read_rest};
 use super::split_file::damaged;
 use super::split_filter::{Hits, Stop, Window};
@@ -30,6 +31,8 @@ pub enum RowCondition<'a> {
     Automaton(&'a TextAutomaton, &'a Matcher),
     /// A test of the body.
     Body(&'a FieldTest),
+    /// The body's pattern.
+    Pattern(PatternId),
     /// Text in attributes.
     AttributeText(&'a Matcher),
     /// Which origins pass.
@@ -111,7 +114,7 @@ impl RowCondition<'_> {
             RowCondition::Words(..) | RowCondition::Ids(..) | RowCondition::Time(_) => 3,
             RowCondition::Attribute { .. } => 4,
             RowCondition::AttributeText(_) | RowCondition::Automaton(..) => 5,
-            RowCondition::BodyText(_) | RowCondition::Body(_) => 6,
+            RowCondition::BodyText(_) | RowCondition::Body(_) | RowCondition::Pattern(_) => 6,
         }
     }
 
@@ -130,6 +133,7 @@ impl RowCondition<'_> {
                 automaton_hits(window, automaton, scan)
             }
             RowCondition::Body(test) => body_hits(window, scan, |body| !body.is_empty() && test.passes_text(body)),
+            RowCondition::Pattern(id) => body_hits(window, scan, |body| PatternId::of(body) == *id),
             RowCondition::AttributeText(text) => attribute_text_hits(window, text, scan),
             RowCondition::Origin(pass) => origin_hits(window, pass),
             RowCondition::Ids(column, pass) => {

@@ -448,7 +448,7 @@ impl<'a> Window<'a> {
     }
 
     /// Bytes of the columns that hold what differs between the rows, their part of those of the whole template.
-    fn bytes(&self) -> io::Result<u64> {
+    pub fn bytes(&self) -> io::Result<u64> {
         let template = &self.split.table()?.templates[self.template as usize];
         let length = match template.place {
             template_table::Place::Own(region) => region.length,

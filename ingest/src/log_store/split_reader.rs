@@ -11,12 +11,14 @@ use taffrail_collector::model::{Attributes, LogRecord, Timestamp};
 use super::id_column::{IdDictionary, IdRuns};
 use super::minute_counts::MinuteCounts;
 use super::number_column::{NumberColumn, NumberCursor, PAGE, PackedColumn};
+use super::pattern::{Pattern, PatternId};
 use super::postings::{SUPERBLOCK, Superblock};
 use super::schema::insert_rest;
 use super::split::SplitMeta;
 use super::split_file::{Region, SplitFile, damaged};
 use super::split_layout::{Directory, turned_back};
 use super::split_records::RecordReader;
+use super::template::Holds;
 use super::template_index::TemplateIndex;
 use super::template_table::{Place, Template, TemplateTable};
 use super::variable_column::{Column, PageSource};
@@ -31,6 +33,7 @@ pub struct SplitReader {
     directory: Directory,
     table: OnceLock<TemplateTable>,
     index: OnceLock<TemplateIndex>,
+    pattern_ids: OnceLock<Vec<Option<PatternId>>>,
     times: OnceLock<Vec<u8>>,
     seqs: OnceLock<Vec<u8>>,
     observed: OnceLock<Vec<u8>>,
@@ -96,6 +99,7 @@ impl SplitReader {
             file,
             table: OnceLock::new(),
             index: OnceLock::new(),
+            pattern_ids: OnceLock::new(),
             times: OnceLock::new(),
             seqs: OnceLock::new(),
             observed: OnceLock::new(),
@@ -185,6 +189,19 @@ impl SplitReader {
     pub fn index(&self) -> io::Result<&TemplateIndex> {
         let templates = self.table()?.templates.len() as u32;
         cell(&self.index, || TemplateIndex::open(&self.read(&self.directory.index)?, templates))
+    }
+
+    /// The pattern of all bodies of each template; none where they may have different ones.
+    pub fn pattern_ids(&self) -> io::Result<&[Option<PatternId>]> {
+        let table = self.table()?;
+        let ids = cell(&self.pattern_ids, || {
+            let id = |template: &Template| {
+                let shapes = &table.shapes(template)[..template.variables as usize];
+                (template.holds == Holds::Digits).then(|| Pattern::of_template(table.text(template), shapes).id())
+            };
+            Ok(table.templates.iter().map(id).collect::<Vec<_>>())
+        })?;
+        Ok(ids)
     }
 
     /// How many superblocks there are.

@@ -14,10 +14,12 @@ use super::count::count_by_interval;
 use super::facet::{facets, field_names};
 use super::head::{Chunk, Head, HeadSize, HeadSnapshot};
 use super::mask::{MaskedFilter, Masks};
+use super::pattern_counts::patterns;
 use super::search::search;
 use super::split::{OpenReaders, Split, SplitMeta};
 use super::{
-    DamagedSplit, Ending, Facet, Filter, FilterError, IntervalCounts, LogStoreError, Order, Search, StoredRecord,
+    DamagedSplit, Ending, Facet, Filter, FilterError, IntervalCounts, LogStoreError, Order, PatternCounts,
+    PatternQuestion, Search, StoredRecord,
 };
 use crate::scan::{Scan, TimeRange};
 
@@ -141,6 +143,19 @@ impl LogStore {
         let range = filter.narrow(range);
         let (snapshot, filter) = self.question(filter)?;
         field_names(&snapshot, &filter, range, scan)
+    }
+
+    /// Counts matching records by the pattern of their message.
+    pub fn patterns(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        question: PatternQuestion,
+        scan: &Scan,
+    ) -> Result<PatternCounts, LogStoreError> {
+        let range = filter.narrow(range);
+        let (snapshot, filter) = self.question(filter)?;
+        patterns(&snapshot, &filter, range, question, scan)
     }
 
     /// All records of a trace, oldest first.

@@ -7,6 +7,7 @@ use taffrail_collector::model::{SpanId, TraceId};
 use super::bits::Bits;
 use super::field::Field;
 use super::matching::{Condition, FieldTest, Matcher, WildcardMatcher};
+use super::pattern::PatternId;
 use super::row_conditions::{Need, Own, RowCondition};
 use super::split_filter::{Node, Stop};
 use super::split_reader::{IdColumn, Origin, SplitReader};
@@ -41,6 +42,7 @@ pub fn node<'a>(split: &'a SplitReader, condition: &'a Condition, scan: &'a Scan
         }
         Condition::Trace(id) => asked.id(split.traces()?, id.bits())?,
         Condition::Span(id) => asked.id(split.spans()?, u128::from(id.bits()))?,
+        Condition::Pattern(id) => asked.pattern(*id)?,
         Condition::Time(range) => {
             let rows = split.rows_in(*range)?;
             match rows.len() as u32 {
@@ -294,6 +296,19 @@ impl<'a> Asked<'a> {
             }
         }
         Ok(Node::open(sure, possible, RowCondition::Body(test)))
+    }
+
+    /// Bodies of this pattern: of a template cut by digits all have one.
+    fn pattern(&self, id: PatternId) -> Result<Node<'a>, Stop> {
+        let (mut sure, mut possible) = (self.none(), self.none());
+        for (number, known) in (0..).zip(self.split.pattern_ids()?) {
+            match known {
+                Some(known) if *known == id => sure.insert(number),
+                Some(_) => {}
+                None => possible.insert(number),
+            }
+        }
+        Ok(Node::open(sure, possible, RowCondition::Pattern(id)))
     }
 
     fn origins(&self, passes: impl Fn(&Origin) -> bool) -> Result<Node<'a>, Stop> {

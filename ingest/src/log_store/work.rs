@@ -14,7 +14,7 @@ use super::split::Split;
 use super::split_filter::Stop;
 use super::split_reader::SplitReader;
 use super::store::Snapshot;
-use super::{Ending, Interrupt, LogStoreError};
+use super::{Ending, Interrupt, LogStoreError, RecordId};
 use crate::scan::{Scan, TimeRange};
 
 /// Rows of a chunk between two looks at the scan's budget.
@@ -24,8 +24,8 @@ const ROWS_PER_TOUCH: usize = 1000;
 pub trait Work: Send + Sized {
     /// Work of the same kind that has counted nothing.
     fn fresh(&self) -> Self;
-    /// Counts a matching record.
-    fn record(&mut self, record: &LogRecord);
+    /// Counts a matching record, which stands there.
+    fn record(&mut self, id: RecordId, record: &LogRecord);
     /// Counts the matching records of a split in the range.
     fn split(
         &mut self,
@@ -69,11 +69,11 @@ fn heads<W: Work>(
 ) -> Result<(), Interrupt> {
     for chunk in snapshot.heads.iter().flat_map(HeadSnapshot::chunks).filter(|chunk| chunk.overlaps(&range)) {
         let filter = filter.of(&**chunk);
-        for records in chunk.records().chunks(ROWS_PER_TOUCH) {
+        for (records, from) in chunk.records().chunks(ROWS_PER_TOUCH).zip((0..).step_by(ROWS_PER_TOUCH)) {
             scan.touch(records.len() as u64, 0)?;
-            for record in records {
+            for (at, record) in (from..).zip(records) {
                 if range.contains(record.timestamp) && filter.matches(record) {
-                    work.record(record);
+                    work.record(chunk.id(at), record);
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`ast`] (what was typed, as a tree), `cursor` (the characters and where one stands in them), `grammar`
 //! (the tree from the characters), `plan` (the filter from the tree), `own_field` (level, time and ids, which have rules
-//! of their own), [`execute`] (single records and what stands around them).
+//! of their own), [`execute`] (single records and what stands around them), [`pattern_change`] (what a deploy changed).
 //!
 //! ```text
 //! query   = and *( ("OR" / "or" / "||") and )
@@ -21,6 +21,7 @@ mod cursor;
 pub mod execute;
 mod grammar;
 mod own_field;
+pub mod pattern_change;
 mod plan;
 #[cfg(test)]
 mod store_tests;

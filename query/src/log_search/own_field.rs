@@ -8,8 +8,8 @@ use std::time::Duration;
 use regex::RegexBuilder;
 use taffrail_collector::model::{Severity, SpanId, Timestamp, TraceId};
 use taffrail_ingest::TimeRange;
-use taffrail_ingest::log_store::Filter;
 use taffrail_ingest::log_store::words::Wildcard;
+use taffrail_ingest::log_store::{Filter, PatternId};
 
 use super::ast::{Bound, Piece, Value};
 use crate::time_range::parse_moment;
@@ -107,6 +107,12 @@ pub(super) fn trace_id(value: &Value) -> Result<Option<Filter>, String> {
             "{text:?} is no trace id: write up to 32 hexadecimal digits, or Datadog's decimal number; or trace_id:4bf9*"
         )
     })
+}
+
+/// The id of a pattern, 16 hexadecimal digits; anything else is looked for in an attribute of this name.
+pub(super) fn pattern(value: &Value) -> Option<Filter> {
+    let (Value::Word(text) | Value::Phrase(text) | Value::Equals(text)) = value else { return None };
+    PatternId::parse(text).map(Filter::Pattern)
 }
 
 /// 1 to 16 hexadecimal digits, or Datadog's decimal form.

@@ -49,6 +49,7 @@ fn clause_filter(clause: &Clause, now: Timestamp) -> Result<Filter, String> {
         "time" => own_field::time(&clause.value, now)?,
         "trace_id" => own_field::trace_id(&clause.value)?,
         "span_id" => own_field::span_id(&clause.value)?,
+        "pattern" => own_field::pattern(&clause.value),
         "message" => text_match(&clause.value, TextScope::Text)?.map(|text| Filter::Text { text, everywhere: false }),
         _ => None,
     };

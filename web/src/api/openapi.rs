@@ -69,6 +69,24 @@ const OPERATIONS: &[Operation] = &[
     ),
     operation("GET POST", "/api/v1/logs/fields", "Which fields matching records have", &[QUESTION, FROM, TO]),
     operation(
+        "GET POST",
+        "/api/v1/logs/patterns",
+        "Like messages as one pattern with holes, all of them counted: severities, services, trend, first and last seen, an example; with \
+         `since` what a moment (a deploy) changed. `pattern:<id>` in a question asks for the records of one",
+        &[
+            QUESTION,
+            FROM,
+            TO,
+            LIMIT,
+            (
+                "since",
+                "a moment; each pattern is new, gone, grown, shrunk or steady since, with counts and rates before and after",
+            ),
+            ("sort", "count, rare, first_seen, last_seen or score; default count, with `since` score"),
+            ("interval", "a step of the trend; default about 100 steps"),
+        ],
+    ),
+    operation(
         "GET",
         "/api/v1/logs/context",
         "A record and its neighbours in the same log",

@@ -26,6 +26,7 @@ mod doctor;
 mod live_screen;
 mod logging;
 mod output;
+mod patterns;
 mod promql_answer;
 mod promql_test;
 mod quantity;

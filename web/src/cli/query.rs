@@ -11,6 +11,7 @@ use taffrail_query::time_range;
 
 use super::client::{BadQuestion, Client};
 use super::output::{OutputChoice, RecordPrinter, RowPrinter};
+use super::patterns;
 use super::promql_answer;
 use super::terminal::{Format, harmless, print_line, print_remark};
 use super::{Ending, Outcome, ServerChoice, until_interrupted};
@@ -28,12 +29,20 @@ const POINTS_AIM: f64 = 100.0;
   taffrail query 'level:error timeout' --since 1h
   taffrail query 'service:checkout took_ms:>500' --fields took_ms,trace_id --limit 1000
   taffrail query 'service:checkout' --since 1d --limit 100000 --fields took_ms -o csv > checkout.csv
+  taffrail query 'level:>=warn' --patterns --since 1d
+  taffrail query --patterns-since 2026-01-31T14:05:00Z
   taffrail query --promql 'rate({\"web.hits\"}[5m])' --since 1h --step 1m
   taffrail query 'level:error timeout' --since 1h --link")]
 pub struct QueryArguments {
     /// Words, \"phrases\", field:value, ranges, AND OR NOT; nothing asks for everything
     #[arg(value_name = "QUESTION", default_value = "", conflicts_with = "promql")]
     question: String,
+    /// Show like messages as one pattern with their counts, instead of records
+    #[arg(long, conflicts_with = "promql")]
+    patterns: bool,
+    /// Show which patterns are new, gone, grown or shrunk since this moment, for instance a deploy
+    #[arg(long, value_name = "TIME", conflicts_with = "promql")]
+    patterns_since: Option<String>,
     /// Evaluate this PromQL expression instead
     #[arg(long, value_name = "EXPR")]
     promql: Option<String>,
@@ -75,10 +84,29 @@ pub fn run(arguments: QueryArguments) -> Outcome {
     }
     until_interrupted(async {
         match &arguments.promql {
+            None if arguments.patterns || arguments.patterns_since.is_some() => {
+                count_patterns(&client, &arguments).await
+            }
             None => search(&client, &arguments).await,
             Some(expression) => evaluate(&client, &arguments, expression).await,
         }
     })
+}
+
+async fn count_patterns(client: &Client, arguments: &QueryArguments) -> Outcome {
+    let (from, to) = fixed_range(arguments, Timestamp::now())?;
+    // What a moment is compared with reaches as far back as the server finds fit.
+    let is_open = arguments.patterns_since.is_some() && arguments.from.is_none() && arguments.since.is_none();
+    let limit = arguments.limit.to_string();
+    let mut parameters = vec![("q", arguments.question.as_str()), ("to", &to), ("limit", &limit)];
+    parameters.extend((!is_open).then_some(("from", from.as_str())));
+    parameters.extend(arguments.patterns_since.as_deref().map(|since| ("since", since)));
+    let progress = progress_bar();
+    progress.enable_steady_tick(PROGRESS_TICK);
+    let answer = client.ask("/api/v1/logs/patterns", &parameters).await;
+    progress.finish_and_clear();
+    let answer = answer.map_err(|error| point_at(&arguments.question, error))?;
+    Ok(patterns::print(&answer, arguments.output.for_rows())?)
 }
 
 async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {

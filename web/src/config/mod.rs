@@ -61,6 +61,8 @@ pub struct QuerySettings {
     pub limit_max: usize,
     /// How many questions are answered at once.
     pub concurrency_max: usize,
+    /// How many patterns one answer tells apart.
+    pub patterns_max: usize,
 }
 
 /// Checked `[alerts]`.

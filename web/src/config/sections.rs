@@ -104,6 +104,7 @@ pub struct Query {
     pub rows_max: u64,
     pub limit_max: usize,
     pub concurrency_max: usize,
+    pub patterns_max: usize,
 }
 
 /// `[alerts]`
@@ -164,6 +165,7 @@ impl Default for Query {
             rows_max: 1_000_000_000,
             limit_max: 10_000,
             concurrency_max: 16,
+            patterns_max: 100_000,
         }
     }
 }
@@ -205,6 +207,7 @@ impl File {
         for (key, zero) in [
             ("query.concurrency_max", query.concurrency_max == 0),
             ("query.limit_max", query.limit_max == 0),
+            ("query.patterns_max", query.patterns_max == 0),
             ("query.rows_max", query.rows_max == 0),
             ("store.seal_rows", store.seal_rows == 0),
             ("store.compaction_bytes_per_second", store.compaction_bytes_per_second.0 == 0),
@@ -330,6 +333,7 @@ impl Query {
             rows_max: self.rows_max,
             limit_max: self.limit_max,
             concurrency_max: self.concurrency_max,
+            patterns_max: self.patterns_max,
         }
     }
 }

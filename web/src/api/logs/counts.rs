@@ -159,7 +159,7 @@ pub async fn fields(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
 }
 
 /// The bucket width asked for, or the nicest one that gives about a hundred buckets.
-fn read_interval(asked: Option<&str>, range: TimeRange) -> Result<u64, ApiError> {
+pub(super) fn read_interval(asked: Option<&str>, range: TimeRange) -> Result<u64, ApiError> {
     let width_ms = u64::try_from(range.end.saturating_since(range.start).as_millis()).unwrap_or(u64::MAX);
     let Some(text) = asked else {
         let aim = width_ms / BUCKETS_AIM;

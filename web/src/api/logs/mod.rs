@@ -1,7 +1,7 @@
 //! `/api/v1/logs/*`: questions about log records.
 //!
 //! [`search`] (records, streamed), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
-//! [`context`] (one record and its neighbours), [`delete`] (records removed for good).
+//! [`patterns`] (like messages as one), [`context`] (one record and its neighbours), [`delete`] (records removed for good).
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::App;
 pub mod context;
 pub mod counts;
 pub mod delete;
+pub mod patterns;
 pub mod search;
 pub mod tail;
 
@@ -24,6 +25,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/logs/histogram", get(counts::histogram).post(counts::histogram))
         .route("/api/v1/logs/facets", get(counts::facets).post(counts::facets))
         .route("/api/v1/logs/fields", get(counts::fields).post(counts::fields))
+        .route("/api/v1/logs/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/api/v1/logs/context", get(context::context))
         .route("/api/v1/logs/record", get(context::record))
         .route("/api/v1/logs/delete", post(delete::delete))
