@@ -15,6 +15,9 @@ use crate::model::Lane;
 const LIVE_AGE: Duration = Duration::from_secs(5);
 const LIVE_AGE_KEPT: Duration = Duration::from_secs(1);
 
+/// Streams that take turns at what comes in one lane, where answers take long.
+const LIVE_STREAMS: usize = 2;
+
 /// Streams that work off one lane's backlog at once.
 const BACKLOG_STREAMS: usize = 3;
 
@@ -34,10 +37,10 @@ impl<F: FileSystem> Sender<F> {
         }
         let mut changed = false;
         for at in 0..self.ledger.streams.len() {
-            let line = &mut self.lines[at];
-            if self.ledger.streams[at].server != preferred && !line.is_sending() {
+            if self.ledger.streams[at].server != preferred {
+                // At once, what is to come above all: else it would wait behind what is on its way. That stays with its stream.
                 changed |= self.ledger.give_back(at, end);
-                changed |= self.give_up_waiting(at, now, end);
+                changed |= !self.lines[at].is_sending() && self.give_up_waiting(at, now, end);
             }
         }
         for lane in Lane::ALL {
@@ -49,15 +52,18 @@ impl<F: FileSystem> Sender<F> {
 
     fn lease_lane(&mut self, server: usize, lane: Lane, now: Instant, end: u64) -> bool {
         let mut changed = false;
-        let is_live = |s: &Stream| s.is_live && s.server == server && s.lane == lane;
-        let live = self.ledger.streams.iter().position(is_live);
-        let leased = live.and_then(|at| self.ledger.streams[at].lease.map(|lease| (at, lease)));
+        let is_live = |s: &Stream| s.is_live && s.server == server && s.lane == lane && s.lease.is_some();
+        let live: Vec<usize> = (0..self.ledger.streams.len()).filter(|&at| is_live(&self.ledger.streams[at])).collect();
+        let untried = live.iter().filter_map(|&at| self.ledger.streams[at].lease).filter_map(|lease| {
+            let from = lease.next.max(lease.uncertain_until);
+            (from < lease.end).then_some(from)
+        });
         let live_from = self.ledger.lanes[lane as usize].live_from;
-        let oldest = leased.map_or(live_from, |(_, lease)| lease.next.max(lease.uncertain_until));
+        let oldest = untried.fold(live_from, u64::min);
         if oldest < end && self.has_waited_long(oldest, now) && self.holds(lane, oldest) {
             let young = self.first_spooled_within(LIVE_AGE_KEPT, now, end);
-            // What is on its way stays with the stream.
-            if let Some((at, _)) = leased {
+            // What is on its way stays with its stream.
+            for &at in &live {
                 changed |= self.ledger.give_back(at, young);
             }
             if self.ledger.lanes[lane as usize].live_from < young {
@@ -66,10 +72,15 @@ impl<F: FileSystem> Sender<F> {
             }
         }
         let live_from = self.ledger.lanes[lane as usize].live_from;
-        if leased.is_none() && !self.holds(lane, live_from) {
+        if live.is_empty() && !self.holds(lane, live_from) {
             self.ledger.pass_over(lane, end);
         } else {
             changed |= self.ledger.lease_live(server, lane, end).1;
+        }
+        if self.servers[server].pace.body_bytes() > 0 && self.servers[server].free_slots(now) > 0 {
+            for at in live {
+                changed |= self.has_more(at) && self.ledger.hand_on(at, LIVE_STREAMS);
+            }
         }
         let works = |s: &&Stream| !s.is_live && s.server == server && s.lane == lane && s.lease.is_some();
         let mut working = self.ledger.streams.iter().filter(works).count();

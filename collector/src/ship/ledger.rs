@@ -148,25 +148,40 @@ impl Ledger {
     /// The stream of this server that takes what comes in this lane, with at least one record ahead of the spool's `end`; and
     /// whether the books changed.
     pub(super) fn lease_live(&mut self, server: usize, lane: Lane, end: u64) -> (usize, bool) {
-        let found = self.streams.iter().position(|s| s.is_live && s.server == server && s.lane == lane);
-        let at = found.unwrap_or_else(|| self.new_stream(server, lane, true));
-        let book = &mut self.lanes[lane as usize];
-        let stream = &mut self.streams[at];
-        let reach = end.max(book.live_from) + LIVE_LEASE;
-        match &mut stream.lease {
-            Some(lease) if lease.end == book.live_from && lease.end <= end => {
-                lease.end = reach;
-                book.live_from = reach;
-                (at, true)
-            }
-            Some(_) => (at, false),
-            None => {
-                let next = book.live_from;
-                stream.lease = Some(Lease::new(next..reach));
-                book.live_from = reach;
-                (at, true)
-            }
+        let live_from = self.lanes[lane as usize].live_from;
+        let leads = |lease: Option<Lease>| lease.is_none_or(|lease| lease.end == live_from);
+        let of_lane = |s: &Stream| s.is_live && s.server == server && s.lane == lane;
+        let all = || (0..self.streams.len()).filter(|&at| of_lane(&self.streams[at]));
+        let leading =
+            all().filter(|&at| leads(self.streams[at].lease)).max_by_key(|&at| self.streams[at].lease.is_some());
+        let at = leading.or_else(|| all().next()).unwrap_or_else(|| self.new_stream(server, lane, true));
+        let reach = end.max(live_from) + LIVE_LEASE;
+        match &mut self.streams[at].lease {
+            Some(lease) if lease.end != live_from || lease.end > end => return (at, false),
+            Some(lease) => lease.end = reach,
+            none => *none = Some(Lease::new(live_from..reach)),
         }
+        self.lanes[lane as usize].live_from = reach;
+        (at, true)
+    }
+
+    /// What comes behind the frame that this live stream has under way goes to another one of the same server, unless `most` of the lane
+    /// are at work: while an answer is on its way, the line is not to lie idle. Whether the books changed.
+    pub(super) fn hand_on(&mut self, at: usize, most: usize) -> bool {
+        let Stream { server, lane, is_live, lease, .. } = self.streams[at];
+        let Some(lease) = lease.filter(|lease| is_live && lease.is_uncertain() && lease.uncertain_until < lease.end)
+        else {
+            return false;
+        };
+        let of_lane = |s: &Stream| s.is_live && s.server == server && s.lane == lane;
+        if self.streams.iter().filter(|stream| of_lane(stream) && stream.lease.is_some()).count() >= most {
+            return false;
+        }
+        let idle = self.streams.iter().position(|stream| of_lane(stream) && stream.lease.is_none());
+        let other = idle.unwrap_or_else(|| self.new_stream(server, lane, true));
+        self.streams[other].lease = Some(Lease::new(lease.uncertain_until..lease.end));
+        self.streams[at].lease = Some(Lease { end: lease.uncertain_until, ..lease });
+        true
     }
 
     /// Leases the oldest records that wait in this lane to an idle stream of this server.
@@ -304,6 +319,7 @@ mod tests {
         Spool(u64),
         LeaseLive(usize, Lane),
         LeaseBacklog(usize, Lane),
+        HandOn(usize),
         Age(Lane),
         PassOver(Lane),
         Send(usize),
@@ -318,6 +334,7 @@ mod tests {
             (1u64..40).prop_map(Step::Spool),
             (0usize..2, lane()).prop_map(|(server, lane)| Step::LeaseLive(server, lane)),
             (0usize..2, lane()).prop_map(|(server, lane)| Step::LeaseBacklog(server, lane)),
+            (0usize..8).prop_map(Step::HandOn),
             lane().prop_map(Step::Age),
             lane().prop_map(Step::PassOver),
             (0usize..8).prop_map(Step::Send),
@@ -354,6 +371,11 @@ mod tests {
                     Step::Spool(count) => end += count,
                     Step::LeaseLive(server, lane) => drop(ledger.lease_live(server, lane, end)),
                     Step::LeaseBacklog(server, lane) => drop(ledger.lease_backlog(server, lane)),
+                    Step::HandOn(at) => {
+                        if at < ledger.streams.len() {
+                            ledger.hand_on(at, 3);
+                        }
+                    }
                     Step::Age(lane) => ledger.age(lane, end),
                     Step::PassOver(lane) => {
                         let from = ledger.lanes[lane as usize].live_from;

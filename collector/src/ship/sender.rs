@@ -248,7 +248,7 @@ impl<F: FileSystem> Sender<F> {
     }
 
     /// Whether the stream had more to send than went out at once.
-    fn has_more(&self, at: usize) -> bool {
+    pub(super) fn has_more(&self, at: usize) -> bool {
         matches!(&self.lines[at].step, Step::Sending(unit) if unit.is_full)
     }
 

@@ -363,8 +363,9 @@ async fn a_batch_that_is_refused_for_good_goes_to_the_quarantine_and_the_rest_fl
     *server.poison.lock() = Some("7.1".to_owned());
     agent.deliver(3..12).await;
     agent.sent().await;
+    // What is behind it need not wait until it is known which row it is.
     let expected: Vec<_> = lines_of(0..12).into_iter().filter(|line| line != "7.1").collect();
-    assert_eq!(server.model.lines(), expected);
+    assert_eq!(sorted(server.model.lines()), sorted(expected));
     let status = agent.shipping.status.snapshot();
     assert_eq!((status.quarantined_records, status.new_epochs, status.new_streams), (1, 0, 0));
     agent.stop().await;

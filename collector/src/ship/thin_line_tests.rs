@@ -221,12 +221,12 @@ fn a_thin_line_is_used_however_long_it_is() {
     let ms = Duration::from_millis;
     let mut missed = Vec::new();
     for (bytes_per_second, delay, loss, least) in [
-        (125_000.0, ms(100), 0, 0.75),
-        (125_000.0, ms(100), 100, 0.7),
-        (125_000.0, ms(300), 100, 0.35),
-        (1_000_000.0, ms(100), 200, 0.4),
-        (22_000.0, ms(10), 100, 0.8),
-        (125_000.0, ms(5), 100, 0.8),
+        (125_000.0, ms(100), 0, 0.9),
+        (125_000.0, ms(100), 100, 0.85),
+        (125_000.0, ms(300), 100, 0.65),
+        (1_000_000.0, ms(100), 200, 0.65),
+        (22_000.0, ms(10), 100, 0.9),
+        (125_000.0, ms(5), 100, 0.9),
     ] {
         let used = used(bytes_per_second, delay, loss);
         missed.extend((used < least).then(|| format!("{used:.2} of {bytes_per_second} bytes/s, {delay:?} each way")));
