@@ -248,6 +248,11 @@ impl Ingest {
         &self.shared.feed
     }
 
+    /// The number that the next row gets: no row has it or a later one yet.
+    pub fn next_seq(&self) -> u64 {
+        self.shared.counters.next_seq.load(Relaxed)
+    }
+
     /// How far the agent's sources were read: the truth from which they go on.
     pub fn checkpoints(&self, agent: AgentId) -> Vec<Checkpoint> {
         self.shared.marks.lock().checkpoints(agent)

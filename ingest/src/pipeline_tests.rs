@@ -343,8 +343,9 @@ async fn what_was_answered_can_be_searched_and_followed_at_once() {
         ingest.outlet().deliver(logs(n..n + 1)).await;
         assert_eq!(all_records(&ingest).len() as i64, n + 1);
         match tail.next().await {
-            Some(crate::live_feed::Event::Record { seq, record }) => {
-                assert_eq!((seq as i64, record.timestamp), (n, record_at(n).timestamp));
+            Some(crate::live_feed::Event::Passage(passage)) => {
+                let (id, record) = passage.records().next().expect("a record");
+                assert_eq!((id.seq as i64, record.timestamp), (n, record_at(n).timestamp));
             }
             other => panic!("{other:?}"),
         }

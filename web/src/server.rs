@@ -104,6 +104,7 @@ impl Server {
             ingest: ingest.clone(),
             tallies,
             questions: Questions::new(settings.query.clone()),
+            audience: Arc::default(),
             answers: Arc::default(),
             listeners: Listeners {
                 http: Some(http),

@@ -189,6 +189,45 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
+    fn pages_in_order_of_arrival_hold_every_wanted_record_once(
+        world in world(),
+        questions in prop::collection::vec((filter(), range(), 0u64..40, 0u64..70, 1usize..10, 1usize..4000), 6),
+    ) {
+        let Built { store, all, _directory } = build(world);
+        for (filter, range, from, to, rows_max, bytes_max) in questions {
+            let matching = plain_search(&all, &Search {
+                filter: filter.clone(), range, order: Order::NewestFirst, after: None, limit: usize::MAX,
+            });
+            let mut expected: Vec<RecordId> =
+                matching.iter().copied().filter(|id| (from..to).contains(&id.seq)).collect();
+            let newest: Vec<RecordId> = expected.clone();
+            expected.sort_unstable_by_key(|id| id.seq);
+            let mut wanted = arrival::Wanted { filter, range, seqs: from..to, rows_max, bytes_max };
+            let mut told = Vec::new();
+            loop {
+                let page = store.first_arrived(&wanted, &Scan::unlimited()).expect("read");
+                prop_assert!(page.records.len() <= rows_max && page.next_seq <= to.max(from));
+                told.extend(page.records.iter().map(|record| record.id));
+                if !page.is_cut {
+                    break;
+                }
+                prop_assert!(page.next_seq > wanted.seqs.start, "it goes on");
+                wanted.seqs.start = page.next_seq;
+            }
+            prop_assert_eq!(&told, &expected, "{:?}", wanted);
+            wanted.seqs.start = from;
+            let page = store.newest_arrived(&wanted, &Scan::unlimited()).expect("read");
+            let mut told: Vec<RecordId> = page.records.iter().map(|record| record.id).collect();
+            prop_assert!(told.is_sorted_by_key(|id| id.seq));
+            prop_assert_eq!(page.is_cut, told.len() < newest.len());
+            prop_assert!(!told.is_empty() || newest.is_empty());
+            told.sort_unstable();
+            told.reverse();
+            prop_assert_eq!(&told[..], &newest[..told.len()]);
+        }
+    }
+
+    #[test]
     fn the_store_answers_what_a_plain_scan_would(
         world in world(),
         questions in prop::collection::vec((filter(), range(), any::<bool>(), prop::option::of(any::<prop::sample::Index>()), 0usize..40, field_name(), 1u64..2500), 12),

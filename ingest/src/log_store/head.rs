@@ -3,6 +3,7 @@
 //! A head grows by whole chunks (the records of one batch, moved, never copied) and never changes what it holds, so that a
 //! reader's snapshot is a list of shared chunks. One thread appends; any number read.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -138,6 +139,15 @@ impl HeadSnapshot {
     /// Its chunks, by rising sequence number.
     pub fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
         self.groups.iter().flat_map(|group| group.iter())
+    }
+
+    /// Leaves out chunks without any of these sequence numbers.
+    pub fn keep_numbered(&mut self, seqs: &Range<u64>) {
+        let has_some = |chunk: &&Arc<Chunk>| {
+            chunk.first_seq < seqs.end && seqs.start < chunk.first_seq + chunk.records.len() as u64
+        };
+        let kept: Arc<[Arc<Chunk>]> = self.chunks().filter(has_some).cloned().collect();
+        self.groups = vec![kept];
     }
 }
 

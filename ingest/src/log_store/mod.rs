@@ -7,8 +7,10 @@
 //! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `text_automaton`,
 //! `split_values`. `split` and `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from
 //! splits), [`store`] (the one view that changes from head to split), and the answers:
-//! `search`, `work`, `count`, `facet`, [`pattern`] (like messages), `pattern_counts`; `verify` (a whole split).
+//! `search`, [`arrival`] (in the order in which records came), `work`, `count`, `facet`, [`pattern`] (like messages), `pattern_counts`;
+//! `verify` (a whole split).
 
+pub mod arrival;
 mod bits;
 mod count;
 mod damage;

@@ -2,7 +2,7 @@
 //! head is handed over to a split.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -99,6 +99,23 @@ impl LogStore {
     ) -> Result<Ending, LogStoreError> {
         let (snapshot, filter) = self.question(&wanted.filter)?;
         Ending::of(search(&snapshot, wanted, &filter, scan, emit))
+    }
+
+    /// As [`LogStore::search`], over the records with these sequence numbers alone. `limit` counts the others too: give none.
+    pub(crate) fn search_numbered(
+        &self,
+        wanted: &Search,
+        seqs: &Range<u64>,
+        scan: &Scan,
+        emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+    ) -> Result<Ending, LogStoreError> {
+        let (mut snapshot, filter) = self.question(&wanted.filter)?;
+        snapshot.splits.retain(|split| split.meta.seq_first < seqs.end && seqs.start <= split.meta.seq_last);
+        snapshot.heads.iter_mut().for_each(|head| head.keep_numbered(seqs));
+        Ending::of(search(&snapshot, wanted, &filter, scan, &mut |record| match seqs.contains(&record.id.seq) {
+            true => emit(record),
+            false => ControlFlow::Continue(()),
+        }))
     }
 
     /// Counts matching records per interval (`interval_ms` aligned to the epoch), split by a field's value when `by` is given

@@ -52,6 +52,8 @@ pub struct App {
     pub agents: Arc<KnownAgents>,
     /// Turns and budgets of questions.
     pub questions: question::Questions,
+    /// Those who follow live records, and what they share.
+    pub audience: Arc<logs::tail::audience::Audience>,
     /// Answers to range questions that may be given again.
     pub answers: Arc<taffrail_query::promql::AnswerCache>,
     /// Where this server listens.

@@ -52,8 +52,15 @@ const OPERATIONS: &[Operation] = &[
     operation(
         "GET",
         "/api/v1/logs/tail",
-        "Matching records as they become durable: NDJSON lines `record`, `gap`, `heartbeat`",
-        &[QUESTION, ("from_seq", "the sequence number to go on from; default now")],
+        "Matching records as they become durable: NDJSON lines `record`, `live`, `gap`, `heartbeat`, `reset`, or server-sent events of these \
+         names for who accepts text/event-stream",
+        &[
+            QUESTION,
+            ("from_seq", "the sequence number to go on from, as the header Last-Event-ID says it too; default now"),
+            ("since", "records of the past from this time on first, as `from`"),
+            ("last", "so many of the newest records first"),
+            ("rate", "records a second that are sent at most; the others are counted"),
+        ],
     ),
     operation(
         "GET POST",

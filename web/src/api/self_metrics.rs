@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Router;
 use axum::extract::State;
@@ -192,6 +193,16 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     );
     single("taffrail_questions_cancelled_total", "counter", "Questions nobody waited for.", questions.cancelled);
     single("taffrail_questions_running", "gauge", "Questions under way.", questions.running as u64);
+    let told = &app.audience.told;
+    single("taffrail_followers", "gauge", "Readers that follow live records.", app.audience.followers() as u64);
+    single("taffrail_followers_refused_total", "counter", "Readers turned away.", told.turned_away.load(Relaxed));
+    single("taffrail_followed_records_total", "counter", "Records sent to followers.", told.shown.load(Relaxed));
+    single(
+        "taffrail_followers_dropped_records_total",
+        "counter",
+        "Records that followers were too slow for, and were told of.",
+        told.dropped.load(Relaxed),
+    );
     text.text
 }
 

@@ -88,6 +88,7 @@ impl World {
             alerts,
             tallies: Arc::new(Tallies::default()),
             questions: Questions::new(QuerySettings::default()),
+            audience: Arc::default(),
             answers: Arc::default(),
             listeners: Listeners { http: Some("127.0.0.1:1".to_owned()), ..Listeners::default() },
             started: Timestamp::now(),

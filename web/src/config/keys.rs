@@ -112,6 +112,7 @@ const KEYS: &[Key] = &[
     key("query.limit_max", "How many records one answer may hold; more are fetched page by page."),
     key("query.concurrency_max", "How many questions are answered at once; others wait their turn."),
     key("query.patterns_max", "How many patterns of messages one question tells apart; records of further ones are counted together."),
+    key("query.followers_max", "How many may follow live records at once; more are turned away."),
     key("alerts.rules", "Prometheus rules files to evaluate; they are read again when they change.").flag("--rules"),
     key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),

@@ -63,6 +63,8 @@ pub struct QuerySettings {
     pub concurrency_max: usize,
     /// How many patterns one answer tells apart.
     pub patterns_max: usize,
+    /// How many may follow live records at once.
+    pub followers_max: usize,
 }
 
 /// Checked `[alerts]`.

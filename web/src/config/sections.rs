@@ -105,6 +105,7 @@ pub struct Query {
     pub limit_max: usize,
     pub concurrency_max: usize,
     pub patterns_max: usize,
+    pub followers_max: usize,
 }
 
 /// `[alerts]`
@@ -166,6 +167,7 @@ impl Default for Query {
             limit_max: 10_000,
             concurrency_max: 16,
             patterns_max: 100_000,
+            followers_max: 500,
         }
     }
 }
@@ -206,6 +208,7 @@ impl File {
         }
         for (key, zero) in [
             ("query.concurrency_max", query.concurrency_max == 0),
+            ("query.followers_max", query.followers_max == 0),
             ("query.limit_max", query.limit_max == 0),
             ("query.patterns_max", query.patterns_max == 0),
             ("query.rows_max", query.rows_max == 0),
@@ -334,6 +337,7 @@ impl Query {
             limit_max: self.limit_max,
             concurrency_max: self.concurrency_max,
             patterns_max: self.patterns_max,
+            followers_max: self.followers_max,
         }
     }
 }

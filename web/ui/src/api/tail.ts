@@ -24,7 +24,8 @@ export interface TailListener {
 interface TailLine {
   readonly record?: LogRecord;
   readonly gap?: Gap;
-  readonly heartbeat?: { readonly seq: number };
+  readonly heartbeat?: { readonly seq: number | null };
+  readonly reset?: { readonly seq: number };
 }
 
 /** The server says something at least each second; this long without a word is a dead connection. */
@@ -64,7 +65,7 @@ export async function followTail(
           if (signal.aborted) break;
           if ("malformed" in line) continue;
           retryMs = retryMsFirst;
-          const { record, gap, heartbeat } = line.value as TailLine;
+          const { record, gap, heartbeat, reset } = line.value as TailLine;
           if (record !== undefined) {
             nextSeq = record.seq + 1;
             listener.record(record);
@@ -72,7 +73,10 @@ export async function followTail(
             nextSeq = gap.to_seq + 1;
             listener.gap(gap);
           } else if (heartbeat !== undefined) {
-            nextSeq = Math.max(nextSeq ?? 0, heartbeat.seq);
+            nextSeq = Math.max(nextSeq ?? 0, heartbeat.seq ?? 0);
+          } else if (reset !== undefined) {
+            // The store is another one, or was restored: its numbers are lower than those we know.
+            nextSeq = reset.seq;
           }
         }
       }
