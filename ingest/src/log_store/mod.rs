@@ -7,7 +7,8 @@
 //! `split_records`. Asking it: `bits`, `split_filter`, `template_conditions`, `row_conditions`, `text_automaton`,
 //! `split_values`. `split` and `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from
 //! splits), [`store`] (the one view that changes from head to split), and the answers:
-//! `search`, [`arrival`] (in the order in which records came), `work`, `count`, `facet`, [`pattern`] (like messages), `pattern_counts`;
+//! `search`, [`arrival`] (in the order in which records came), `work`, `count`, `facet`, [`pattern`] (like messages), `pattern_counts`,
+//! [`fold`] (anything else that can be gathered), [`projection`] (what is read of a record);
 //! `verify` (a whole split).
 
 pub mod arrival;
@@ -17,6 +18,7 @@ mod damage;
 mod facet;
 pub mod field;
 pub mod filter;
+pub mod fold;
 pub mod head;
 mod id_column;
 pub(crate) mod mask;
@@ -26,6 +28,7 @@ mod number_column;
 pub mod pattern;
 mod pattern_counts;
 mod postings;
+pub mod projection;
 pub(crate) mod rewrite;
 mod row_conditions;
 mod schema;
@@ -74,10 +77,12 @@ pub use damage::DamagedSplit;
 pub(crate) use damage::{FileState, file_state};
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
+pub use fold::Fold;
 pub use mask::{RetentionRule, RetentionRules};
 pub use matching::{CompiledFilter, FilterError};
 pub use pattern::{Pattern, PatternId};
 pub use pattern_counts::{PatternCount, PatternCounts, PatternQuestion};
+pub use projection::Projection;
 pub use split::SplitMeta;
 pub use store::LogStore;
 

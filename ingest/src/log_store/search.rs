@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::head::{Chunk, HeadSnapshot};
 use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
+use super::projection::Projection;
 use super::split::Split;
 use super::split_filter::{Place, SplitFilter, Stop};
 use super::split_reader::SplitReader;
@@ -25,11 +26,12 @@ const ROWS_PER_TOUCH: usize = 1000;
 pub fn search(
     snapshot: &Snapshot,
     wanted: &Search,
+    fields: &Projection,
     filter: &MaskedFilter,
     scan: &Scan,
     emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
 ) -> Result<(), Interrupt> {
-    let question = Question { wanted, range: wanted.filter.narrow(wanted.range), filter, scan };
+    let question = Question { wanted, fields, range: wanted.filter.narrow(wanted.range), filter, scan };
     let mut left = wanted.limit;
     if left == 0 {
         return Ok(());
@@ -46,6 +48,7 @@ pub fn search(
 
 struct Question<'a> {
     wanted: &'a Search,
+    fields: &'a Projection,
     range: TimeRange,
     filter: &'a MaskedFilter,
     scan: &'a Scan,
@@ -285,7 +288,7 @@ impl SplitRows {
         let count = self.next_count(self.places.len(), question);
         let bytes = self.split.meta.bytes * count as u64 / self.split.meta.rows.max(1);
         question.scan.touch(count as u64, bytes)?;
-        let mut reader = RecordReader::new(&self.reader)?;
+        let mut reader = RecordReader::of(&self.reader, question.fields)?;
         for Place { row, template, ordinal } in self.places.drain(..count) {
             self.ready.push_back(reader.record(row, template, ordinal)?);
         }

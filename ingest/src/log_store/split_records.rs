@@ -8,6 +8,7 @@ use rapidhash::fast::RandomState;
 use taffrail_collector::model::{Attributes, LogRecord, Resource, SpanId, TraceId, Value};
 
 use super::number_column::NumberCursor;
+use super::projection::Projection;
 use super::schema::{FieldKind, PlainCursor, insert_rest, read_value, text};
 use super::split_file::damaged;
 use super::split_reader::{IdColumn, SplitReader, TemplateColumns, TimeCursor};
@@ -19,6 +20,7 @@ use super::{RecordId, StoredRecord};
 /// Reads records of one split, keeping what it unpacked last of each column.
 pub struct RecordReader<'a> {
     split: &'a SplitReader,
+    fields: &'a Projection,
     table: &'a TemplateTable,
     times: TimeCursor<'a>,
     observed: TimeCursor<'a>,
@@ -35,7 +37,8 @@ pub struct RecordReader<'a> {
 pub struct TemplateRows<'a> {
     template: &'a Template,
     body: BodyReader<'a>,
-    attributes: Vec<AttributeReader<'a>>,
+    /// One for each field of the schema; none for those that are not read.
+    attributes: Vec<Option<AttributeReader<'a>>>,
 }
 
 /// Puts bodies of one template together.
@@ -57,15 +60,21 @@ pub enum AttributeReader<'a> {
 impl<'a> RecordReader<'a> {
     /// A reader of the split's records.
     pub fn new(split: &'a SplitReader) -> io::Result<RecordReader<'a>> {
+        RecordReader::of(split, &Projection::All)
+    }
+
+    /// A reader of these fields of the split's records.
+    pub fn of(split: &'a SplitReader, fields: &'a Projection) -> io::Result<RecordReader<'a>> {
         let table = split.table()?;
         Ok(RecordReader {
             split,
+            fields,
             table,
             times: split.times()?,
             observed: split.observed()?,
             seqs: split.seqs()?,
-            traces: split.traces()?,
-            spans: split.spans()?,
+            traces: if fields.has("trace_id") { split.traces()? } else { None },
+            spans: if fields.has("span_id") { split.spans()? } else { None },
             templates: HashMap::default(),
             resources: HashMap::default(),
             names: vec![None; table.names.len()],
@@ -88,14 +97,17 @@ impl<'a> RecordReader<'a> {
     pub fn record(&mut self, row: u32, template: u32, ordinal: u32) -> io::Result<StoredRecord> {
         let id = self.id(row)?;
         if !self.templates.contains_key(&template) {
-            self.templates.insert(template, TemplateRows::new(self.split, template)?);
+            self.templates.insert(template, TemplateRows::new(self.split, template, self.fields)?);
         }
         let rows = self.templates.get_mut(&template).expect("just put there");
         self.body.clear();
-        rows.body.append(ordinal as usize, &mut self.body)?;
+        if self.fields.has("message") {
+            rows.body.append(ordinal as usize, &mut self.body)?;
+        }
         let (of, schema) = (rows.template, &self.table.schemas[rows.template.schema as usize]);
         let mut attributes = Attributes::with_capacity(schema.fields.len());
         for ((name, kind), reader) in schema.fields.iter().zip(&mut rows.attributes) {
+            let Some(reader) = reader else { continue };
             if *kind == FieldKind::Rest {
                 reader.insert_rest(ordinal as usize, &mut attributes)?;
             } else if let Some(value) = reader.value(ordinal as usize)? {
@@ -136,10 +148,10 @@ impl<'a> RecordReader<'a> {
 }
 
 impl<'a> TemplateRows<'a> {
-    fn new(split: &'a SplitReader, number: u32) -> io::Result<TemplateRows<'a>> {
+    fn new(split: &'a SplitReader, number: u32, fields: &Projection) -> io::Result<TemplateRows<'a>> {
         let table = split.table()?;
         let template = table.templates.get(number as usize).ok_or_else(|| damaged("a row's template is not there"))?;
-        let attributes = AttributeReader::all(split, number)?;
+        let attributes = AttributeReader::of_fields(split, number, fields)?;
         Ok(TemplateRows { template, body: BodyReader::new(split, number)?, attributes })
     }
 }
@@ -172,12 +184,24 @@ impl<'a> BodyReader<'a> {
 impl<'a> AttributeReader<'a> {
     /// Readers of all fields of the template's schema.
     pub fn all(split: &'a SplitReader, number: u32) -> io::Result<Vec<AttributeReader<'a>>> {
+        Ok(AttributeReader::of_fields(split, number, &Projection::All)?.into_iter().flatten().collect())
+    }
+
+    /// For each field of the template's schema a reader, or none when it is not asked for. Where a part of the attributes is
+    /// kept as a rest, with its names and places in the rows, all are read.
+    fn of_fields(
+        split: &'a SplitReader,
+        number: u32,
+        fields: &Projection,
+    ) -> io::Result<Vec<Option<AttributeReader<'a>>>> {
         let table = split.table()?;
         let template = &table.templates[number as usize];
         let (columns, mut column) = (split.columns(number)?, template.variables as usize);
-        let mut readers = Vec::new();
-        for &(_, kind) in &table.schemas[template.schema as usize].fields {
-            readers.push(AttributeReader::of(split, template, &columns, kind, column)?);
+        let (mut readers, schema) = (Vec::new(), &table.schemas[template.schema as usize]);
+        for &(name, kind) in &schema.fields {
+            let read = schema.has_rest() || fields.has(&table.names[name as usize]);
+            let reader = read.then(|| AttributeReader::of(split, template, &columns, kind, column));
+            readers.push(reader.transpose()?);
             column += usize::from(kind.has_column());
         }
         Ok(readers)

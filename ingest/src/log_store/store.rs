@@ -18,8 +18,8 @@ use super::pattern_counts::patterns;
 use super::search::search;
 use super::split::{OpenReaders, Split, SplitMeta};
 use super::{
-    DamagedSplit, Ending, Facet, Filter, FilterError, IntervalCounts, LogStoreError, Order, PatternCounts,
-    PatternQuestion, Search, StoredRecord,
+    DamagedSplit, Ending, Facet, Filter, FilterError, Fold, IntervalCounts, LogStoreError, Order, PatternCounts,
+    PatternQuestion, Projection, Search, StoredRecord,
 };
 use crate::scan::{Scan, TimeRange};
 
@@ -97,8 +97,34 @@ impl LogStore {
         scan: &Scan,
         emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
     ) -> Result<Ending, LogStoreError> {
+        self.search_fields(wanted, &Projection::All, scan, emit)
+    }
+
+    /// The same, of records with these fields only.
+    pub fn search_fields(
+        &self,
+        wanted: &Search,
+        fields: &Projection,
+        scan: &Scan,
+        emit: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
+    ) -> Result<Ending, LogStoreError> {
         let (snapshot, filter) = self.question(&wanted.filter)?;
-        Ending::of(search(&snapshot, wanted, &filter, scan, emit))
+        Ending::of(search(&snapshot, wanted, fields, &filter, scan, emit))
+    }
+
+    /// Gathers something from matching records in any order, several splits at once; of the records at least these fields are
+    /// there.
+    pub fn fold<F: Fold>(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        fields: &Projection,
+        fold: F,
+        scan: &Scan,
+    ) -> Result<(F, Ending), LogStoreError> {
+        let range = filter.narrow(range);
+        let (snapshot, filter) = self.question(filter)?;
+        super::fold::fold(&snapshot, &filter, range, fields, fold, scan)
     }
 
     /// As [`LogStore::search`], over the records with these sequence numbers alone. `limit` counts the others too: give none.
@@ -112,7 +138,9 @@ impl LogStore {
         let (mut snapshot, filter) = self.question(&wanted.filter)?;
         snapshot.splits.retain(|split| split.meta.seq_first < seqs.end && seqs.start <= split.meta.seq_last);
         snapshot.heads.iter_mut().for_each(|head| head.keep_numbered(seqs));
-        Ending::of(search(&snapshot, wanted, &filter, scan, &mut |record| match seqs.contains(&record.id.seq) {
+        Ending::of(search(&snapshot, wanted, &Projection::All, &filter, scan, &mut |record| match seqs
+            .contains(&record.id.seq)
+        {
             true => emit(record),
             false => ControlFlow::Continue(()),
         }))

@@ -27,6 +27,22 @@ pub struct Clause {
     pub value: Value,
     /// Where the value starts, in characters from 1.
     pub column: usize,
+    /// Where the condition starts, its field's name included.
+    pub start: usize,
+    /// Where it ends: the column behind its last character.
+    pub end: usize,
+}
+
+impl Query {
+    /// The fields that conditions name, as they were typed, and where.
+    pub fn fields(&self) -> Vec<(&str, usize)> {
+        match self {
+            Query::All => Vec::new(),
+            Query::And(parts) | Query::Or(parts) => parts.iter().flat_map(Query::fields).collect(),
+            Query::Not(inner) => inner.fields(),
+            Query::Clause(clause) => clause.field.iter().map(|name| (name.as_str(), clause.start)).collect(),
+        }
+    }
 }
 
 /// What is asked of a field.

@@ -1,7 +1,7 @@
 //! The characters of a query and where one stands in them: words, quoted text, regular expressions and keywords.
 
-use super::ParseError;
 use super::ast::{Piece, is_name_character, is_special};
+use super::{ParseError, TEXT_BYTES_MAX};
 
 /// A place in the text.
 pub(super) struct Cursor {
@@ -21,13 +21,23 @@ pub(super) enum Surroundings {
 }
 
 impl Cursor {
-    pub(super) fn new(text: &str) -> Cursor {
-        Cursor { characters: text.chars().collect(), at: 0 }
+    /// At the start of the text, unless that is too long.
+    pub(super) fn new(text: &str) -> Result<Cursor, ParseError> {
+        if text.len() > TEXT_BYTES_MAX {
+            let column = text.char_indices().take_while(|(at, _)| *at < TEXT_BYTES_MAX).count() + 1;
+            return Err(ParseError { message: format!("a query holds at most {} KiB", TEXT_BYTES_MAX >> 10), column });
+        }
+        Ok(Cursor { characters: text.chars().collect(), at: 0 })
     }
 
     /// The column of the next character, from 1.
     pub(super) fn column(&self) -> usize {
         self.at + 1
+    }
+
+    /// The characters from one place to another.
+    pub(super) fn text(&self, from: usize, to: usize) -> String {
+        self.characters[from..to].iter().collect()
     }
 
     pub(super) fn place(&self) -> usize {

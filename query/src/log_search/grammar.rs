@@ -1,4 +1,4 @@
-//! The tree from the characters: recursive descent over the grammar that the folder's documentation draws.
+//! The tree of a search from the characters: recursive descent over the grammar that the folder's documentation draws.
 //!
 //! Error messages say how to write what was probably meant; their column is the first character that cannot stand.
 
@@ -6,39 +6,35 @@ use std::net::IpAddr;
 
 use super::ast::{Bound, Clause, Piece, Query, Value, is_keyword, is_name_character, is_plain_name};
 use super::cursor::{Cursor, Surroundings};
-use super::{CLAUSES_MAX, NESTING_MAX, ParseError, TEXT_BYTES_MAX};
+use super::{CLAUSES_MAX, NESTING_MAX, ParseError};
 
-/// Reads a query.
-pub(super) fn parse(text: &str) -> Result<Query, ParseError> {
-    if text.len() > TEXT_BYTES_MAX {
-        let column = text.char_indices().take_while(|(at, _)| *at < TEXT_BYTES_MAX).count() + 1;
-        return Err(ParseError { message: format!("a query holds at most {} KiB", TEXT_BYTES_MAX >> 10), column });
-    }
-    let mut parser = Parser { cursor: Cursor::new(text), scope: None, nesting: 0, clauses: 0 };
-    parser.cursor.skip_spaces();
-    if parser.cursor.at_end() {
+/// Reads a search up to the `|` of its first stage, or to the end of the text.
+pub(super) fn search(cursor: &mut Cursor, conditions: &mut usize) -> Result<Query, ParseError> {
+    cursor.skip_spaces();
+    if cursor.peek().is_none_or(|next| next == '|') && !cursor.looks_at("||") {
         return Ok(Query::All);
     }
+    let mut parser = Parser { cursor, scope: None, nesting: 0, start: 1, conditions };
     let query = parser.or()?;
     match parser.cursor.peek() {
-        None => Ok(query),
-        Some('|') => Err(parser.error(
-            "stages after | do not exist yet, not a single one: leave them out; to look for the character, quote it: \"|\"",
-        )),
+        None | Some('|') => Ok(query),
         Some(_) => Err(parser.error("this parenthesis closes nothing: take it out, or quote it to look for it: \")\"")),
     }
 }
 
-struct Parser {
-    cursor: Cursor,
+struct Parser<'c> {
+    cursor: &'c mut Cursor,
     /// The field before the parentheses we are in (`status:(500 OR 502)`): the outer `Some` says that there is one, the
     /// inner is none for `*:(…)`.
     scope: Option<Option<String>>,
     nesting: usize,
-    clauses: usize,
+    /// Where the condition starts that is being read.
+    start: usize,
+    /// Conditions of the whole question so far.
+    conditions: &'c mut usize,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn or(&mut self) -> Result<Query, ParseError> {
         let mut parts = vec![self.and()?];
         while self.take_operator("OR", "||") {
@@ -121,6 +117,7 @@ impl Parser {
     }
 
     fn clause(&mut self) -> Result<Query, ParseError> {
+        self.start = self.cursor.column();
         if let Some(field) = self.scope.clone() {
             return self.value(field);
         }
@@ -131,7 +128,7 @@ impl Parser {
             if self.at_field_colon() {
                 return self.after_colon(text);
             }
-            return self.finish(None, Value::Phrase(text), column);
+            return self.phrase(None, text, column);
         }
         if self.cursor.take("*:") {
             self.cursor.skip_spaces();
@@ -197,7 +194,7 @@ impl Parser {
         match self.cursor.peek() {
             Some('"') => {
                 let text = self.cursor.quoted()?;
-                self.finish(field, Value::Phrase(text), column)
+                self.phrase(field, text, column)
             }
             Some('(') => {
                 let outer = self.scope.replace(field);
@@ -216,6 +213,15 @@ impl Parser {
             _ if self.at_list() => self.list(field),
             _ => self.word_or_regex(field, Surroundings::Open),
         }
+    }
+
+    /// Text in quotes that was just read; with a star right behind it (`"connection re"*`) what starts so.
+    fn phrase(&mut self, field: Option<String>, text: String, column: usize) -> Result<Query, ParseError> {
+        let value = match !text.is_empty() && self.cursor.take("*") {
+            true => Value::Pattern(vec![Piece::Text(text), Piece::Many]),
+            false => Value::Phrase(text),
+        };
+        self.finish(field, value, column)
     }
 
     fn word_or_regex(&mut self, field: Option<String>, surroundings: Surroundings) -> Result<Query, ParseError> {
@@ -373,13 +379,16 @@ impl Parser {
     }
 
     fn finish(&mut self, field: Option<String>, value: Value, column: usize) -> Result<Query, ParseError> {
-        self.clauses += 1;
-        if self.clauses > CLAUSES_MAX {
+        *self.conditions += 1;
+        if *self.conditions > CLAUSES_MAX {
             return Err(error_at(column, &format!("a query holds at most {CLAUSES_MAX} conditions")));
         }
         match (field, value) {
             (None, Value::Exists) => Ok(Query::All),
-            (field, value) => Ok(Query::Clause(Clause { field, value, column })),
+            (field, value) => {
+                let (start, end) = (self.start.min(column), self.cursor.column());
+                Ok(Query::Clause(Clause { field, value, column, start, end }))
+            }
         }
     }
 

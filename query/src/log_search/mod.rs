@@ -1,15 +1,18 @@
-//! Log search: what people type into the box, as a [`Filter`].
+//! Log search: what people type into the box, as a [`Filter`], or with stages behind it as a [`Question`].
 //!
 //! Reading order: [`ast`] (what was typed, as a tree), `cursor` (the characters and where one stands in them), `grammar`
-//! (the tree from the characters), `plan` (the filter from the tree), `own_field` (level, time and ids, which have rules
-//! of their own), [`execute`] (single records and what stands around them), [`pattern_change`] (what a deploy changed).
+//! (the tree of a search from the characters), `plan` (the filter from the tree), `own_field` (level, time and ids, which have
+//! rules of their own), `quantity` (numbers with units); [`question`] (a search and its stages), [`row`] (what flows between
+//! them), [`stage`] (each of them), [`memory`] (what they may keep), [`run`] (the answer); [`near`] (the name that was meant),
+//! [`execute`] (single records and what stands around them), [`pattern_change`] (what a deploy changed).
 //!
 //! ```text
-//! query   = and *( ("OR" / "or" / "||") and )
+//! question = search *("|" stage)
+//! search  = and *( ("OR" / "or" / "||") and )
 //! and     = unary *( ["AND" / "and" / "&&"] unary )            side by side means AND
-//! unary   = ("NOT" / "not" / "-" / "!") unary / "(" query ")" / clause / "*"
+//! unary   = ("NOT" / "not" / "-" / "!") unary / "(" search ")" / clause / "*"
 //! clause  = [field ":"] value / field (">" / ">=" / "<" / "<=" / "=" / "!=") scalar / field "IN" "[" values "]"
-//! value   = word / "phrase" / wild*c?rd / prefix* / /regex/ / "(" query of values ")" / "IN" "[" values "]"
+//! value   = word / "phrase" / "prefix"* / wild*c?rd / prefix* / /regex/ / "(" search of values ")" / "IN" "[" values "]"
 //!         / ("[" / "{") low "TO" high ("]" / "}") / (">" / ">=" / "<" / "<=" / "=") scalar / network / "*"
 //! field   = name / "@" name / "\"any name\"" / "*" (every field) / "_exists_"
 //! ```
@@ -17,12 +20,21 @@
 //! bracket follows: so paths and URLs need no quotes. `!=` and NOT also hold for records without the field.
 
 pub mod ast;
+#[cfg(test)]
+mod cases;
 mod cursor;
 pub mod execute;
 mod grammar;
+pub mod memory;
+pub mod near;
 mod own_field;
 pub mod pattern_change;
 mod plan;
+mod quantity;
+pub mod question;
+pub mod row;
+pub mod run;
+pub mod stage;
 #[cfg(test)]
 mod store_tests;
 #[cfg(test)]
@@ -32,6 +44,8 @@ use taffrail_collector::model::Timestamp;
 use taffrail_ingest::log_store::Filter;
 use thiserror::Error;
 
+pub use question::Question;
+
 /// The longest text that is read, in bytes.
 pub const TEXT_BYTES_MAX: usize = 16 << 10;
 
@@ -40,6 +54,9 @@ pub const NESTING_MAX: usize = 100;
 
 /// The most conditions in one question.
 pub const CLAUSES_MAX: usize = 1_000;
+
+/// The most stages in one question.
+pub const STAGES_MAX: usize = 50;
 
 /// Why text is no question.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -51,21 +68,17 @@ pub struct ParseError {
     pub column: usize,
 }
 
-/// The question in a query box, its relative times seen from the wall clock's now; empty text asks for everything.
+/// A search without stages, its relative times seen from the wall clock's now; empty text asks for everything.
 pub fn parse(text: &str) -> Result<Filter, ParseError> {
     parse_at(text, Timestamp::now())
 }
 
-/// The question in a query box, its relative times seen from `now`. The filter is one that the store can compile.
+/// A search without stages, its relative times seen from `now`. The filter is one that the store can compile.
 pub fn parse_at(text: &str, now: Timestamp) -> Result<Filter, ParseError> {
-    let filter = plan::filter(&grammar::parse(text)?, now)?;
-    match filter.compile() {
-        Ok(_) => Ok(filter),
-        Err(error) => Err(ParseError { message: error.to_string(), column: 1 }),
-    }
+    question::filter_of(&question::search_alone(text)?, now)
 }
 
-/// The question as a tree, without asking whether its values suit their fields.
+/// A search without stages as a tree, without asking whether its values suit their fields.
 pub fn parse_tree(text: &str) -> Result<ast::Query, ParseError> {
-    grammar::parse(text)
+    question::search_alone(text)
 }

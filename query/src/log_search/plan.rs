@@ -6,8 +6,8 @@ use taffrail_ingest::log_store::words::{fold, is_word_character, words};
 use taffrail_ingest::log_store::{Filter, Test, TextMatch};
 
 use super::ast::{Bound, Clause, Piece, Query, Value};
+use super::quantity::{self, Quantity};
 use super::{ParseError, own_field};
-use crate::time_range::parse_span;
 
 /// Bytes that a compiled regular expression may take: a few thousand states, far from what slows a scan down.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -26,6 +26,12 @@ const ALIASES: [(&str, &str); 9] = [
     ("span.id", "span_id"),
 ];
 
+/// The name of the field that is meant.
+pub(super) fn field_name(typed: &str) -> &str {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == typed).map(|(_, name)| *name);
+    alias.unwrap_or(typed.strip_prefix('@').unwrap_or(typed))
+}
+
 /// The filter that the tree asks for; relative times are seen from `now`.
 pub(super) fn filter(query: &Query, now: Timestamp) -> Result<Filter, ParseError> {
     let all = |parts: &[Query]| parts.iter().map(|part| filter(part, now)).collect::<Result<Vec<_>, _>>();
@@ -42,8 +48,7 @@ pub(super) fn filter(query: &Query, now: Timestamp) -> Result<Filter, ParseError
 
 fn clause_filter(clause: &Clause, now: Timestamp) -> Result<Filter, String> {
     let Some(typed) = &clause.field else { return bare(&clause.value) };
-    let alias = ALIASES.iter().find(|(alias, _)| alias == typed).map(|(_, name)| *name);
-    let name = alias.unwrap_or(typed.strip_prefix('@').unwrap_or(typed));
+    let name = field_name(typed);
     let own = match name {
         "level" => own_field::level(&clause.value)?,
         "time" => own_field::time(&clause.value, now)?,
@@ -199,55 +204,14 @@ fn range(name: &str, low: Option<&Bound>, high: Option<&Bound>) -> Result<Test, 
     Ok(Test::TextRange { low: text(low), high: text(high) })
 }
 
-/// The number that the text is, sizes (`10KB`, `2MiB`) in bytes, spans (`5m`) in the unit that the field's name ends with;
-/// none when it is no number.
+/// The number that the text is, spans (`5m`) in the unit that the field's name ends with; none when it is no number.
 fn number(field: &str, text: &str) -> Option<Result<f64, String>> {
-    let start = text.trim_start_matches(['-', '+']);
-    if !start.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    if let Ok(number) = text.parse::<f64>() {
-        return number.is_finite().then_some(Ok(number));
-    }
-    let digits = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let (amount, unit) = text.split_at(digits);
-    let bytes = match unit.to_ascii_lowercase().as_str() {
-        "b" => Some(1.0),
-        "kb" => Some(1e3),
-        "mb" => Some(1e6),
-        "gb" => Some(1e9),
-        "tb" => Some(1e12),
-        "kib" => Some(1024.0),
-        "mib" => Some(1024.0 * 1024.0),
-        "gib" => Some(1024.0 * 1024.0 * 1024.0),
-        "tib" => Some(1024.0 * 1024.0 * 1024.0 * 1024.0),
-        _ => None,
-    };
-    if let (Some(bytes), Ok(amount)) = (bytes, amount.parse::<f64>()) {
-        return Some(Ok(amount * bytes));
-    }
-    let (sign, span) = text.strip_prefix('-').map_or((1.0, text), |span| (-1.0, span));
-    let nanos = parse_span(span).ok()?.as_nanos() as f64;
-    Some(match unit_of(field) {
-        Some(width) => Ok(sign * nanos / width),
-        None => Err(format!(
-            "the name {field:?} does not end with its unit (_ms, _seconds …), so {text} says nothing: write the bare number"
-        )),
-    })
-}
-
-/// Nanoseconds in the unit of time that the field's name ends with (`duration_ms`, `elapsedSeconds`, `took.us`).
-fn unit_of(field: &str) -> Option<f64> {
-    let starts =
-        |(at, c): (usize, char)| if c.is_uppercase() { Some(at) } else { (!c.is_alphanumeric()).then_some(at + 1) };
-    let last = field.char_indices().filter_map(starts).next_back().unwrap_or(0);
-    Some(match field.get(last..)?.to_ascii_lowercase().as_str() {
-        "ns" | "nanos" | "nanoseconds" => 1.0,
-        "us" | "micros" | "microseconds" => 1e3,
-        "ms" | "millis" | "milliseconds" => 1e6,
-        "s" | "sec" | "secs" | "seconds" => 1e9,
-        "min" | "mins" | "minutes" => 6e10,
-        "h" | "hours" => 3.6e12,
-        _ => return None,
+    Some(match quantity::read(text)? {
+        Quantity::Number(number) => Ok(number),
+        Quantity::Nanoseconds(nanos) => quantity::unit_of(field).map(|width| nanos / width).ok_or_else(|| {
+            format!(
+                "the name {field:?} does not end with its unit (_ms, _seconds …), so {text} says nothing: write the bare number"
+            )
+        }),
     })
 }

@@ -1,14 +1,13 @@
 //! Questions about single records, asked of a real store: half of it sealed, half still in memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use taffrail_collector::delivery::Outcome;
 use taffrail_collector::model::{
     Batch, Exemplar, LabelSet, LogRecord, Resource, Sample, SampleValue, Severity, Timestamp, TraceId,
 };
 use taffrail_ingest::log_store::{Order, RecordId, Search, StoredRecord};
-use taffrail_ingest::{Ingest, IngestConfig, Scan, TimeRange};
+use taffrail_ingest::{Ingest, Scan, TimeRange};
 
 use super::execute::{context, record};
 use crate::log_search::parse;
@@ -23,23 +22,7 @@ impl World {
     /// Records `0..20`, two every second, of the hosts `a` and `b` in turn; every fifth belongs to trace 7.
     async fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
-        let config = IngestConfig {
-            data_dir: directory.path().to_owned(),
-            seal_rows: 1_000,
-            seal_bytes: 1 << 20,
-            seal_age: Duration::from_secs(600),
-            memory_bytes_max: 1 << 26,
-            retention_age: None,
-            retention_rules: Vec::new(),
-            compaction: taffrail_ingest::CompactionBudget { cpu_share: 1.0, bytes_per_second: u64::MAX },
-            retention_bytes: None,
-            disk_reserve_bytes: 0,
-            future_max: Duration::from_secs(600),
-            parse_selector: |text| Err(format!("`{text}` is not asked for here")),
-            series_retention: taffrail_ingest::series_store::SeriesRetention::default(),
-            series_limits: taffrail_ingest::series_store::SeriesLimits::default(),
-        };
-        let ingest = Ingest::open(config, &mut |_, _| {}).unwrap();
+        let ingest = super::cases::open(directory.path());
         let world = World { ingest, _directory: directory };
         world.store((0..10).map(log).collect(), Vec::new()).await;
         world.ingest.seal().await.unwrap();

@@ -1,0 +1,605 @@
+//! What `stats` computes of the rows of a group: `count()`, `sum(bytes)`, `quantile(0.95, took_ms)` …
+//!
+//! Numbers are numbers and texts that are numbers, with the units that the language knows ([`quantity`](super::super::quantity)); other values are passed
+//! over. Every function gives the same whatever the order of the rows, so that parts can be computed apart and joined.
+//! - `quantile(q, f)` is the value at rank ⌊q × (n − 1)⌋ of the sorted numbers: exact up to [`EXACT_MAX`] numbers in a group, beyond
+//!   within 1 % of the value (a DDSketch, the one that metrics are kept in).
+//! - `count_distinct(f)` is exact up to [`DISTINCT_EXACT_MAX`] values in a group, beyond within about 2 % (HyperLogLog, standard error
+//!   1.6 %).
+//! - `min` and `max` compare numbers where there are any, else texts; `first` and `last` are the values of the oldest and newest
+//!   record that has one (in a table: of the first and last row).
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use taffrail_collector::model::{DistinctSet, Sketch, Value};
+use taffrail_ingest::log_store::Field;
+
+use super::super::ParseError;
+use super::super::near::did_you_mean;
+use super::super::row::{Cell, Number, RowView, SortKey};
+use super::arguments::{Arguments, Name, error_at};
+use super::shape::ColumnKind;
+
+/// Numbers of a group of which quantiles are exact.
+const EXACT_MAX: usize = 1_000;
+/// Different values of a group that are counted exactly.
+const DISTINCT_EXACT_MAX: usize = 10_000;
+/// Values that `values` lists when nobody says how many, and how many it may list.
+const VALUES_DEFAULT: usize = 100;
+const VALUES_MAX: usize = 10_000;
+
+/// A function of the rows of a group.
+#[derive(Clone, Debug)]
+pub enum Function {
+    /// Rows, or rows that have the field.
+    Count(Option<Field>),
+    /// Rows a second, or the field's sum a second.
+    Rate(Option<Field>),
+    /// Different values.
+    CountDistinct(Field),
+    /// The sum of numbers.
+    Sum(Field),
+    /// Their mean.
+    Avg(Field),
+    /// The least value.
+    Min(Field),
+    /// The greatest value.
+    Max(Field),
+    /// The number at this rank.
+    Quantile(f64, Field),
+    /// Different values in order, so many at most.
+    Values(Field, usize),
+    /// The oldest value.
+    First(Field),
+    /// The newest value.
+    Last(Field),
+}
+
+/// How far a function has come.
+#[derive(Debug)]
+pub(super) enum Accumulator {
+    Count(u64),
+    Distinct(Distinct),
+    Sum(Sum),
+    Extreme(Option<(SortKey, Cell)>),
+    Quantile(Numbers),
+    Values(BTreeMap<SortKey, Cell>),
+    Picked(Option<(Place, Cell)>),
+}
+
+/// Where a row stands: of a record its time and its number, of a row of a table its number.
+pub(super) type Place = (i64, u64);
+
+#[derive(Debug)]
+pub(super) enum Distinct {
+    Exact(HashSet<u64>),
+    Estimated(DistinctSet),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    whole: i128,
+    /// The rest, and what its additions lost (Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
+    /// Summen", 1974).
+    rest: f64,
+    lost: f64,
+    numbers: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Numbers {
+    Few(Vec<f64>),
+    Many(Sketch),
+}
+
+const NAMES: [(&str, &str); 13] = [
+    ("count", "count()"),
+    ("count_distinct", "count_distinct(user)"),
+    ("sum", "sum(bytes)"),
+    ("avg", "avg(took_ms)"),
+    ("min", "min(took_ms)"),
+    ("max", "max(took_ms)"),
+    ("median", "median(took_ms)"),
+    ("quantile", "quantile(0.95, took_ms)"),
+    ("p95", "p95(took_ms)"),
+    ("rate", "rate()"),
+    ("values", "values(path) or values(path, 20)"),
+    ("first", "first(message)"),
+    ("last", "last(message)"),
+];
+
+impl Function {
+    /// Reads one with its parentheses: the function, and what its column is called when nobody says.
+    pub(super) fn parse(arguments: &mut Arguments<'_>) -> Result<(Function, String), ParseError> {
+        let names = || NAMES.iter().map(|(name, _)| *name);
+        let all = || names().collect::<Vec<_>>().join(", ");
+        let column = arguments.column();
+        let Some(name) = arguments.any_name()? else {
+            return Err(error_at(column, format!("a function is missing here; there are {}", all())));
+        };
+        let wanted = name.text.to_ascii_lowercase();
+        let percentile = wanted.strip_prefix('p').and_then(percentile_of);
+        let known = percentile.map_or_else(
+            || NAMES.iter().find(|(name, _)| *name == wanted),
+            |_| NAMES.iter().find(|(name, _)| *name == "p95"),
+        );
+        let Some((_, how)) = known else {
+            let near = did_you_mean(&wanted, names());
+            return Err(error_at(column, format!("there is no function `{}`{near}; there are {}", name.text, all())));
+        };
+        arguments.expect("(", how)?;
+        let function = Function::with_arguments(&wanted, percentile, arguments, how)?;
+        arguments.expect(")", how)?;
+        let label = function.label();
+        Ok((function, label))
+    }
+
+    fn with_arguments(
+        name: &str,
+        percentile: Option<f64>,
+        arguments: &mut Arguments<'_>,
+        how: &str,
+    ) -> Result<Function, ParseError> {
+        let optional = |arguments: &mut Arguments<'_>| match arguments.looks_at(')') || arguments.take("*") {
+            true => Ok(None),
+            false => arguments.field(how).map(|name| Some(name.field())),
+        };
+        let field = |arguments: &mut Arguments<'_>| arguments.field(how).map(|name: Name| name.field());
+        if let Some(q) = percentile {
+            return Ok(Function::Quantile(q, field(arguments)?));
+        }
+        Ok(match name {
+            "count" => Function::Count(optional(arguments)?),
+            "rate" => Function::Rate(optional(arguments)?),
+            "count_distinct" => Function::CountDistinct(field(arguments)?),
+            "sum" => Function::Sum(field(arguments)?),
+            "avg" => Function::Avg(field(arguments)?),
+            "min" => Function::Min(field(arguments)?),
+            "max" => Function::Max(field(arguments)?),
+            "median" => Function::Quantile(0.5, field(arguments)?),
+            "quantile" => {
+                let column = arguments.column();
+                let q = arguments.number(how)?;
+                if !(0.0..=1.0).contains(&q) {
+                    return Err(error_at(column, format!("a quantile lies between 0 and 1, not {q}: write {how}")));
+                }
+                arguments.expect(",", how)?;
+                Function::Quantile(q, field(arguments)?)
+            }
+            "values" => {
+                let field = field(arguments)?;
+                let mut most = VALUES_DEFAULT;
+                if arguments.take(",") {
+                    let column = arguments.column();
+                    most = arguments.count()?.filter(|most| (1..=VALUES_MAX).contains(most)).ok_or_else(|| {
+                        error_at(column, format!("a number from 1 to {VALUES_MAX} is missing here: write {how}"))
+                    })?;
+                }
+                Function::Values(field, most)
+            }
+            "first" => Function::First(field(arguments)?),
+            _ => Function::Last(field(arguments)?),
+        })
+    }
+
+    /// What its column is called: `count`, `sum_bytes`, `p95_took_ms`.
+    fn label(&self) -> String {
+        let of = |name: &str, field: &Field| format!("{name}_{}", field.name());
+        match self {
+            Function::Count(None) => "count".to_owned(),
+            Function::Rate(None) => "rate".to_owned(),
+            Function::Count(Some(field)) => of("count", field),
+            Function::Rate(Some(field)) => of("rate", field),
+            Function::CountDistinct(field) => of("count_distinct", field),
+            Function::Sum(field) => of("sum", field),
+            Function::Avg(field) => of("avg", field),
+            Function::Min(field) => of("min", field),
+            Function::Max(field) => of("max", field),
+            // Through a text, as 0.29 × 100 is 28.999999999999996.
+            Function::Quantile(q, field) => {
+                of(&format!("p{}", format!("{:.4}", q * 100.0).trim_end_matches('0').trim_end_matches('.')), field)
+            }
+            Function::Values(field, _) => of("values", field),
+            Function::First(field) => of("first", field),
+            Function::Last(field) => of("last", field),
+        }
+    }
+
+    /// What stands in its column, given what stands in its field.
+    pub(super) fn kind(&self, of_field: impl Fn(&str) -> ColumnKind) -> ColumnKind {
+        match self {
+            Function::Values(..) => ColumnKind::List,
+            Function::Min(field) | Function::Max(field) | Function::First(field) | Function::Last(field) => {
+                of_field(field.name())
+            }
+            _ => ColumnKind::Number,
+        }
+    }
+
+    /// The field that it reads.
+    pub(super) fn field(&self) -> Option<&Field> {
+        match self {
+            Function::Count(field) | Function::Rate(field) => field.as_ref(),
+            Function::CountDistinct(field)
+            | Function::Sum(field)
+            | Function::Avg(field)
+            | Function::Min(field)
+            | Function::Max(field)
+            | Function::Quantile(_, field)
+            | Function::Values(field, _)
+            | Function::First(field)
+            | Function::Last(field) => Some(field),
+        }
+    }
+
+    /// Whether a group takes more memory with every row.
+    pub(super) fn grows(&self) -> bool {
+        !matches!(self, Function::Count(_) | Function::Rate(_) | Function::Sum(_) | Function::Avg(_))
+    }
+
+    pub(super) fn start(&self) -> Accumulator {
+        match self {
+            Function::Count(_) | Function::Rate(None) => Accumulator::Count(0),
+            Function::CountDistinct(_) => Accumulator::Distinct(Distinct::Exact(HashSet::new())),
+            Function::Sum(_) | Function::Avg(_) | Function::Rate(Some(_)) => Accumulator::Sum(Sum::default()),
+            Function::Min(_) | Function::Max(_) => Accumulator::Extreme(None),
+            Function::Quantile(..) => Accumulator::Quantile(Numbers::Few(Vec::new())),
+            Function::Values(..) => Accumulator::Values(BTreeMap::new()),
+            Function::First(_) | Function::Last(_) => Accumulator::Picked(None),
+        }
+    }
+
+    /// Takes a row in; returns about how many bytes of memory that took.
+    pub(super) fn add(&self, to: &mut Accumulator, row: RowView<'_>, place: Place) -> usize {
+        match (self, to) {
+            (Function::Count(None) | Function::Rate(None), Accumulator::Count(count)) => *count += 1,
+            (Function::Count(Some(field)), Accumulator::Count(count)) => *count += u64::from(row.has(field)),
+            (Function::Sum(field) | Function::Avg(field) | Function::Rate(Some(field)), Accumulator::Sum(sum)) => {
+                row.visit_numbers(field, &mut |number| sum.add(number));
+            }
+            (Function::CountDistinct(field), Accumulator::Distinct(distinct)) => {
+                let mut bytes = 0;
+                row.visit_texts(field, &mut |text| bytes += distinct.add(&text));
+                return bytes;
+            }
+            (Function::Quantile(_, field), Accumulator::Quantile(numbers)) => {
+                let mut bytes = 0;
+                row.visit_numbers(field, &mut |number| bytes += numbers.add(number.as_f64()));
+                return bytes;
+            }
+            (Function::Min(field) | Function::Max(field), Accumulator::Extreme(extreme)) => {
+                let cell = row.cell(field);
+                let key = match &cell {
+                    Cell::Value(Value::Array(_)) => SortKey::Missing,
+                    _ => SortKey::of(field.name(), &cell),
+                };
+                let before = extreme.as_ref().map_or(0, |(_, cell)| cell.bytes());
+                self.pick_extreme(extreme, key, cell);
+                return extreme.as_ref().map_or(0, |(_, cell)| cell.bytes()).saturating_sub(before);
+            }
+            (Function::Values(field, most), Accumulator::Values(values)) => {
+                let mut bytes = 0;
+                let mut put = |cell: Cell| {
+                    let key = SortKey::of(field.name(), &cell);
+                    if !key.is_missing() && !values.contains_key(&key) {
+                        let length = cell.to_text().len();
+                        values.insert(key, cell);
+                        match values.len() > *most {
+                            true => drop(values.pop_last()),
+                            false => bytes += VALUE_BYTES + 2 * length,
+                        }
+                    }
+                };
+                match row.cell(field) {
+                    Cell::Value(Value::Array(_)) => {
+                        row.visit_texts(field, &mut |text: Cow<'_, str>| {
+                            put(Cell::Value(Value::String(text.into_owned())))
+                        });
+                    }
+                    cell => put(cell),
+                }
+                return bytes;
+            }
+            (Function::First(field) | Function::Last(field), Accumulator::Picked(picked))
+                if self.is_better(picked, place) && row.has(field) =>
+            {
+                let before = picked.as_ref().map_or(0, |(_, cell)| cell.bytes());
+                let cell = row.cell(field);
+                let bytes = cell.bytes();
+                *picked = Some((place, cell));
+                return bytes.saturating_sub(before);
+            }
+            _ => {}
+        }
+        0
+    }
+
+    /// Takes in what the same function made of other rows.
+    pub(super) fn merge(&self, to: &mut Accumulator, other: Accumulator) {
+        match (to, other) {
+            (Accumulator::Count(count), Accumulator::Count(more)) => *count += more,
+            (Accumulator::Sum(sum), Accumulator::Sum(more)) => sum.merge(&more),
+            (Accumulator::Distinct(distinct), Accumulator::Distinct(more)) => distinct.merge(more),
+            (Accumulator::Quantile(numbers), Accumulator::Quantile(more)) => numbers.merge(more),
+            (Accumulator::Extreme(extreme), Accumulator::Extreme(Some((key, cell)))) => {
+                self.pick_extreme(extreme, key, cell);
+            }
+            (Accumulator::Values(values), Accumulator::Values(more)) => {
+                for (key, cell) in more {
+                    values.entry(key).or_insert(cell);
+                }
+                if let Function::Values(_, most) = self {
+                    while values.len() > *most {
+                        values.pop_last();
+                    }
+                }
+            }
+            (Accumulator::Picked(picked), Accumulator::Picked(Some((place, cell))))
+                if self.is_better(picked, place) =>
+            {
+                *picked = Some((place, cell));
+            }
+            _ => {}
+        }
+    }
+
+    /// The function's value. The rows lie in so many seconds.
+    pub(super) fn value(&self, of: Accumulator, seconds: f64) -> Cell {
+        match (self, of) {
+            (Function::Rate(None), Accumulator::Count(count)) => Cell::number(count as f64 / seconds),
+            (Function::Rate(Some(_)), Accumulator::Sum(sum)) => Cell::number(sum.total() / seconds),
+            (_, Accumulator::Count(count)) => Cell::count(count),
+            (Function::Avg(_), Accumulator::Sum(sum)) => Cell::number(sum.total() / sum.numbers as f64),
+            (_, Accumulator::Sum(sum)) => sum.cell(),
+            (_, Accumulator::Distinct(distinct)) => Cell::count(distinct.count()),
+            (Function::Quantile(q, _), Accumulator::Quantile(numbers)) => {
+                numbers.quantile(*q).map_or(Cell::MISSING, Cell::number)
+            }
+            (_, Accumulator::Extreme(extreme)) => {
+                extreme.map_or(Cell::MISSING, |(_, cell)| as_number(self.field(), cell))
+            }
+            (_, Accumulator::Values(values)) => {
+                let values = values.into_values().map(|cell| match cell {
+                    Cell::Value(value) => value,
+                    time @ Cell::Time(_) => Value::String(time.to_text()),
+                });
+                Cell::Value(Value::Array(values.collect()))
+            }
+            (_, Accumulator::Picked(picked)) => picked.map_or(Cell::MISSING, |(_, cell)| cell),
+            (_, Accumulator::Quantile(_)) => Cell::MISSING,
+        }
+    }
+
+    fn pick_extreme(&self, extreme: &mut Option<(SortKey, Cell)>, key: SortKey, cell: Cell) {
+        if key.is_missing() {
+            return;
+        }
+        let number = |key: &SortKey| !matches!(key, SortKey::Text(_));
+        let better = match extreme {
+            None => true,
+            // Where there are numbers, texts do not count.
+            Some((old, _)) if number(old) != number(&key) => number(&key),
+            Some((old, _)) => match self {
+                Function::Max(_) => key > *old,
+                _ => key < *old,
+            },
+        };
+        if better {
+            *extreme = Some((key, cell));
+        }
+    }
+
+    fn is_better(&self, picked: &Option<(Place, Cell)>, place: Place) -> bool {
+        picked.as_ref().is_none_or(|(old, _)| match self {
+            Function::First(_) => place < *old,
+            _ => place > *old,
+        })
+    }
+}
+
+/// What an entry of a map of values takes besides its text.
+const VALUE_BYTES: usize = 96;
+
+/// A text that is a number, as the number.
+fn as_number(field: Option<&Field>, cell: Cell) -> Cell {
+    match (&cell, field) {
+        (Cell::Value(Value::String(text)), Some(field)) => match Number::of_text(field.name(), text) {
+            Some(Number::Int(number)) => Cell::Value(Value::Int(number)),
+            Some(Number::Float(number)) => Cell::number(number),
+            None => cell,
+        },
+        _ => cell,
+    }
+}
+
+/// The quantile of `95`, `99.9`, in `p95`.
+fn percentile_of(digits: &str) -> Option<f64> {
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    digits.parse::<f64>().ok().filter(|percent| plain && (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0)
+}
+
+impl Sum {
+    fn add(&mut self, number: Number) {
+        self.numbers += 1;
+        match number {
+            Number::Int(number) => self.whole += i128::from(number),
+            Number::Float(number) => self.add_rest(number),
+        }
+    }
+
+    fn add_rest(&mut self, number: f64) {
+        let sum = self.rest + number;
+        self.lost += match self.rest.abs() >= number.abs() {
+            true => self.rest - sum + number,
+            false => number - sum + self.rest,
+        };
+        self.rest = sum;
+    }
+
+    fn merge(&mut self, other: &Sum) {
+        self.whole += other.whole;
+        self.numbers += other.numbers;
+        self.add_rest(other.rest);
+        self.lost += other.lost;
+    }
+
+    fn total(&self) -> f64 {
+        self.whole as f64 + (self.rest + self.lost)
+    }
+
+    fn cell(&self) -> Cell {
+        match i64::try_from(self.whole) {
+            Ok(whole) if self.rest == 0.0 && self.lost == 0.0 => Cell::Value(Value::Int(whole)),
+            _ => Cell::number(self.total()),
+        }
+    }
+}
+
+impl Distinct {
+    fn add(&mut self, text: &str) -> usize {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        self.insert(hasher.finish())
+    }
+
+    fn insert(&mut self, hash: u64) -> usize {
+        match self {
+            Distinct::Exact(hashes) => {
+                let new = hashes.insert(hash);
+                if hashes.len() > DISTINCT_EXACT_MAX {
+                    let mut set = DistinctSet::new();
+                    hashes.iter().for_each(|hash| set.insert(*hash));
+                    *self = Distinct::Estimated(set);
+                }
+                if new { 2 * size_of::<u64>() } else { 0 }
+            }
+            Distinct::Estimated(set) => {
+                set.insert(hash);
+                0
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Distinct) {
+        match (&mut *self, other) {
+            (Distinct::Estimated(set), Distinct::Estimated(other)) => set.merge(&other),
+            (_, Distinct::Exact(hashes)) => {
+                for hash in hashes {
+                    self.insert(hash);
+                }
+            }
+            (Distinct::Exact(_), mut estimated @ Distinct::Estimated(_)) => {
+                std::mem::swap(self, &mut estimated);
+                self.merge(estimated);
+            }
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Distinct::Exact(hashes) => hashes.len() as u64,
+            Distinct::Estimated(set) => set.count().round() as u64,
+        }
+    }
+}
+
+impl Numbers {
+    fn add(&mut self, number: f64) -> usize {
+        match self {
+            Numbers::Few(numbers) if numbers.len() < EXACT_MAX => {
+                numbers.push(number);
+                size_of::<f64>()
+            }
+            Numbers::Few(numbers) => {
+                let mut sketch = Sketch::new();
+                numbers.iter().for_each(|number| sketch.add(*number, 1.0));
+                sketch.add(number, 1.0);
+                *self = Numbers::Many(sketch);
+                0
+            }
+            Numbers::Many(sketch) => {
+                sketch.add(number, 1.0);
+                0
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Numbers) {
+        match (&mut *self, other) {
+            (Numbers::Many(sketch), Numbers::Many(other)) => sketch.merge(&other),
+            (_, Numbers::Few(numbers)) => {
+                for number in numbers {
+                    self.add(number);
+                }
+            }
+            (Numbers::Few(_), mut many @ Numbers::Many(_)) => {
+                std::mem::swap(self, &mut many);
+                self.merge(many);
+            }
+        }
+    }
+
+    fn quantile(self, q: f64) -> Option<f64> {
+        match self {
+            Numbers::Few(mut numbers) => {
+                numbers.sort_unstable_by(f64::total_cmp);
+                let rank = q * numbers.len().saturating_sub(1) as f64;
+                numbers.get(rank as usize).copied()
+            }
+            Numbers::Many(sketch) => sketch.quantile(q),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_exact_while_few_and_within_one_percent_beyond() {
+        let check = |count: u32, q: f64| {
+            let (mut one, mut other) = (Numbers::Few(Vec::new()), Numbers::Few(Vec::new()));
+            for n in 0..count {
+                let half = if n % 3 == 0 { &mut one } else { &mut other };
+                half.add(f64::from(n) + 1.0);
+            }
+            one.merge(other);
+            let exact = (q * f64::from(count - 1)).floor() + 1.0;
+            let found = one.quantile(q).unwrap();
+            let error = if count as usize > EXACT_MAX { 0.0101 * exact } else { 0.0 };
+            assert!((found - exact).abs() <= error, "{count} {q}: {found} {exact}");
+        };
+        for q in [0.0, 0.29, 0.5, 0.95, 1.0] {
+            [1, 2, 10, 1_000, 1_001, 50_000].into_iter().for_each(|count| check(count, q));
+        }
+    }
+
+    #[test]
+    fn different_values_are_counted_exactly_while_few_and_nearly_beyond() {
+        let check = |count: usize| {
+            let (mut one, mut other) = (Distinct::Exact(HashSet::new()), Distinct::Exact(HashSet::new()));
+            for n in 0..count {
+                one.add(&format!("v{n}"));
+                other.add(&format!("v{}", n / 2));
+            }
+            one.merge(other);
+            let error = if count > DISTINCT_EXACT_MAX { count as f64 * 0.08 } else { 0.0 };
+            assert!((one.count() as f64 - count as f64).abs() <= error, "{count}: {}", one.count());
+        };
+        [0, 1, 100, 10_000, 10_001, 60_000].into_iter().for_each(check);
+    }
+
+    #[test]
+    fn sums_of_whole_numbers_are_exact_and_others_nearly() {
+        let mut sum = Sum::default();
+        for _ in 0..3 {
+            sum.add(Number::Int(i64::MAX / 4));
+        }
+        assert_eq!(sum.cell(), Cell::Value(Value::Int(i64::MAX / 4 * 3)));
+        let mut sum = Sum::default();
+        [1e100, 1.0, -1e100].into_iter().for_each(|number| sum.add(Number::Float(number)));
+        assert_eq!(sum.cell(), Cell::Value(Value::Int(1)));
+    }
+}
