@@ -2,6 +2,7 @@
 //!
 //! - [`house`]: the promises about the code itself (who may import whom, where `unsafe` may stand).
 //! - [`first_answers`]: a line and a metric in through each door, and out through HTTP and the command line.
+//! - [`live_tail`]: followers whose server is killed and comes back, and followers that are interrupted.
 //! - [`senders`]: clients that are not ours (Python's `SysLogHandler`, `logger`, `curl`).
 //! - [`statsd_clients`]: clients of StatsD that are not ours, from `PyPI`, npm and crates.io.
 //! - [`metric_senders`]: OpenTelemetry's SDK, `graphyte`, `prometheus_client` as a target, Debian's Prometheus writing to us.
@@ -48,6 +49,7 @@ mod full_disk;
 mod house;
 mod keep;
 mod kill;
+mod live_tail;
 mod metric_senders;
 mod oracle;
 mod process;

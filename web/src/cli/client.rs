@@ -177,7 +177,12 @@ fn no_agent(socket: &Path, error: &io::Error) -> anyhow::Error {
 }
 
 impl Lines {
-    /// The next line; none at the end of the answer.
+    /// Whether a whole line has come that was not taken yet.
+    pub fn has_line(&self) -> bool {
+        self.waiting.contains(&b'\n')
+    }
+
+    /// The next line; none at the end of the answer. Cancel-safe: what has come of it waits.
     pub async fn next(&mut self) -> anyhow::Result<Option<Value>> {
         loop {
             if let Some(end) = self.waiting.iter().position(|byte| *byte == b'\n') {

@@ -1,9 +1,10 @@
-//! A terminal's screen that is drawn over and over, and given back as it was. Keys are read one by one.
+//! A terminal's screen that is drawn over and over, and given back as it was.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
+
+use super::keyboard::Keyboard;
 
 /// The other screen, without a cursor.
 const OPEN: &str = "\x1b[?1049h\x1b[?25l";
@@ -12,32 +13,16 @@ const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// The screen while it is ours; dropping it gives it back.
 pub struct LiveScreen {
-    /// How the keyboard was before.
-    keyboard: Option<Termios>,
+    _keyboard: Option<Keyboard>,
 }
 
 impl LiveScreen {
     /// Takes the screen, and the keys that are typed meanwhile.
     pub fn open() -> io::Result<(LiveScreen, mpsc::Receiver<u8>)> {
-        let (typed, keys) = mpsc::channel(8);
-        let mut keyboard = None;
-        if io::stdin().is_terminal() {
-            let before = tcgetattr(io::stdin())?;
-            let mut raw = before.clone();
-            // Line by line no longer, and unseen; Ctrl-C stays a signal.
-            raw.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
-            tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
-            keyboard = Some(before);
-            // It waits for a key until the process ends.
-            std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
-                for key in io::stdin().lock().bytes().map_while(Result::ok) {
-                    if typed.blocking_send(key).is_err() {
-                        return;
-                    }
-                }
-            })?;
-        }
-        let screen = LiveScreen { keyboard };
+        // Without a keyboard there are no keys, and nobody waits for them.
+        let (keyboard, keys) =
+            Keyboard::take()?.map_or_else(|| (None, mpsc::channel(1).1), |(own, keys)| (Some(own), keys));
+        let screen = LiveScreen { _keyboard: keyboard };
         put(OPEN)?;
         Ok((screen, keys))
     }
@@ -63,9 +48,6 @@ impl LiveScreen {
 impl Drop for LiveScreen {
     fn drop(&mut self) {
         let _ = put(CLOSE);
-        if let Some(keyboard) = &self.keyboard {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, keyboard);
-        }
     }
 }
 

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::agent_choice::{AgentChoice, Asked};
 use super::client::Client;
+use super::following::Following;
+use super::output::Output;
 use super::query::point_at;
-use super::tail;
 use super::terminal::{Format, print_line, print_remark, record_line};
 use super::{Outcome, until_interrupted};
 
@@ -43,11 +44,13 @@ pub fn run(arguments: TapArguments) -> Outcome {
                 .into())
         }
         Asked::Server(client) => {
-            let following = tail::Following {
+            let following = Following {
                 client,
                 question: arguments.question,
+                since: None,
+                last: None,
+                output: if arguments.json { Output::Json } else { Output::Lines },
                 fields: arguments.fields,
-                format,
                 limit: arguments.limit,
             };
             until_interrupted(following.run())
