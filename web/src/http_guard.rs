@@ -13,14 +13,13 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header, uri::Authority};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::Authority};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::csrf::CsrfLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::api::ndjson::NDJSON;
 use crate::api_error::ApiError;
 
 /// How long a sender may pause within a body.
@@ -55,7 +54,8 @@ impl Guard {
 
     /// Stands before all routes of the router.
     pub fn protect(self, router: Router) -> Router {
-        let compression = DefaultPredicate::new().and(NotForContentType::const_new(NDJSON));
+        let compression =
+            DefaultPredicate::new().and(|_, _, headers: &HeaderMap, _: &Extensions| !is_sent_as_it_comes(headers));
         router
             .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE_MAX))
             .layer(CompressionLayer::new().compress_when(compression))
@@ -91,6 +91,11 @@ async fn check_host(State(guard): State<Guard>, request: Request, next: Next) ->
         }
         _ => next.run(request).await,
     }
+}
+
+/// Whether the answer asks not to be held back: packing would hold it back until there is enough.
+fn is_sent_as_it_comes(headers: &HeaderMap) -> bool {
+    headers.get("x-accel-buffering").is_some_and(|value| value == "no")
 }
 
 fn foreign_site() -> Response {

@@ -50,6 +50,20 @@ const OPERATIONS: &[Operation] = &[
         &[QUESTION, FROM, TO, LIMIT, ("cursor", "the id after which to go on"), ("order", "newest or oldest")],
     ),
     operation(
+        "GET POST",
+        "/api/v1/logs/export",
+        "Every matching record as a file; one that was cut says so in its last line",
+        &[
+            QUESTION,
+            FROM,
+            TO,
+            ("order", "newest or oldest"),
+            ("format", "ndjson, csv or json"),
+            ("fields", "columns of a CSV besides the usual ones, separated by commas"),
+            ("limit", "records at most; all when absent"),
+        ],
+    ),
+    operation(
         "GET",
         "/api/v1/logs/tail",
         "Matching records as they become durable: NDJSON lines `record`, `live`, `gap`, `heartbeat`, `reset`, or server-sent events of these \

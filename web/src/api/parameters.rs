@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Query, Request};
 use http::{HeaderMap, Method, header};
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::TimeRange;
-use taffrail_ingest::log_store::RecordId;
+use taffrail_ingest::log_store::{Order, RecordId};
 use taffrail_query::time_range;
 
 use super::record_json::parse_record_id;
@@ -58,6 +58,15 @@ impl Parameters {
     /// `from` and `to`: the last hour when absent.
     pub fn range(&self) -> Result<TimeRange, ApiError> {
         time_range::parse_range(self.get("from"), self.get("to"), Timestamp::now()).map_err(ApiError::bad_request)
+    }
+
+    /// `order`: the newest first when absent.
+    pub fn order(&self) -> Result<Order, ApiError> {
+        match self.get("order") {
+            None | Some("newest") => Ok(Order::NewestFirst),
+            Some("oldest") => Ok(Order::OldestFirst),
+            Some(other) => Err(ApiError::bad_request(format!("`order` is `newest` or `oldest`, not `{other}`"))),
+        }
     }
 
     /// A record's id, as an answer gave it.

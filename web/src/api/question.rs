@@ -25,6 +25,7 @@ pub const DAMAGED_NAMED_MAX: usize = 100;
 pub struct Questions {
     settings: QuerySettings,
     turns: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     asked: AtomicU64,
     turned_away: AtomicU64,
     cancelled: Arc<AtomicU64>,
@@ -60,6 +61,8 @@ pub struct QuestionCounts {
     pub cancelled: u64,
     /// Those under way now.
     pub running: usize,
+    /// Files that are being written now.
+    pub exports: usize,
 }
 
 impl Questions {
@@ -67,6 +70,7 @@ impl Questions {
     pub fn new(settings: QuerySettings) -> Questions {
         let turns = Arc::new(Semaphore::new(settings.concurrency_max));
         Questions {
+            exports: Arc::new(Semaphore::new(settings.exports_max)),
             settings,
             turns,
             asked: AtomicU64::new(0),
@@ -92,6 +96,21 @@ impl Questions {
         let permit = permit.expect("the semaphore is never closed");
         self.asked.fetch_add(1, Relaxed);
         let scan = Arc::new(Scan::new(Some(self.settings.time_max), self.settings.rows_max));
+        let guard = CancelOnDrop { scan: scan.clone(), cancelled: self.cancelled.clone(), done: false };
+        Ok(Turn { scan, guard, permit })
+    }
+
+    /// A turn for a file of any size, which may take longer than an answer; it takes no turn from questions.
+    pub fn turn_of_export(&self) -> Result<Turn, ApiError> {
+        let Ok(permit) = self.exports.clone().try_acquire_owned() else {
+            self.turned_away.fetch_add(1, Relaxed);
+            return Err(ApiError::overloaded(format!(
+                "query.exports_max = {}: that many files are being written already; ask again in a while",
+                self.settings.exports_max
+            )));
+        };
+        self.asked.fetch_add(1, Relaxed);
+        let scan = Arc::new(Scan::new(Some(self.settings.export_time_max), u64::MAX));
         let guard = CancelOnDrop { scan: scan.clone(), cancelled: self.cancelled.clone(), done: false };
         Ok(Turn { scan, guard, permit })
     }
@@ -124,6 +143,7 @@ impl Questions {
             turned_away: self.turned_away.load(Relaxed),
             cancelled: self.cancelled.load(Relaxed),
             running: self.settings.concurrency_max - self.turns.available_permits(),
+            exports: self.settings.exports_max - self.exports.available_permits(),
         }
     }
 }

@@ -193,6 +193,7 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     );
     single("taffrail_questions_cancelled_total", "counter", "Questions nobody waited for.", questions.cancelled);
     single("taffrail_questions_running", "gauge", "Questions under way.", questions.running as u64);
+    single("taffrail_exports_running", "gauge", "Files of records that are being written.", questions.exports as u64);
     let told = &app.audience.told;
     single("taffrail_followers", "gauge", "Readers that follow live records.", app.audience.followers() as u64);
     single("taffrail_followers_refused_total", "counter", "Readers turned away.", told.turned_away.load(Relaxed));

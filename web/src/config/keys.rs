@@ -113,6 +113,8 @@ const KEYS: &[Key] = &[
     key("query.concurrency_max", "How many questions are answered at once; others wait their turn."),
     key("query.patterns_max", "How many patterns of messages one question tells apart; records of further ones are counted together."),
     key("query.followers_max", "How many may follow live records at once; more are turned away."),
+    key("query.exports_max", "How many files of records are written at once; more are turned away."),
+    key("query.export_time_max", "How long one file of records may take before it is cut and says so."),
     key("alerts.rules", "Prometheus rules files to evaluate; they are read again when they change.").flag("--rules"),
     key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),

@@ -65,6 +65,10 @@ pub struct QuerySettings {
     pub patterns_max: usize,
     /// How many may follow live records at once.
     pub followers_max: usize,
+    /// How many files of records are written at once.
+    pub exports_max: usize,
+    /// How long one may take.
+    pub export_time_max: Duration,
 }
 
 /// Checked `[alerts]`.

@@ -106,6 +106,8 @@ pub struct Query {
     pub concurrency_max: usize,
     pub patterns_max: usize,
     pub followers_max: usize,
+    pub exports_max: usize,
+    pub export_time_max: Span,
 }
 
 /// `[alerts]`
@@ -168,6 +170,8 @@ impl Default for Query {
             concurrency_max: 16,
             patterns_max: 100_000,
             followers_max: 500,
+            exports_max: 4,
+            export_time_max: Span(Duration::from_secs(3600)),
         }
     }
 }
@@ -208,6 +212,7 @@ impl File {
         }
         for (key, zero) in [
             ("query.concurrency_max", query.concurrency_max == 0),
+            ("query.exports_max", query.exports_max == 0),
             ("query.followers_max", query.followers_max == 0),
             ("query.limit_max", query.limit_max == 0),
             ("query.patterns_max", query.patterns_max == 0),
@@ -338,6 +343,8 @@ impl Query {
             concurrency_max: self.concurrency_max,
             patterns_max: self.patterns_max,
             followers_max: self.followers_max,
+            exports_max: self.exports_max,
+            export_time_max: self.export_time_max.0,
         }
     }
 }

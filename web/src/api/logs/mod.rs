@@ -1,6 +1,6 @@
 //! `/api/v1/logs/*`: questions about log records.
 //!
-//! [`search`] (records, streamed), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
+//! [`search`] (records, streamed), [`export`] (records as a file), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
 //! [`patterns`] (like messages as one), [`context`] (one record and its neighbours), [`delete`] (records removed for good).
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::App;
 pub mod context;
 pub mod counts;
 pub mod delete;
+pub mod export;
 pub mod patterns;
 pub mod search;
 pub mod tail;
@@ -21,6 +22,7 @@ pub mod tail;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/logs/search", get(search::search).post(search::search))
+        .route("/api/v1/logs/export", get(export::export).post(export::export))
         .route("/api/v1/logs/tail", get(tail::tail))
         .route("/api/v1/logs/histogram", get(counts::histogram).post(counts::histogram))
         .route("/api/v1/logs/facets", get(counts::facets).post(counts::facets))

@@ -155,7 +155,7 @@ fn document(logs: &LogStore, search: &Search, scan: &Scan, bytes_max: usize) -> 
 
 /// Sends a line from a blocking thread, and waits for a slow reader as long as the question may take: no reader keeps a turn
 /// for ever.
-fn send(lines: &mpsc::Sender<Bytes>, line: Bytes, scan: &Scan) -> Result<(), StopReason> {
+pub(super) fn send(lines: &mpsc::Sender<Bytes>, line: Bytes, scan: &Scan) -> Result<(), StopReason> {
     let line = match lines.try_send(line) {
         Ok(()) => return Ok(()),
         // Only a reader that went away closes the channel.
