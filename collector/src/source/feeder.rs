@@ -123,11 +123,11 @@ impl Feeder {
                 }
                 Outcome::Refused(refusal) => {
                     lost += size as u64;
-                    self.tally.problem(refusal.reason.name(), size as u64, refusal.message.as_bytes());
+                    self.tally.shed(refusal.reason.name(), size as u64, refusal.message.as_bytes());
                 }
                 Outcome::Gap { .. } => {
                     lost += size as u64;
-                    self.tally.problem("unexpected_gap", size as u64, b"");
+                    self.tally.shed("unexpected_gap", size as u64, b"");
                 }
             }
         }
@@ -137,7 +137,7 @@ impl Feeder {
 
     fn count_undelivered(&self, records: usize, why: &str) {
         if records > 0 {
-            self.tally.problem("undelivered_at_stop", records as u64, why.as_bytes());
+            self.tally.shed("undelivered_at_stop", records as u64, why.as_bytes());
         }
     }
 }

@@ -64,8 +64,8 @@ async fn run(mut portions: mpsc::Receiver<SamplePortion>, outlet: Outlet, stop: 
         let (count, batch) = (held.samples.len() as u64, Batch { samples: held.samples, ..Batch::local() });
         match deliver_patiently(&outlet, &batch, &stop).await {
             Outcome::Stored { .. } | Outcome::Duplicate { .. } => tally.took(count, held.bytes),
-            Outcome::Refused(refusal) => tally.problem(refusal.reason.name(), count, refusal.message.as_bytes()),
-            Outcome::Gap { .. } => tally.problem("unexpected_gap", count, b""),
+            Outcome::Refused(refusal) => tally.shed(refusal.reason.name(), count, refusal.message.as_bytes()),
+            Outcome::Gap { .. } => tally.shed("unexpected_gap", count, b""),
         }
     }
 }

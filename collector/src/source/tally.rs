@@ -31,6 +31,7 @@ pub struct Tally {
     receive_buffer_bytes: AtomicU64,
     problems: Mutex<BTreeMap<&'static str, Problem>>,
     rules: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
+    shed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// What a source that reads at its own pace has not read yet.
@@ -82,6 +83,17 @@ pub struct TallySnapshot {
     pub problems: Vec<ProblemSnapshot>,
     /// What rules of the configuration did, by rule and effect.
     pub rules: Vec<RuleSnapshot>,
+    /// What was given up of what had come: nobody took it in time. Each stands among the problems too.
+    pub shed: Vec<ShedSnapshot>,
+}
+
+/// Records or samples given up for one reason, at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShedSnapshot {
+    /// The reason's name (`kernel_drop`, `delivery_queue_full`, `undelivered_at_stop` …).
+    pub reason: &'static str,
+    /// How many; of `kernel_drop` datagrams.
+    pub count: u64,
 }
 
 /// What one rule did in one way, at one moment.
@@ -123,6 +135,7 @@ impl Tallies {
                 receive_buffer_bytes: AtomicU64::new(0),
                 problems: Mutex::default(),
                 rules: Mutex::default(),
+                shed: Mutex::default(),
             })
         });
         Arc::clone(tally)
@@ -171,6 +184,12 @@ impl Tally {
         problem.example = example.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
     }
 
+    /// Counts records that had come and were given up, because nobody took them in time.
+    pub fn shed(&self, reason: &'static str, count: u64, example: &[u8]) {
+        self.problem(reason, count, example);
+        *self.shed.lock().entry(reason).or_default() += count;
+    }
+
     /// Counts what a rule of the configuration did.
     pub fn rule_did(&self, rule: &Arc<str>, effect: &'static str, count: u64) {
         *self.rules.lock().entry((Arc::clone(rule), effect)).or_default() += count;
@@ -208,6 +227,7 @@ impl Tally {
                 .iter()
                 .map(|((rule, effect), count)| RuleSnapshot { rule: rule.to_string(), effect, count: *count })
                 .collect(),
+            shed: self.shed.lock().iter().map(|(reason, count)| ShedSnapshot { reason, count: *count }).collect(),
         }
     }
 }

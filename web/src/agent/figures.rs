@@ -52,7 +52,6 @@ pub const PARTS: &[Part] = &[
     Part { at: &["sources"], prefix: "source_", labels: SOURCE_LABELS },
     Part { at: &["ship", "endpoints"], prefix: "endpoint_", labels: &["url"] },
     Part { at: &["ship", "lanes"], prefix: "lane_", labels: &["lane"] },
-    Part { at: &["ship", "shed"], prefix: "shed_", labels: &["lane", "reason"] },
 ];
 
 /// A list that each source has, whose items count something.
@@ -67,10 +66,11 @@ pub struct OfSource {
 
 /// What tells a source from others.
 pub const SOURCE_LABELS: &[&str] = &["kind", "name"];
-/// What went wrong at a source, and what rules of the configuration did with its records.
+/// What went wrong at a source, what rules of the configuration did with its records, and what it gave up.
 pub const OF_SOURCES: &[OfSource] = &[
     OfSource { field: "problems", figure: "source_problems", labels: &["reason"] },
     OfSource { field: "rules", figure: "source_rules", labels: &["rule", "effect"] },
+    OfSource { field: "shed", figure: "source_shed", labels: &["reason"] },
 ];
 
 /// Fields that are levels; every other number counts up.
@@ -172,11 +172,11 @@ mod tests {
             "process": {"cpu_seconds": 0.5, "resident_bytes": 7.0},
             "sources": [{"kind": "files", "name": "/a", "records": 3, "lag_bytes": 9, "last_seen": null,
                          "problems": [{"reason": "cut", "count": 2, "example": "x"}],
-                         "rules": [{"rule": "noise", "effect": "dropped", "count": 4}]}],
+                         "rules": [{"rule": "noise", "effect": "dropped", "count": 4}],
+                         "shed": [{"reason": "kernel_drop", "count": 10}]}],
             "ship": {"agent": "ab", "acked_rows": 5, "spool_bytes": 6, "last_acked": null,
                      "endpoints": [{"url": "http://a", "state": "open", "failures_in_a_row": 4, "last_error": "no"}],
-                     "lanes": [{"lane": "normal", "waiting_batches": 1, "a_new_count": 8}],
-                     "shed": [{"lane": 3, "reason": "spool_full", "rows": 10}]},
+                     "lanes": [{"lane": "normal", "waiting_batches": 1, "a_new_count": 8}]},
             "own_log": {"dropped": 1}
         });
         let shown: Vec<String> = figures(&status)
@@ -205,9 +205,9 @@ mod tests {
                 "endpoint_failures_in_a_row url=http://a level 4",
                 "lane_waiting_batches lane=normal level 1",
                 "lane_a_new_count lane=normal count 8",
-                "shed_rows lane=3,reason=spool_full count 10",
                 "source_problems kind=files,name=/a,reason=cut count 2",
                 "source_rules kind=files,name=/a,rule=noise,effect=dropped count 4",
+                "source_shed kind=files,name=/a,reason=kernel_drop count 10",
             ]
         );
     }

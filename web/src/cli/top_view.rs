@@ -32,15 +32,8 @@ const ENDPOINTS: &[Column] = &[
     right("FAILED"),
     left("LAST ERROR"),
 ];
-const LANES: &[Column] = &[
-    left("LANE"),
-    right("WAITING"),
-    right("BACKLOG"),
-    right("IN FLIGHT"),
-    right("ROWS/S"),
-    right("ROWS"),
-    right("SHED"),
-];
+const LANES: &[Column] =
+    &[left("LANE"), right("WAITING"), right("BACKLOG"), right("IN FLIGHT"), right("ROWS/S"), right("ROWS")];
 const DROPS: &[Column] = &[left("DROPPED"), right("RECORDS"), left("REASON")];
 const AGENTS: &[Column] = &[
     gives_way("AGENT"),
@@ -206,7 +199,6 @@ fn endpoints(change: &Change<'_>) -> Table {
 fn lanes(change: &Change<'_>) -> Table {
     let mut table = Table::new(LANES);
     for lane in list(&change.now["ship"]["lanes"]) {
-        let shed = number(&lane["shed_rows"]);
         table.row(vec![
             Cell::new(word(&lane["lane"])),
             Cell::new(count(number(&lane["waiting_batches"]))),
@@ -214,7 +206,6 @@ fn lanes(change: &Change<'_>) -> Table {
             Cell::new(count(number(&lane["in_flight"]))),
             Cell::new(shown(change.rate_of(&["ship", "lanes"], lane, &["lane"], "acked_rows"), count)),
             Cell::new(count(number(&lane["acked_rows"]))),
-            Cell::new(count(shed)).styled(if shed > 0.0 { BAD } else { Style::new() }),
         ]);
     }
     table
@@ -229,10 +220,10 @@ fn drops(now: &Value) -> Table {
         }
     };
     let ship = &now["ship"];
-    for shed in list(&ship["shed"]) {
-        row(&word(&shed["lane"]), number(&shed["rows"]), text(&shed["reason"]));
-    }
     for source in list(&now["sources"]) {
+        for shed in list(&source["shed"]) {
+            row(text(&source["kind"]), number(&shed["count"]), text(&shed["reason"]));
+        }
         for rule in list(&source["rules"]) {
             let effect = text(&rule["effect"]);
             if ["dropped", "sampled_out", "limited"].contains(&effect) {
@@ -263,7 +254,8 @@ fn agents_table(agents: &[Value]) -> Table {
         };
         let (received, report) = (&agent["received"], &agent["report"]);
         let ship = &report["ship"];
-        let shed: f64 = list(&ship["shed"]).iter().map(|shed| number(&shed["rows"])).sum();
+        let shed = list(&report["sources"]).iter().flat_map(|source| list(&source["shed"]));
+        let shed: f64 = shed.map(|shed| number(&shed["count"])).sum();
         let problems = list(&report["sources"]).iter().flat_map(|source| list(&source["problems"]));
         let problems: f64 = problems.map(|problem| number(&problem["count"])).sum();
         let optional = |value: &Value, show: fn(f64) -> String| Cell::new(value.as_f64().map_or("–".to_owned(), show));
@@ -344,13 +336,14 @@ mod tests {
             "sources": [{"kind": "files", "name": "/var/log/*.log", "records": records, "bytes": records * 100,
                          "lag_bytes": 2048, "lag_seconds": 12.0, "problems": [{"reason": "line_too_long", "count": 3}],
                          "rules": [{"rule": "noise", "effect": "sampled_out", "count": 900},
-                                   {"rule": "secrets", "effect": "redacted", "count": 5}]}],
+                                   {"rule": "secrets", "effect": "redacted", "count": 5}],
+                         "shed": [{"reason": "undelivered_at_stop", "count": 1200}]}],
             "ship": {"acked_rows": records, "spool_bytes": 4096, "spool_bytes_max": 1073741824u64, "waiting_batches": 2,
                      "oldest_waiting_ms": 1500,
                      "endpoints": [{"url": "http://a:1", "state": "half_open", "in_flight": 1, "concurrency": 4,
                                     "deadline_ms": 2000, "rtt_ms": 3, "failures_in_a_row": failures, "last_error": "refused"}],
-                     "lanes": [{"lane": "bulk", "waiting_batches": 1, "backlog_batches": 7, "in_flight": 0, "acked_rows": 5, "shed_rows": 1200}],
-                     "shed": [{"lane": "bulk", "rows": 1200, "reason": "spool_full"}], "quarantined_records": 1},
+                     "lanes": [{"lane": "bulk", "waiting_batches": 1, "backlog_batches": 7, "in_flight": 0, "acked_rows": 5}],
+                     "quarantined_records": 1},
             "own_log": {"dropped": 0}
         })
     }
@@ -370,11 +363,11 @@ mod tests {
                 "SERVER      BREAKER    IN FLIGHT  DEADLINE  ROUND TRIP  BATCHES/S  FAILED  LAST ERROR",
                 "http://a:1  half open     1 of 4     2.0 s        3 ms          –       2  refused",
                 "",
-                "LANE  WAITING  BACKLOG  IN FLIGHT  ROWS/S  ROWS   SHED",
-                "bulk        1        7          0       0     5  1,200",
+                "LANE  WAITING  BACKLOG  IN FLIGHT  ROWS/S  ROWS",
+                "bulk        1        7          0       0     5",
                 "",
                 "DROPPED     RECORDS  REASON",
-                "bulk          1,200  spool_full",
+                "files         1,200  undelivered_at_stop",
                 "files           900  sampled_out by the rule noise",
                 "quarantine        1  refused by the servers for good; kept in quarantine/",
             ]
@@ -395,8 +388,8 @@ mod tests {
                  "received": {"rows_per_second": 0.0, "bytes_per_second": 0.0}, "report": null, "version": null},
                 {"agent": "bbbbbbbbbbbb", "host": "web-1", "state": "ok", "last_seen_seconds": 1.0, "lag_seconds": 0.0,
                  "received": {"rows_per_second": 12.5, "bytes_per_second": 2048.0}, "version": "0.1.0",
-                 "report": {"ship": {"spool_bytes": 0, "waiting_batches": 0, "shed": [{"rows": 4}]},
-                            "sources": [{"problems": [{"count": 2}, {"count": 1}]}]}}
+                 "report": {"ship": {"spool_bytes": 0, "waiting_batches": 0},
+                            "sources": [{"problems": [{"count": 2}, {"count": 1}], "shed": [{"count": 4}]}]}}
             ]
         });
         assert_eq!(

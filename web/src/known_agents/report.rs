@@ -214,10 +214,9 @@ mod tests {
             "version": "1.2.3", "os": "linux", "arch": "aarch64",
             "process": {"uptime_seconds": 0.5},
             "sources": [{"kind": "files", "name": "/a", "records": records, "lag_bytes": 9, "problems": [{"reason": "cut", "count": cut}]},
-                        {"kind": "stdin", "name": "-", "records": 1, "problems": []}],
+                        {"kind": "stdin", "name": "-", "records": 1, "problems": [], "shed": [{"reason": "kernel_drop", "count": 10}]}],
             "ship": {"acked_rows": 5, "spool_bytes": spooled,
-                     "endpoints": [{"url": "http://a", "state": state, "failures_in_a_row": 4}],
-                     "shed": [{"lane": "bulk", "reason": "spool_full", "rows": 10}]},
+                     "endpoints": [{"url": "http://a", "state": state, "failures_in_a_row": 4}]},
             "own_log": {"dropped": 0}
         })
     }
@@ -241,15 +240,15 @@ mod tests {
                 "ship": {
                     "endpoints": [{"url": "http://a", "failures_in_a_row": 4, "state": "open"}],
                     "spool_bytes": 40,
-                    "acked_rows": 5, "acked_rows_per_second": 0,
-                    "shed": [{"lane": "bulk", "reason": "spool_full", "rows": 10, "rows_per_second": 0}]
+                    "acked_rows": 5, "acked_rows_per_second": 0
                 },
                 "process": {"uptime_seconds": 0.5},
                 "sources": [
                     {"kind": "files", "name": "/a", "lag_bytes": 9,
                      "problems": [{"reason": "cut", "count": 2, "count_per_second": 0.2}],
                      "records": 30, "records_per_second": 2},
-                    {"kind": "stdin", "name": "-", "records": 1, "records_per_second": 0}
+                    {"kind": "stdin", "name": "-", "records": 1, "records_per_second": 0,
+                     "shed": [{"reason": "kernel_drop", "count": 10, "count_per_second": 0}]}
                 ],
                 "own_log": {"dropped": 0, "dropped_per_second": 0}
             })

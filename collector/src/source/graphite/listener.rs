@@ -124,7 +124,7 @@ async fn take_datagrams(socket: UdpSocket, intake: Intake, stop: CancellationTok
     let mut drops_due = tokio::time::interval(DROPS_INTERVAL);
     let mut count_drops = || match drops.since_last() {
         0 => {}
-        count => intake.tally.problem("kernel_drops", count, b"raise collector.graphite.udp_buffer_bytes"),
+        count => intake.tally.shed("kernel_drop", count, b"raise collector.graphite.udp_buffer_bytes"),
     };
     loop {
         // All branches are cancel-safe (tokio documents it of `recv`, `tick` and `cancelled`).

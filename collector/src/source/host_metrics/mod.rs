@@ -80,7 +80,7 @@ async fn run(config: Config, context: SourceContext) {
             while let Some(batch) = waiting.recv().await {
                 let rows = batch.len() as u64;
                 if let Outcome::Refused(refusal) = deliver_patiently(&outlet, &batch, &stop).await {
-                    tally.problem(refusal.reason.name(), rows, refusal.message.as_bytes());
+                    tally.shed(refusal.reason.name(), rows, refusal.message.as_bytes());
                 }
             }
         })
@@ -102,7 +102,7 @@ async fn run(config: Config, context: SourceContext) {
         reader = returned;
         tally.took(batch.samples.len() as u64, 0);
         if let Err(TrySendError::Full(batch)) = windows.try_send(batch) {
-            tally.problem("delivery_queue_full", batch.len() as u64, b"");
+            tally.shed("delivery_queue_full", batch.len() as u64, b"");
         }
         start = Timestamp::now().floor_to(config.interval);
         let wait = start.saturating_add(config.interval).saturating_since(Timestamp::now());

@@ -97,7 +97,7 @@ impl<S: AsFd> Reader<S> {
     fn report_drops(&mut self, tally: &Tally) {
         let dropped = self.drops.as_mut().map_or(0, KernelDrops::since_last);
         if dropped > 0 {
-            tally.problem("kernel_drop", dropped, b"raise collector.statsd.receive_buffer_bytes and net.core.rmem_max");
+            tally.shed("kernel_drop", dropped, b"raise collector.statsd.receive_buffer_bytes and net.core.rmem_max");
         }
     }
 }

@@ -113,5 +113,5 @@ pub fn count_lost(tally: &Tally, reason: &'static str, batch: &Batch) {
         (None, Some(record)) => record.body.clone(),
         (None, None) => String::new(),
     };
-    tally.problem(reason, batch.len() as u64, example.as_bytes());
+    tally.shed(reason, batch.len() as u64, example.as_bytes());
 }

@@ -296,7 +296,7 @@ impl Datagrams {
     fn count_drops(&self, drops: &mut KernelDrops) {
         let new = drops.since_last();
         if new > 0 {
-            self.tally.problem("kernel_drop", new, b"raise collector.syslog.udp_buffer_bytes and net.core.rmem_max");
+            self.tally.shed("kernel_drop", new, b"raise collector.syslog.udp_buffer_bytes and net.core.rmem_max");
         }
     }
 }

@@ -46,6 +46,15 @@ export function agents(now) {
         ],
       },
       { kind: "journald", name: "journal", records: 8123, records_per_second: 0.4, bytes_per_second: 90, problems: [] },
+      {
+        kind: "syslog",
+        name: "127.0.0.1:5514",
+        records: 90_412,
+        records_per_second: 88,
+        bytes_per_second: 9_000,
+        problems: shed > 0 ? [{ reason: "kernel_drop", count: shed }] : [],
+        shed: shed > 0 ? [{ reason: "kernel_drop", count: shed }] : [],
+      },
     ],
     ship: {
       spool_bytes: spool,
@@ -73,7 +82,6 @@ export function agents(now) {
         acked_rows_per_second: lane === "normal" ? 1180 : 0.4,
         backlog_batches: lane === "bulk" && shed > 0 ? 800 : 0,
       })),
-      shed: shed > 0 ? [{ lane: "bulk", reason: "spool_full", rows: shed }] : [],
     },
     own_log: { records: 12, limited: 0, dropped: 0 },
   });

@@ -20,12 +20,19 @@ const agent: Agent = {
     interval_seconds: 10,
     sources: [
       { kind: "files", name: "/var/log/*.log", problems: [{ reason: "line_too_long", count: 3 }] },
-      { kind: "syslog", name: "udp 1", problems: [{ reason: "line_too_long", count: 2 }] },
+      {
+        kind: "syslog",
+        name: "udp 1",
+        problems: [
+          { reason: "line_too_long", count: 2 },
+          { reason: "kernel_drop", count: 10 },
+        ],
+        shed: [{ reason: "kernel_drop", count: 10 }],
+      },
     ],
     ship: {
       quarantined_records: 1,
       damaged_records: 2,
-      shed: [{ lane: "bulk", reason: "spool_full", rows: 10 }],
       endpoints: [{ url: "http://logs-a:6464" }],
     },
   },
@@ -38,7 +45,10 @@ test("what was given up is added up over its reasons", () => {
 });
 
 test("problems are added up over sources", () => {
-  expect([...problemsOf(agent)]).toEqual([["line_too_long", 5]]);
+  expect([...problemsOf(agent)]).toEqual([
+    ["line_too_long", 5],
+    ["kernel_drop", 10],
+  ]);
   expect([...problemsOf(silentOnItself)]).toEqual([]);
 });
 
@@ -47,7 +57,7 @@ test.each([
   ["WEB-1", true],
   ["abab", true],
   ["syslog", true],
-  ["spool_full", true],
+  ["kernel_drop", true],
   ["line_too", true],
   ["logs-a", true],
   ["web-2", false],

@@ -185,11 +185,9 @@ function GivenUp({ host, report }: PartOf) {
   );
   const rows = [
     ...byRules,
-    ...(ship?.shed ?? []).map(({ lane, reason, rows }) => ({
-      what: `shed from lane ${lane}`,
-      why: words(reason),
-      rows: rows ?? 0,
-    })),
+    ...(report.sources ?? []).flatMap(({ kind, shed }) =>
+      (shed ?? []).map(({ reason, count }) => ({ what: `shed by ${words(kind)}`, why: words(reason), rows: count })),
+    ),
     {
       what: "quarantined",
       why: "servers refused them for good; they lie in quarantine/ of its state directory",

@@ -26,6 +26,8 @@ export interface AgentSource {
   readonly open_files?: number;
   readonly problems?: readonly AgentProblem[];
   readonly rules?: readonly AgentRule[];
+  /** What it gave up, because nobody took it in time. */
+  readonly shed?: readonly AgentProblem[];
 }
 
 export interface AgentEndpoint {
@@ -48,12 +50,6 @@ export interface AgentLane {
   readonly acked_rows_per_second?: number;
 }
 
-export interface AgentShed {
-  readonly lane: string;
-  readonly reason: string;
-  readonly rows?: number;
-}
-
 /** What an agent says of itself. */
 export interface AgentReport {
   readonly time: string;
@@ -73,7 +69,6 @@ export interface AgentReport {
     readonly possible_duplicates?: number;
     readonly endpoints?: readonly AgentEndpoint[];
     readonly lanes?: readonly AgentLane[];
-    readonly shed?: readonly AgentShed[];
   };
 }
 
@@ -109,10 +104,12 @@ export function fetchAgents(signal?: AbortSignal): Promise<Answer<AgentsReport>>
   return getJson("/api/v1/agents", {}, signal);
 }
 
-/** Records that an agent gave up: shed or damaged in its spool, or refused by servers for good. */
+/** Records that an agent gave up: shed by its sources, damaged in its spool, or refused by servers for good. */
 export function shedRows(agent: Agent): number {
   const ship = agent.report?.ship;
-  const shed = (ship?.shed ?? []).reduce((sum, { rows }) => sum + (rows ?? 0), 0);
+  const shed = (agent.report?.sources ?? [])
+    .flatMap((source) => source.shed ?? [])
+    .reduce((sum, { count }) => sum + count, 0);
   return shed + (ship?.quarantined_records ?? 0) + (ship?.damaged_records ?? 0);
 }
 
@@ -162,7 +159,6 @@ export function matches(agent: Agent, filter: string): boolean {
     agent.state,
     ...problemsOf(agent).keys(),
     ...(agent.report?.sources ?? []).flatMap(({ kind, name }) => [kind, name]),
-    ...(agent.report?.ship?.shed ?? []).map(({ reason }) => reason),
     ...(agent.report?.ship?.endpoints ?? []).map(({ url }) => url),
   ];
   return texts.some((text) => text.toLowerCase().includes(wanted));
