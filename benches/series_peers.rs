@@ -17,6 +17,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[path = "series_mix.rs"]
 mod mix;
+#[path = "remote_write.rs"]
+mod remote_write;
+
+use remote_write::WriteRequest;
 
 use mix::{DAY_SECONDS, PARTS, Random, STEP_SECONDS};
 
@@ -291,50 +295,24 @@ fn requests(series: u64, start: i64) -> Vec<Vec<u8>> {
     let mut sources: Vec<Source> = Vec::new();
     for (part, of) in PARTS.iter().enumerate() {
         sources.extend((0..series).map(|number| {
-            let mut labels = Vec::new();
-            for (name, value) in mix::labels(of, number) {
-                let mut label = Vec::new();
-                put_bytes(&mut label, 1, name.as_bytes());
-                put_bytes(&mut label, 2, value.as_bytes());
-                put_bytes(&mut labels, 1, &label);
-            }
+            let pairs = mix::labels(of, number);
+            let labels = remote_write::labels(pairs.iter().map(|(name, value)| (*name, value.as_ref())));
             Source { labels, part, random: Random(number + 1), value: 50.0 }
         }));
     }
     let mut requests = Vec::new();
-    let mut encoder = snap::raw::Encoder::new();
     for from in (0..DAY_SECONDS / STEP_SECONDS).step_by(REQUEST_STEPS as usize) {
         for sources in sources.chunks_mut(REQUEST_SERIES) {
-            let mut body = Vec::new();
-            for source in sources {
-                let mut one = source.labels.clone();
-                for i in from..from + REQUEST_STEPS {
-                    source.value = (PARTS[source.part].next)(&mut source.random, i, source.value);
-                    let mut sample = vec![0x09];
-                    sample.extend(source.value.to_le_bytes());
-                    sample.push(0x10);
-                    put_varint(&mut sample, ((start + (i + 1) * STEP_SECONDS) * 1_000) as u64);
-                    put_bytes(&mut one, 2, &sample);
-                }
-                put_bytes(&mut body, 1, &one);
+            let mut request = WriteRequest::default();
+            for Source { labels, part, random, value } in sources {
+                let samples = (from..from + REQUEST_STEPS).map(|i| {
+                    *value = (PARTS[*part].next)(random, i, *value);
+                    ((start + (i + 1) * STEP_SECONDS) * 1_000, *value)
+                });
+                request.add(labels, samples);
             }
-            requests.push(encoder.compress_vec(&body).unwrap());
+            requests.push(request.finish());
         }
     }
     requests
-}
-
-/// A length-delimited field of a protobuf message.
-fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }

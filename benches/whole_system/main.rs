@@ -11,6 +11,7 @@
 //! | `INGEST_RUNS` | times that the corpus is stored for the figures of the ingest (5) |
 //! | `GROW` | `1`: also how answers grow from a tenth of the lines to four times as many (takes 15 GB of disk and long) |
 //! | `AGENT_ONLY` | `1`: only the agent's figures; `AGENT_LINES` (2,000,000), `AGENT_RUNS` (3), `OUTAGE_SECONDS` (60), `SPOOL_MIB` (256) |
+//! | `CROWD_ONLY` | `1`: only long ranges, very many names, many users and followers |
 //! | `STATSD_LINES` | metric lines (2,000,000) |
 //! | `TAFFRAIL_SHARED` | where the corpus is, when not in `../shared` |
 //!
@@ -23,12 +24,15 @@
 mod agent;
 mod cold_start;
 mod corpus;
+mod crowd;
 mod freshness;
 mod growth;
 mod ingest;
 mod metrics;
 mod plain_scan;
 mod question;
+#[path = "../remote_write.rs"]
+mod remote_write;
 mod server;
 mod table;
 
@@ -61,6 +65,10 @@ fn main() -> ExitCode {
         agent::measure(&mut table, of_agent);
         return if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    if number("CROWD_ONLY", 0) > 0 {
+        crowd::measure(&mut table, Corpus::of(number("ROWS", 2_000_000)).as_ref());
+        return if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     measure_empty(&mut table);
     let corpus = Corpus::of(number("ROWS", 5_000_000));
     match &corpus {
@@ -71,6 +79,7 @@ fn main() -> ExitCode {
     }
     metrics::measure_statsd(&mut table, number("STATSD_LINES", 2_000_000));
     agent::measure(&mut table, of_agent);
+    crowd::measure(&mut table, corpus.as_ref());
     if let Some(corpus) = corpus.filter(|_| number("GROW", 0) > 0) {
         growth::measure(&mut table, &corpus);
     }
