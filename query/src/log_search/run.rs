@@ -72,22 +72,27 @@ pub fn run(
         gaps: &gaps,
     };
     let plan = Plan::new(question, asked);
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { last: asked.after.filter(|_| plan.goes_on), ..Outcome::default() };
     let mut sink = |row: Row| {
         if outcome.rows == asked.limit as u64 {
             outcome.more = true;
             return Err(Halt::Enough);
         }
-        if let Row::Record(stored) = &row
-            && plan.goes_on
-        {
-            outcome.last = Some(stored.id);
+        let id = match &row {
+            Row::Record(stored) if plan.goes_on => Some(stored.id),
+            Row::Record(_) | Row::Table(_) => None,
+        };
+        match take(row) {
+            ControlFlow::Break(()) => return Err(Halt::Stopped(StopReason::Cancelled)),
+            ControlFlow::Continue(()) => {}
         }
         outcome.rows += 1;
-        match take(row) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Halt::Stopped(StopReason::Cancelled)),
+        outcome.last = id.or(outcome.last);
+        if plan.goes_on && outcome.rows == asked.limit as u64 {
+            outcome.more = true;
+            return Err(Halt::Enough);
         }
+        Ok(())
     };
     let ended = plan.answer(&run, asked, &mut sink);
     let stopped = match ended {
@@ -124,9 +129,11 @@ impl<'q> Plan<'q> {
             Shape::Table { columns, open: false } => Fields::only(columns.iter().map(|column| &*column.name)),
             Shape::Table { open: true, .. } | Shape::Records => Fields::All,
         };
-        // One row more tells whether there are more.
+        let goes_on = question.shape == Shape::Records
+            && question.stages.iter().all(|named| matches!(named.stage.work(None), Work::Each(_)));
+        // One row more tells whether there are more; where the answer can go on, nobody looks for it in vain.
         let mut fields = vec![of_answer];
-        let mut rows = vec![Some(asked.limit.saturating_add(1))];
+        let mut rows = vec![Some(if goes_on { asked.limit } else { asked.limit.saturating_add(1) })];
         for named in question.stages.iter().rev() {
             let wanted = rows.last().copied().flatten();
             fields.push(named.stage.reads(fields.last().expect("starts with one").clone()));
@@ -134,8 +141,6 @@ impl<'q> Plan<'q> {
         }
         fields.reverse();
         rows.reverse();
-        let goes_on = question.shape == Shape::Records
-            && question.stages.iter().all(|named| matches!(named.stage.work(None), Work::Each(_)));
         Plan { question, fields, rows, goes_on }
     }
 

@@ -34,6 +34,7 @@ pub mod parameters;
 pub mod prometheus;
 pub mod question;
 pub mod record_json;
+pub mod row_json;
 pub mod self_metrics;
 pub mod traces;
 #[cfg(test)]

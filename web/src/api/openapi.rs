@@ -46,7 +46,8 @@ const OPERATIONS: &[Operation] = &[
     operation(
         "GET POST",
         "/api/v1/logs/search",
-        "Matching records as NDJSON lines `record`, `progress`, and last `summary` or `error`; one JSON document for who accepts application/json",
+        "Matching records as NDJSON lines `record`, or the table that stages make of them as `columns` and `row`; `progress`, and last `summary` or \
+         `error`; one JSON document for who accepts application/json",
         &[QUESTION, FROM, TO, LIMIT, ("cursor", "the id after which to go on"), ("order", "newest or oldest")],
     ),
     operation(

@@ -115,7 +115,8 @@ impl Serialize for AttributesJson<'_> {
     }
 }
 
-struct ValueJson<'a>(&'a Value);
+/// A value of an attribute as JSON.
+pub(super) struct ValueJson<'a>(pub(super) &'a Value);
 
 impl Serialize for ValueJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

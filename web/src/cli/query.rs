@@ -20,6 +20,8 @@ use super::{Ending, Outcome, ServerChoice, until_interrupted};
 const PAGE_ROWS: usize = 1_000;
 /// How often a bar without progress moves.
 const PROGRESS_TICK: Duration = Duration::from_millis(100);
+/// Rows of a table that are asked for at most: as many as a server gives unless its settings say otherwise.
+const TABLE_ROWS_MAX: usize = 10_000;
 /// Points of a line when nobody says how far apart.
 const POINTS_AIM: f64 = 100.0;
 
@@ -28,13 +30,14 @@ const POINTS_AIM: f64 = 100.0;
 #[command(after_help = "Examples:
   taffrail query 'level:error timeout' --since 1h
   taffrail query 'service:checkout took_ms:>500' --fields took_ms,trace_id --limit 1000
+  taffrail query '* | stats count(), p95(took_ms) by service, time:5m' --since 6h
   taffrail query 'service:checkout' --since 1d --limit 100000 --fields took_ms -o csv > checkout.csv
   taffrail query 'level:>=warn' --patterns --since 1d
   taffrail query --patterns-since 2026-01-31T14:05:00Z
   taffrail query --promql 'rate({\"web.hits\"}[5m])' --since 1h --step 1m
   taffrail query 'level:error timeout' --since 1h --link")]
 pub struct QueryArguments {
-    /// Words, \"phrases\", field:value, ranges, AND OR NOT; nothing asks for everything
+    /// Words, \"phrases\", field:value, ranges, AND OR NOT, and stages behind |; nothing asks for everything
     #[arg(value_name = "QUESTION", default_value = "", conflicts_with = "promql")]
     question: String,
     /// Show like messages as one pattern with their counts, instead of records
@@ -118,7 +121,9 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
     let mut cursor = String::new();
     let mut incomplete = BTreeSet::new();
     while left > 0 {
-        let limit = left.min(PAGE_ROWS).to_string();
+        // What stages make of records comes in one piece.
+        let page = if arguments.question.contains('|') { left.min(TABLE_ROWS_MAX) } else { left.min(PAGE_ROWS) };
+        let limit = page.to_string();
         let mut parameters = vec![("q", arguments.question.as_str()), ("limit", &limit), ("order", &arguments.order)];
         parameters.extend([("from", from.as_str()), ("to", to.as_str())]);
         if !cursor.is_empty() {
@@ -128,10 +133,12 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
         let mut lines = lines.map_err(|error| point_at(&arguments.question, error))?;
         let mut summary = Value::Null;
         while let Some(line) = lines.next().await? {
-            if let Some(Value::Object(row)) = line.get("row") {
-                // What aggregates has columns of its own: those of the first row.
-                let columns = || row.keys().cloned().collect();
-                let rows = rows.get_or_insert_with(|| RowPrinter::new(arguments.output.for_rows(), columns()));
+            if let Some(columns) = line.get("columns").and_then(Value::as_array) {
+                // A table tells its columns, and tells them again when a row brings new ones.
+                rows.take().map_or(Ok(()), |mut rows| progress.suspend(|| rows.flush()))?;
+                let names = columns.iter().filter_map(|column| column["name"].as_str()).map(str::to_owned).collect();
+                rows = Some(RowPrinter::new(arguments.output.for_rows(), names));
+            } else if let (Some(Value::Object(row)), Some(rows)) = (line.get("row"), &mut rows) {
                 progress.suspend(|| rows.object(row.clone()))?;
             } else if let Some(record) = line.get("record") {
                 progress.suspend(|| printer.print(record))?;
@@ -157,6 +164,10 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
         // A page that is not full is the last one, or one that stopped early.
         match summary["next_cursor"].as_str() {
             Some(next) if summary["rows"].as_u64() == limit.parse().ok() => next.clone_into(&mut cursor),
+            None if summary["more"] == true => {
+                incomplete.insert(format!("there are more rows than --limit {page} shows"));
+                break;
+            }
             _ => break,
         }
     }

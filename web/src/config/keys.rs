@@ -110,6 +110,7 @@ const KEYS: &[Key] = &[
     key("query.time_max", "How long one question may take before its answer is cut and says so."),
     key("query.rows_max", "How many rows one question may look at before its answer is cut and says so."),
     key("query.limit_max", "How many records one answer may hold; more are fetched page by page."),
+    key("query.memory_bytes_max", "What one question may keep in memory: groups, rows that are sorted; beyond it the answer leaves some out and says so."),
     key("query.concurrency_max", "How many questions are answered at once; others wait their turn."),
     key("query.patterns_max", "How many patterns of messages one question tells apart; records of further ones are counted together."),
     key("query.followers_max", "How many may follow live records at once; more are turned away."),

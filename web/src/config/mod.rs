@@ -59,6 +59,8 @@ pub struct QuerySettings {
     pub rows_max: u64,
     /// How many records one answer may hold.
     pub limit_max: usize,
+    /// How many bytes of groups and waiting rows it may keep in memory.
+    pub memory_bytes_max: u64,
     /// How many questions are answered at once.
     pub concurrency_max: usize,
     /// How many patterns one answer tells apart.

@@ -2,8 +2,9 @@
 //!
 //! A stage takes rows from the one before it and hands rows to the next. What flows is described by [`shape`], read by
 //! [`arguments`]; what the rows are says [`row`](super::row). Stages: `where`, `fields`, `drop`, `rename`, `extract`,
-//! `parse_json`, `parse_logfmt` (each row becomes one or none); `sort`, `head` (`limit` too), `tail`, `dedup`
-//! (rows in their order); `stats` with its `function`s, `top` (`rare` too), `uniq` (rows in [`groups`]).
+//! `parse_json`, `parse_logfmt` (each row becomes one or none); `sort`, `head` (`limit` too), `tail`, `dedup`,
+//! `context`, `join_trace` (rows in their order); `stats` with its `function`s, `top` (`rare` too), `uniq`, `facets` (rows in
+//! [`groups`]).
 //!
 //! # How a stage is added
 //!
@@ -23,13 +24,16 @@ pub mod arguments;
 pub mod groups;
 pub mod shape;
 
+mod context;
 mod dedup;
 mod drop;
 mod each;
 mod extract;
+mod facets;
 mod fields;
 mod function;
 mod head;
+mod join_trace;
 mod parse_json;
 mod parse_logfmt;
 mod rename;
@@ -74,6 +78,9 @@ pub const STAGES: &[Syntax] = &[
     top::TOP,
     top::RARE,
     uniq::SYNTAX,
+    facets::SYNTAX,
+    context::SYNTAX,
+    join_trace::SYNTAX,
 ];
 
 /// How a stage is written.

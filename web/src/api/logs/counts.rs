@@ -8,7 +8,9 @@ use axum::extract::State;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use taffrail_ingest::TimeRange;
-use taffrail_query::{log_search, time_range};
+use taffrail_ingest::log_store::Filter;
+use taffrail_query::log_search::Question;
+use taffrail_query::time_range;
 
 use crate::api::App;
 use crate::api::parameters::Parameters;
@@ -62,7 +64,7 @@ const NICE_INTERVALS_MS: &[u64] = &[
 
 /// Answers `q`, `from`, `to`, `interval`, `by` (a field; none counts all records under the key `count`).
 pub async fn histogram(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Histogram>, ApiError> {
-    let filter = log_search::parse(parameters.get("q").unwrap_or_default())?;
+    let filter = searched(&parameters)?;
     let range = parameters.range()?;
     let interval_ms = read_interval(parameters.get("interval"), range)?;
     let by = parameters.get("by").filter(|field| *field != "none").map(str::to_owned);
@@ -118,7 +120,7 @@ impl Serialize for Counts {
 
 /// Answers `q`, `from`, `to`, `fields` (separated by commas), `limit` (values of each).
 pub async fn facets(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
-    let filter = log_search::parse(parameters.get("q").unwrap_or_default())?;
+    let filter = searched(&parameters)?;
     let range = parameters.range()?;
     let mut fields = parameters.list("fields");
     if fields.is_empty() {
@@ -149,13 +151,18 @@ pub async fn facets(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
 
 /// Answers `q`, `from`, `to`: which fields matching records have.
 pub async fn fields(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
-    let filter = log_search::parse(parameters.get("q").unwrap_or_default())?;
+    let filter = searched(&parameters)?;
     let range = parameters.range()?;
     let logs = app.ingest.logs().clone();
     let ((fields, ending), scan) =
         app.questions.ask(move |scan| logs.field_names(&filter, range, scan).map_err(ApiError::from)).await?;
     let fields: Vec<Value> = fields.into_iter().map(|(name, count)| json!({ "name": name, "count": count })).collect();
     Ok(Json(json!({ "fields": fields, "summary": summary(&scan, ending.stopped.map(stop_words)) })))
+}
+
+/// What is counted: the records that the question's search finds, whatever its stages make of them.
+fn searched(parameters: &Parameters) -> Result<Filter, ApiError> {
+    Ok(Question::parse(parameters.get("q").unwrap_or_default())?.filter)
 }
 
 /// The bucket width asked for, or the nicest one that gives about a hundred buckets.

@@ -1,5 +1,5 @@
-//! `/api/v1/logs/search`: matching records, newest or oldest first, as a stream of lines with progress, or as one document
-//! for who accepts `application/json`.
+//! `/api/v1/logs/search`: matching records, newest or oldest first, or the table that stages make of them, as a stream of lines
+//! with progress, or as one document for who accepts `application/json`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,9 +11,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http::{HeaderMap, header};
 use serde_json::{Value, json};
-use taffrail_ingest::log_store::{Ending, LogStore, Order, RecordId, Search};
+use taffrail_ingest::log_store::{LogStore, Order, RecordId};
 use taffrail_ingest::{Scan, StopReason};
-use taffrail_query::log_search;
+use taffrail_query::log_search::Question;
+use taffrail_query::log_search::row::Row;
+use taffrail_query::log_search::run::{self, Asked, Outcome};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{
     self,
@@ -26,8 +28,10 @@ use crate::api::document::Document;
 use crate::api::ndjson;
 use crate::api::parameters::Parameters;
 use crate::api::question::{CancelOnDrop, Turn, progress, stop_words, summary};
-use crate::api::record_json::{RecordJson, record_id_text};
+use crate::api::record_json::record_id_text;
+use crate::api::row_json::{Columns, RowJson, RowLine};
 use crate::api_error::ApiError;
+use crate::config::QuerySettings;
 
 /// Records in an answer when nobody says how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -47,7 +51,7 @@ pub async fn search(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let search = read_search(&parameters, app.questions.settings().limit_max)?;
+    let search = read_search(&parameters, app.questions.settings())?;
     if accepts_one_document(&headers) {
         let logs = app.ingest.logs().clone();
         let work = move |scan: &Scan| document(&logs, &search, scan, DOCUMENT_BYTES_MAX);
@@ -62,8 +66,16 @@ pub async fn search(
     let worker_scan = scan.clone();
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let found = run(&logs, &search, &worker_scan, &mut |record| {
-            send(&lines, ndjson::line(&json!({ "record": record })), &worker_scan).map_err(stop_words)
+        let mut columns = Columns::of(&search.question.shape);
+        let tell = |value: &Value| send(&lines, ndjson::line(value), &worker_scan).map_err(stop_words);
+        let begun = columns.news().map_or(Ok(()), |news| tell(&news));
+        let found = search.run(&logs, &worker_scan, &mut |row| {
+            begun?;
+            columns.see(row);
+            if let Some(news) = columns.news() {
+                tell(&news)?;
+            }
+            send(&lines, ndjson::line(&RowLine(row)), &worker_scan).map_err(stop_words)
         });
         let last = match found {
             Ok(found) => json!({ "summary": found.summary(&worker_scan) }),
@@ -74,80 +86,101 @@ pub async fn search(
     Ok(ndjson::stream(with_progress(waiting, scan, guard)))
 }
 
-/// Takes a record, or says why it takes no more.
-type Taker<'a> = dyn FnMut(RecordJson<'_>) -> Result<(), &'static str> + 'a;
+/// Takes a row, or says why it takes no more.
+type Taker<'a> = dyn FnMut(&Row) -> Result<(), &'static str> + 'a;
 
-/// What a search found besides the records themselves.
+/// A question with what was asked besides.
+#[derive(Debug)]
+struct Search {
+    question: Question,
+    asked: Asked,
+}
+
+/// What became of a question besides its rows.
 struct Found {
     rows: u64,
-    /// Why it ended before its end.
-    stopped: Option<&'static str>,
+    /// Whether there would have been more rows than were asked for.
+    more: bool,
+    /// Why it ended before its end, or is not whole.
+    stopped: Option<String>,
     next_cursor: Option<RecordId>,
 }
 
 impl Found {
     fn summary(&self, scan: &Scan) -> Value {
-        let mut summary = summary(scan, self.stopped);
+        let mut summary = summary(scan, self.stopped.as_deref());
         summary["rows"] = self.rows.into();
+        summary["more"] = self.more.into();
         summary["next_cursor"] = self.next_cursor.map_or(Value::Null, |id| record_id_text(id).into());
         summary
     }
 }
 
-fn read_search(parameters: &Parameters, limit_max: usize) -> Result<Search, ApiError> {
-    let order = match parameters.get("order") {
-        None | Some("newest") => Order::NewestFirst,
-        Some("oldest") => Order::OldestFirst,
-        Some(other) => {
-            return Err(ApiError::bad_request(format!("`order` is `newest` or `oldest`, not `{other}`")));
-        }
-    };
-    Ok(Search {
-        filter: log_search::parse(parameters.get("q").unwrap_or_default())?,
+fn read_search(parameters: &Parameters, settings: &QuerySettings) -> Result<Search, ApiError> {
+    let question = Question::parse(parameters.get("q").unwrap_or_default())?;
+    // A table is meant to be seen as a whole.
+    let limit_default = if Columns::of(&question.shape).is_table() { settings.limit_max } else { LIMIT_DEFAULT };
+    let asked = Asked {
         range: parameters.range()?,
-        order,
+        order: read_order(parameters)?,
         after: parameters.record_id("cursor")?,
-        limit: parameters.count("limit", LIMIT_DEFAULT.min(limit_max), limit_max)?,
-    })
+        limit: parameters.count("limit", limit_default.min(settings.limit_max), settings.limit_max)?,
+        memory_bytes_max: settings.memory_bytes_max,
+    };
+    Ok(Search { question, asked })
 }
 
-fn run(logs: &LogStore, search: &Search, scan: &Scan, take: &mut Taker<'_>) -> Result<Found, ApiError> {
-    let mut rows = 0;
-    let mut last = search.after;
-    let mut refused = None;
-    let Ending { stopped } = logs.search(search, scan, &mut |stored| match take(RecordJson::from(&stored)) {
-        Ok(()) => {
-            rows += 1;
-            last = Some(stored.id);
-            ControlFlow::Continue(())
-        }
-        Err(why) => {
-            refused = Some(why);
-            ControlFlow::Break(())
-        }
-    })?;
-    let stopped = refused.or(stopped.map(stop_words));
-    let more = rows == search.limit as u64 || stopped.is_some();
-    Ok(Found { rows, stopped, next_cursor: last.filter(|_| more) })
+fn read_order(parameters: &Parameters) -> Result<Order, ApiError> {
+    match parameters.get("order") {
+        None | Some("newest") => Ok(Order::NewestFirst),
+        Some("oldest") => Ok(Order::OldestFirst),
+        Some(other) => Err(ApiError::bad_request(format!("`order` is `newest` or `oldest`, not `{other}`"))),
+    }
 }
 
-/// All records in one piece, as many as stay below `bytes_max`; the first one is taken whatever its size.
+impl Search {
+    fn run(&self, logs: &LogStore, scan: &Scan, take: &mut Taker<'_>) -> Result<Found, ApiError> {
+        let mut refused = None;
+        let outcome = run::run(&self.question, logs, &self.asked, scan, &mut |row| match take(&row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(why) => {
+                refused = Some(why);
+                ControlFlow::Break(())
+            }
+        })?;
+        let Outcome { rows, more, last, stopped, gaps } = outcome;
+        let mut why: Vec<String> = refused.or(stopped.map(stop_words)).map(str::to_owned).into_iter().collect();
+        why.extend(gaps);
+        let stopped = (!why.is_empty()).then(|| why.join("; "));
+        let next_cursor = last.filter(|_| more || stopped.is_some());
+        Ok(Found { rows, more, stopped, next_cursor })
+    }
+}
+
+/// All rows in one piece, as many as stay below `bytes_max`; the first one is taken whatever its size.
 fn document(logs: &LogStore, search: &Search, scan: &Scan, bytes_max: usize) -> Result<Document, ApiError> {
-    let mut json = br#"{"records":["#.to_vec();
+    let mut columns = Columns::of(&search.question.shape);
+    let mut json = if columns.is_table() { br#"{"rows":["#.to_vec() } else { br#"{"records":["#.to_vec() };
     let empty = json.len();
-    let found = run(logs, search, scan, &mut |record| {
+    let found = search.run(logs, scan, &mut |row| {
         let whole = json.len();
         if whole > empty {
             json.push(b',');
         }
-        serde_json::to_writer(&mut json, &record).expect("a record has text keys");
+        serde_json::to_writer(&mut json, &RowJson(row)).expect("a row has text keys");
         if whole > empty && json.len() > bytes_max {
             json.truncate(whole);
             return Err("out of bytes");
         }
+        columns.see(row);
         Ok(())
     })?;
-    json.extend_from_slice(br#"],"summary":"#);
+    json.push(b']');
+    if columns.is_table() {
+        json.extend_from_slice(br#","columns":"#);
+        serde_json::to_writer(&mut json, &columns.json()).expect("columns have text keys");
+    }
+    json.extend_from_slice(br#","summary":"#);
     serde_json::to_writer(&mut json, &found.summary(scan)).expect("a summary has text keys");
     json.push(b'}');
     Ok(Document::written(json))
@@ -265,7 +298,7 @@ mod tests {
         let world = World::shop().await;
         let pairs = [("from", "2024-11-21T07:00:00Z"), ("to", "2024-11-21T08:00:00Z")];
         let parameters = Parameters::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
-        let mut search = read_search(&parameters, 100).unwrap();
+        let mut search = read_search(&parameters, world.app.questions.settings()).unwrap();
         let mut pages = Vec::new();
         loop {
             let document = document(world.app.ingest.logs(), &search, &Scan::unlimited(), 600).unwrap();
@@ -275,10 +308,66 @@ mod tests {
             pages.push(rows);
             let Some(next) = answer["summary"]["next_cursor"].as_str() else { break };
             assert_eq!(answer["summary"]["partial"], "out of bytes");
-            search.after = crate::api::record_json::parse_record_id(next);
+            search.asked.after = crate::api::record_json::parse_record_id(next);
         }
         assert!(pages.len() > 1, "{pages:?}");
         assert_eq!(pages.iter().sum::<usize>(), 10, "{pages:?}");
+    }
+
+    #[tokio::test]
+    async fn tables_tell_their_columns_first_and_their_rows_as_objects() {
+        let world = World::shop().await;
+        let q = "q=*%20%7C%20stats%20count()%20by%20level%20%7C%20sort%20count%20desc";
+        let lines = world.lines(&format!("/api/v1/logs/search?{q}&{SHOP}")).await;
+        let columns = json!([{"name": "level", "type": "text"}, {"name": "count", "type": "number"}]);
+        assert_eq!(lines[0], json!({ "columns": columns }));
+        assert_eq!(lines[1], json!({"row": {"level": "info", "count": 6}}));
+        assert_eq!(lines[2], json!({"row": {"level": "error", "count": 4}}));
+        let summary = &lines[3]["summary"];
+        assert_eq!(
+            (&summary["rows"], &summary["more"], &summary["partial"]),
+            (&json!(2), &json!(false), &json!(false))
+        );
+        assert_eq!(summary["next_cursor"], Value::Null);
+
+        let cut = world.lines(&format!("/api/v1/logs/search?{q}&{SHOP}&limit=1")).await;
+        assert_eq!((cut.len(), &cut[2]["summary"]["more"]), (3, &json!(true)));
+
+        let pairs = [("q", "* | top level"), ("from", "2024-11-21T07:00:00Z"), ("to", "2024-11-21T08:00:00Z")];
+        let parameters = Parameters::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+        let search = read_search(&parameters, world.app.questions.settings()).unwrap();
+        let document = document(world.app.ingest.logs(), &search, &Scan::unlimited(), 1 << 20).unwrap();
+        let document: Value = serde_json::from_slice(document.bytes()).unwrap();
+        assert_eq!(document["columns"][2], json!({"name": "percent", "type": "number"}));
+        assert_eq!(document["rows"][0], json!({"level": "info", "count": 6, "percent": 60}));
+
+        // What treats each record alone can be paged through as a search can.
+        let q = "q=*%20%7C%20where%20n:%3E2";
+        let mut seen = Vec::new();
+        let mut cursor = String::new();
+        while seen.len() < 100 {
+            let lines = world.lines(&format!("/api/v1/logs/search?{q}&{SHOP}&limit=3{cursor}")).await;
+            seen.extend(messages(&lines).into_iter().map(str::to_owned));
+            match lines.last().unwrap()["summary"]["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        let expected: Vec<String> = (3..10).rev().map(|n| format!("line {n} of the shop")).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[tokio::test]
+    async fn a_question_without_memory_says_which_setting_gives_it_more() {
+        let world = World::shop().await;
+        let pairs = [("q", "* | stats count() by n"), ("from", "2024-11-21T07:00:00Z"), ("to", "2024-11-21T08:00:00Z")];
+        let parameters = Parameters::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+        let settings = QuerySettings { memory_bytes_max: 1_000, ..world.app.questions.settings().clone() };
+        let search = read_search(&parameters, &settings).unwrap();
+        let document = document(world.app.ingest.logs(), &search, &Scan::unlimited(), 1 << 20).unwrap();
+        let answer: Value = serde_json::from_slice(document.bytes()).unwrap();
+        assert!(answer["rows"].as_array().unwrap().len() < 10);
+        assert!(answer["summary"]["partial"].as_str().unwrap().contains("query.memory_bytes_max"), "{answer}");
     }
 
     #[tokio::test]
