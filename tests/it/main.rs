@@ -21,6 +21,7 @@
 //! - [`kill`]: an agent and its servers, killed hundreds of times at random moments and at every named step of both.
 //! - [`faults`]: twenty ways in which networks, servers, names, certificates, disks and clocks fail, each in its own network.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
+//! - [`log_metrics`]: errors in the log divided by requests in StatsD, recorded and alerted on; patterns on the command line.
 //! - [`browser`]: the pages in a real Chromium.
 //!
 //! What they stand on: [`server`] and [`process`] (started and ended with their test), [`field`] (an agent and its servers),
@@ -50,6 +51,7 @@ mod house;
 mod keep;
 mod kill;
 mod live_tail;
+mod log_metrics;
 mod metric_senders;
 mod oracle;
 mod process;

@@ -55,7 +55,7 @@ impl Running {
             external_labels: BTreeMap::new(),
             external_url: external_url.clone(),
         };
-        let source = Arc::new(StoreSource::new(ingest.series().clone()));
+        let source = Arc::new(StoreSource::new(ingest.series().clone()).with_logs(ingest.logs().clone()));
         let store = Arc::new(CatalogState::of_rules(ingest.catalog().clone()));
         let start = || Manager::start(config, source, ingest.outlet().clone(), store, stop.clone());
         let rules = tokio::task::block_in_place(start).map_err(BadRules)?;

@@ -268,7 +268,11 @@ impl Counter {
 }
 
 /// Which classes the templates make up; none when they split one.
-fn classes_of(split: &SplitReader, templates: &Bits, counts: &MinuteCounts) -> Result<Option<Vec<bool>>, Stop> {
+pub(super) fn classes_of(
+    split: &SplitReader,
+    templates: &Bits,
+    counts: &MinuteCounts,
+) -> Result<Option<Vec<bool>>, Stop> {
     if templates.count() == u64::from(templates.len()) {
         return Ok(Some(vec![true; counts.classes.len()]));
     }

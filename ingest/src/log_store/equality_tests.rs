@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use taffrail_collector::model::{LogRecord, Severity, SpanId, Timestamp, TraceId};
 
+use super::group_tests::{check_groups, question};
 use super::head::{Chunk, Head};
 use super::pattern_tests::check_patterns;
 use super::split_reader::SplitReader;
@@ -231,6 +232,7 @@ proptest! {
     fn the_store_answers_what_a_plain_scan_would(
         world in world(),
         questions in prop::collection::vec((filter(), range(), any::<bool>(), prop::option::of(any::<prop::sample::Index>()), 0usize..40, field_name(), 1u64..2500), 12),
+        groups in question(),
     ) {
         let Built { store, all, _directory } = build(world);
         for (filter, range, newest, after, limit, by, interval_ms) in questions {
@@ -280,6 +282,9 @@ proptest! {
             }
             prop_assert_eq!(names.into_iter().collect::<BTreeMap<_, _>>(), plain);
             check_patterns(&store, &filter, range, &matching);
+            let passing: Vec<&StoredRecord> = all.iter().filter(|stored| compiled.matches(&stored.record)).collect();
+            let fields: Vec<&str> = groups.0.iter().map(String::as_str).collect();
+            check_groups(&store, &filter, &fields, &groups.1, &passing);
         }
     }
 }

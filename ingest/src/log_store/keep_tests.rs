@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use taffrail_collector::model::{LogRecord, Timestamp};
 
 use super::equality_tests::{Buckets, field_name, filter, found, plain_counts, range};
+use super::group_tests::{check_groups, question};
 use super::head::Chunk;
 use super::mask::DeletionMask;
 use super::pattern_tests::check_patterns;
@@ -162,6 +163,7 @@ proptest! {
     fn what_is_kept_is_answered_and_nothing_else(
         acts in prop::collection::vec(act(), 0..14),
         questions in prop::collection::vec((filter(), range(), any::<bool>(), field_name()), 6),
+        groups in question(),
     ) {
         let mut kept = Kept::new();
         for act in acts {
@@ -170,6 +172,10 @@ proptest! {
         for (filter, range, newest, by) in questions.into_iter().chain([(Filter::All, TimeRange::ALL, true, "host".to_owned())]) {
             let matching = filter.compile().expect("a good filter");
             let mut expected = kept.shown();
+            let mut passing = expected.clone();
+            passing.retain(|stored| matching.matches(&stored.record));
+            let fields: Vec<&str> = groups.0.iter().map(String::as_str).collect();
+            check_groups(&kept.store, &filter, &fields, &groups.1, &passing);
             expected.retain(|stored| range.contains(stored.id.time) && matching.matches(&stored.record));
             expected.sort_unstable_by_key(|stored| stored.id);
             let order = if newest { Order::NewestFirst } else { Order::OldestFirst };

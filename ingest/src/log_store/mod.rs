@@ -8,8 +8,8 @@
 //! `split_values`. `split` and `damage` (a split as the store holds it), `mask` (what is hidden), `rewrite` (splits from
 //! splits), [`store`] (the one view that changes from head to split), and the answers:
 //! `search`, [`arrival`] (in the order in which records came), `work`, `count`, `facet`, [`pattern`] (like messages), `pattern_counts`,
-//! [`fold`] (anything else that can be gathered), [`projection`] (what is read of a record);
-//! `verify` (a whole split).
+//! `group_counts` (both over `time_cells`), [`fold`] (anything else that can be gathered), [`projection`] (what is read of a
+//! record); `verify` (a whole split).
 
 pub mod arrival;
 mod bits;
@@ -19,6 +19,7 @@ mod facet;
 pub mod field;
 pub mod filter;
 pub mod fold;
+mod group_counts;
 pub mod head;
 mod id_column;
 pub(crate) mod mask;
@@ -50,6 +51,7 @@ mod template_conditions;
 mod template_index;
 mod template_table;
 mod text_automaton;
+mod time_cells;
 mod variable_column;
 pub mod verify;
 pub mod words;
@@ -61,6 +63,8 @@ mod corpus_tests;
 mod damage_tests;
 #[cfg(test)]
 mod equality_tests;
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod keep_tests;
 #[cfg(test)]
@@ -78,6 +82,7 @@ pub(crate) use damage::{FileState, file_state};
 pub use field::Field;
 pub use filter::{Filter, Test, TextMatch};
 pub use fold::Fold;
+pub use group_counts::{GroupCount, GroupCounts, GroupQuestion};
 pub use mask::{RetentionRule, RetentionRules};
 pub use matching::{CompiledFilter, FilterError};
 pub use pattern::{Pattern, PatternId};

@@ -1,11 +1,10 @@
 //! Records by their [`Pattern`]: how many there are of each, when, of which severity and service.
 //!
 //! Rows are counted by template, without a look at what is in them: templates say the pattern, postings say which rows, and the
-//! superblocks that lie within one step of the trend are counted whole. Only messages of services that have no templates
+//! superblocks that lie within one step of the trend are counted whole (`time_cells`). Only messages of services that have no templates
 //! are read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::time::Duration;
 
 use rapidhash::fast::RandomState;
@@ -15,12 +14,13 @@ use super::mask::MaskedFilter;
 use super::matching::CompiledFilter;
 use super::pattern::{Pattern, PatternId};
 use super::row_conditions::utf8;
-use super::split_filter::{Hits, SplitFilter, Stop, Window, parts};
+use super::split_filter::{SplitFilter, Stop, parts};
 use super::split_reader::SplitReader;
 use super::split_records::{BodyReader, RecordReader};
 use super::split_values::each_hit;
 use super::store::Snapshot;
 use super::template::Holds;
+use super::time_cells::{Counted, RowCells, TimeCells};
 use super::work::{NO_NUMBER, Values, Work, works};
 use super::{Ending, LogStoreError, OTHER, RecordId};
 use crate::scan::{Scan, TimeRange};
@@ -201,6 +201,16 @@ impl PatternWork {
     }
 }
 
+impl TimeCells for PatternQuestion {
+    fn cell_of(&self, moment: Timestamp) -> i64 {
+        self.step_of(moment)
+    }
+
+    fn start_of(&self, cell: i64) -> Timestamp {
+        PatternQuestion::start_of(self, cell)
+    }
+}
+
 impl Work for PatternWork {
     fn fresh(&self) -> PatternWork {
         PatternWork { services: self.services.fresh(), ..PatternWork::new(self.question) }
@@ -230,7 +240,7 @@ impl Work for PatternWork {
         if rows.is_empty() || filter.possible().next_at_or_after(0).is_none() {
             return Ok(());
         }
-        let steps = StepRows::new(split, rows.clone(), &self.question, scan)?;
+        let steps = RowCells::new(split, rows.clone(), &self.question, scan)?;
         let table = split.table()?;
         // The newest and the oldest row of each pattern.
         let mut ends: HashMap<u32, (u32, u32), RandomState> = HashMap::default();
@@ -245,7 +255,7 @@ impl Work for PatternWork {
                         return;
                     };
                     let tally = &mut work.tallies[number as usize];
-                    counted.steps.iter().for_each(|(step, count)| tally.add(*count, *step));
+                    counted.cells.iter().for_each(|(step, count)| tally.add(*count, *step));
                     tally.add_origin(counted.count, template.severity, service);
                     let end = ends.entry(number).or_insert((counted.newest, counted.oldest));
                     *end = (end.0.min(counted.newest), end.1.max(counted.oldest));
@@ -261,13 +271,13 @@ impl Work for PatternWork {
                 }
                 scan.touch(u64::from(window.len()), window.bytes()?)?;
                 let mut bodies = BodyReader::new(split, window.template)?;
-                let (mut body, mut step) = (Vec::new(), steps.from(window, &part)?);
+                let (mut body, mut cursor) = (Vec::new(), steps.cursor(window, &part));
                 each_hit(window, &hits, &part, scan, |ordinal, row| {
                     body.clear();
                     bodies.append(ordinal as usize, &mut body)?;
                     let number = self.tally(Pattern::of(utf8(&body)?));
-                    let steps = vec![(step.of(row), 1)];
-                    found(self, number, Counted { count: 1, newest: row, oldest: row, steps });
+                    let cells = vec![(cursor.of(row), 1)];
+                    found(self, number, Counted { count: 1, newest: row, oldest: row, cells });
                     Ok(())
                 })
             })?;
@@ -312,112 +322,5 @@ impl PatternWork {
             self.tallies[number as usize].saw(id, id);
         }
         Ok(())
-    }
-}
-
-/// Rows counted.
-#[derive(Debug, Default)]
-struct Counted {
-    count: u64,
-    /// The first of them; rows fall in time.
-    newest: u32,
-    /// The last of them.
-    oldest: u32,
-    /// How many in each step.
-    steps: Vec<(i64, u64)>,
-}
-
-impl Counted {
-    fn add(&mut self, step: i64, count: u64) {
-        self.count += count;
-        match self.steps.last_mut() {
-            Some((last, sum)) if *last == step => *sum += count,
-            _ => self.steps.push((step, count)),
-        }
-    }
-}
-
-/// Which of a split's rows lie in which step.
-struct StepRows {
-    /// Falling.
-    steps: Vec<i64>,
-    /// The first row of each, and the row behind the last.
-    starts: Vec<u32>,
-}
-
-impl StepRows {
-    fn new(split: &SplitReader, rows: Range<u32>, question: &PatternQuestion, scan: &Scan) -> Result<StepRows, Stop> {
-        let mut times = split.times()?;
-        let mut found = StepRows { steps: Vec::new(), starts: Vec::new() };
-        let mut row = rows.start;
-        while row < rows.end {
-            scan.touch(0, 0)?;
-            let step = question.step_of(times.get(row)?);
-            found.steps.push(step);
-            found.starts.push(row);
-            row = split.first_before(question.start_of(step))?.clamp(row + 1, rows.end);
-        }
-        found.starts.push(rows.end);
-        Ok(found)
-    }
-
-    /// Looks up rows that rise, from the first of the window on.
-    fn from(&self, window: &Window<'_>, clip: &Range<u32>) -> Result<StepCursor<'_>, Stop> {
-        let first = window.split.superblock_rows(window.superblocks.start).start.max(clip.start);
-        Ok(StepCursor { steps: self, at: self.starts.partition_point(|&start| start <= first).saturating_sub(1) })
-    }
-
-    /// Counts the window's rows that hit and lie in `clip`.
-    fn count(&self, window: &Window<'_>, hits: &Hits, clip: &Range<u32>) -> Result<Counted, Stop> {
-        let mut counted = Counted::default();
-        let mut cursor = self.from(window, clip)?;
-        let mut row_counted = |counted: &mut Counted, row: u32| {
-            if clip.contains(&row) {
-                if counted.count == 0 {
-                    counted.newest = row;
-                }
-                counted.oldest = row;
-                counted.add(cursor.of(row), 1);
-            }
-        };
-        if !matches!(hits, Hits::All) {
-            hits.visit_rows(window, &mut |row| row_counted(&mut counted, row))?;
-            return Ok(counted);
-        }
-        let mut blocks = Vec::new();
-        for number in window.superblocks.clone() {
-            if window.split.superblock(number)?.entry(window.template).is_some() {
-                blocks.push(number);
-            }
-        }
-        for (at, &number) in blocks.iter().enumerate() {
-            let (block, rows) = (window.split.superblock(number)?, window.split.superblock_rows(number));
-            let Some(entry) = block.entry(window.template) else { continue };
-            let within = self.starts.partition_point(|&start| start <= rows.start).saturating_sub(1);
-            let in_one_step = self.starts.get(within + 1).is_some_and(|&next| rows.end <= next);
-            let is_inner = at > 0 && at + 1 < blocks.len() && clip.start <= rows.start && rows.end <= clip.end;
-            if is_inner && in_one_step {
-                counted.add(self.steps[within], u64::from(entry.count));
-            } else {
-                block.visit_rows(entry, |row| row_counted(&mut counted, rows.start + row))?;
-            }
-        }
-        Ok(counted)
-    }
-}
-
-/// Says in which step rows lie that rise.
-struct StepCursor<'a> {
-    steps: &'a StepRows,
-    at: usize,
-}
-
-impl StepCursor<'_> {
-    #[inline]
-    fn of(&mut self, row: u32) -> i64 {
-        while self.at + 1 < self.steps.steps.len() && row >= self.steps.starts[self.at + 1] {
-            self.at += 1;
-        }
-        self.steps.steps[self.at]
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn check_patterns(store: &LogStore, filter: &Filter, range: TimeRange
     scan
 }
 
-fn store_of(splits: Vec<Vec<LogRecord>>) -> (LogStore, Vec<StoredRecord>, tempfile::TempDir) {
+pub(super) fn store_of(splits: Vec<Vec<LogRecord>>) -> (LogStore, Vec<StoredRecord>, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = LogStore::new(directory.path().to_owned(), Vec::new());
     let (mut seq, mut all) = (0, Vec::new());

@@ -2,6 +2,7 @@
 //! head is handed over to a split.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +13,15 @@ use taffrail_collector::model::{Timestamp, TraceId};
 
 use super::count::count_by_interval;
 use super::facet::{facets, field_names};
+use super::group_counts::count_groups;
 use super::head::{Chunk, Head, HeadSize, HeadSnapshot};
 use super::mask::{MaskedFilter, Masks};
 use super::pattern_counts::patterns;
 use super::search::search;
 use super::split::{OpenReaders, Split, SplitMeta};
 use super::{
-    DamagedSplit, Ending, Facet, Filter, FilterError, Fold, IntervalCounts, LogStoreError, Order, PatternCounts,
-    PatternQuestion, Projection, Search, StoredRecord,
+    DamagedSplit, Ending, Facet, Filter, FilterError, Fold, GroupCounts, GroupQuestion, IntervalCounts, LogStoreError,
+    Order, PatternCounts, PatternQuestion, Projection, Search, StoredRecord,
 };
 use crate::scan::{Scan, TimeRange};
 
@@ -38,6 +40,12 @@ pub struct LogStore {
     changing: Mutex<()>,
     /// What time it is for the retention.
     clock: fn() -> Timestamp,
+}
+
+impl fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogStore").field("splits_directory", &self.splits_directory).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Default)]
@@ -201,6 +209,18 @@ impl LogStore {
         let range = filter.narrow(range);
         let (snapshot, filter) = self.question(filter)?;
         patterns(&snapshot, &filter, range, question, scan)
+    }
+
+    /// Counts matching records by the values of some fields together, in stretches of time.
+    pub fn count_groups(
+        &self,
+        filter: &Filter,
+        question: &GroupQuestion,
+        scan: &Scan,
+    ) -> Result<GroupCounts, LogStoreError> {
+        let range = filter.narrow(question.range());
+        let (snapshot, filter) = self.question(filter)?;
+        count_groups(&snapshot, &filter, range, question, scan)
     }
 
     /// All records of a trace, oldest first.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use taffrail_collector::model::LabelSet;
 use taffrail_ingest::Scan;
+use taffrail_ingest::log_store::LogStore;
 use taffrail_ingest::series_store::{LabelMatcher, LabelTest};
 
 use crate::promql::{PromqlError, Series, SeriesSource, Wanted};
@@ -27,6 +28,10 @@ impl<'a> Overlay<'a> {
 }
 
 impl SeriesSource for Overlay<'_> {
+    fn logs(&self) -> Option<&LogStore> {
+        self.beneath.logs()
+    }
+
     fn select(
         &self,
         matchers: &[LabelMatcher],

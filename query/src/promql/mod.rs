@@ -6,7 +6,7 @@
 //! numbers, so that series of numbers only are as quick as if there were none.
 //!
 //! Reading order: `syntax`, `selection` (conditions of selectors), `labels`, `histogram`, `annotation`, `evaluate` (the walk
-//! over the expression), `function` (one file a family), `source` (where series come from), [`select`] (the series store),
+//! over the expression), `function` (one file a family), `source` (where series come from), `log_series` (those that records are read as), [`select`] (the series store),
 //! `answer_cache`, [`promqltest`] (scripts that say what is right).
 
 mod annotation;
@@ -15,6 +15,9 @@ mod evaluate;
 mod function;
 pub mod histogram;
 mod labels;
+#[cfg(test)]
+mod log_count_tests;
+mod log_series;
 pub mod promqltest;
 pub mod select;
 mod selection;
@@ -30,6 +33,7 @@ use taffrail_ingest::{Scan, StopReason};
 use thiserror::Error;
 
 pub use answer_cache::AnswerCache;
+pub use evaluate::log_counts::{LABELS as LOG_LABELS, LOGS_COUNT, QUERY_LABEL as LOG_QUERY_LABEL};
 pub use histogram::Histogram;
 pub use select::{MetricMetadata, StoreSource};
 pub use selection::{only_selector, selectors};

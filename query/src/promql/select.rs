@@ -23,6 +23,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::Mutex;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{Distribution, LabelSet, SampleKind, Timestamp};
+use taffrail_ingest::log_store::LogStore;
 use taffrail_ingest::series_store::{
     ChangeMark, End, LabelMatcher, LabelRegex, LabelTest, Selection, SelectionReader, SeriesData, SeriesExemplars,
     SeriesStore, SeriesStoreError, Values, WindowEnds,
@@ -32,7 +33,7 @@ use taffrail_ingest::{Scan, TimeRange};
 use super::histogram::cumulative_histograms;
 use super::labels::with;
 use super::source::{OfWindows, SeriesSource, SourceSeries, Visit, Wanted};
-use super::{LOOKBACK_MS, PromqlError, Series};
+use super::{LOGS_COUNT, LOOKBACK_MS, PromqlError, Series, log_series};
 
 /// How long a silent counter is repeated: as long as a selector looks back, and as gostatsd keeps a silent metric alive.
 pub const SILENT_MS: i64 = LOOKBACK_MS;
@@ -49,6 +50,7 @@ const SUFFIXES: [&str; 4] = ["_count", "_sum", "_min", "_max"];
 #[derive(Clone, Debug)]
 pub struct StoreSource {
     store: Arc<SeriesStore>,
+    logs: Option<Arc<LogStore>>,
 }
 
 /// What `/api/v1/metadata` says of a metric name.
@@ -63,6 +65,10 @@ pub struct MetricMetadata {
 }
 
 impl SeriesSource for StoreSource {
+    fn logs(&self) -> Option<&LogStore> {
+        self.logs.as_deref()
+    }
+
     fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -233,7 +239,13 @@ impl SharedTimes {
 impl StoreSource {
     /// A view of this store.
     pub fn new(store: Arc<SeriesStore>) -> StoreSource {
-        StoreSource { store }
+        StoreSource { store, logs: None }
+    }
+
+    /// The same, and `logs_count` counts the records of this store.
+    #[must_use]
+    pub fn with_logs(self, logs: Arc<LogStore>) -> StoreSource {
+        StoreSource { logs: Some(logs), ..self }
     }
 
     /// Now, to ask later what has changed since.
@@ -254,6 +266,9 @@ impl StoreSource {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<Vec<Arc<LabelSet>>, PromqlError> {
+        if let Some(logs) = self.logs.as_ref().filter(|_| log_series::are_meant(matchers)) {
+            return log_series::series(logs, matchers, range, None, scan);
+        }
         let stored = self.store.series(&stored_matchers(matchers), range, scan).map_err(failed)?;
         let all = stored.into_iter().flat_map(|(labels, kind)| match kind {
             SampleKind::Distribution => derived_labels(&labels),
@@ -271,13 +286,22 @@ impl StoreSource {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<BTreeSet<String>, PromqlError> {
-        let is_made_when_reading = |name: &str| matches!(name, NAME_LABEL | QUANTILE_LABEL);
-        if is_made_when_reading(label) || matchers.iter().any(|matcher| matcher.name == QUANTILE_LABEL) {
-            let series = self.series(matchers, range, scan)?;
+        if let Some(logs) = self.logs.as_ref().filter(|_| log_series::are_meant(matchers)) {
+            let series = log_series::series(logs, matchers, range, Some(label), scan)?;
             let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
             return Ok(values.map(str::to_owned).collect());
         }
         let mut found = BTreeSet::new();
+        if label == NAME_LABEL && self.logs.as_ref().is_some_and(|logs| log_series::is_among(logs, matchers)) {
+            found.insert(LOGS_COUNT.to_owned());
+        }
+        let is_made_when_reading = |name: &str| matches!(name, NAME_LABEL | QUANTILE_LABEL);
+        if is_made_when_reading(label) || matchers.iter().any(|matcher| matcher.name == QUANTILE_LABEL) {
+            let series = self.series(matchers, range, scan)?;
+            let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
+            found.extend(values.map(str::to_owned));
+            return Ok(found);
+        }
         let is_distribution = |kind| kind == SampleKind::Distribution;
         let is_other = |kind| kind != SampleKind::Distribution;
         self.store.label_values(label, matchers, range, is_other, scan, &mut found).map_err(failed)?;

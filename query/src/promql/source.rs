@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use taffrail_collector::model::LabelSet;
 use taffrail_ingest::Scan;
+use taffrail_ingest::log_store::LogStore;
 use taffrail_ingest::series_store::LabelMatcher;
 
 use super::{Histogram, PromqlError, Series};
@@ -19,6 +20,11 @@ pub trait SeriesSource: Sync {
         wanted: Wanted,
         scan: &Scan,
     ) -> Result<Vec<Series>, PromqlError>;
+
+    /// Where the records are that `logs_count` counts; none when that is a series like any other.
+    fn logs(&self) -> Option<&LogStore> {
+        None
+    }
 
     /// Calls `visit` with each matching series and its place among them, perhaps on several threads at once and in any order,
     /// so that only those at hand are in memory. A series may have points from before `start_ms` too.

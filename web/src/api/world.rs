@@ -78,7 +78,7 @@ impl World {
         let ingest = tokio::task::spawn_blocking(move || Ingest::open(settings.store, &mut |_, _| {}).unwrap());
         let ingest = Arc::new(ingest.await.unwrap());
         let stopping = CancellationToken::new();
-        let source = Arc::new(StoreSource::new(ingest.series().clone()));
+        let source = Arc::new(StoreSource::new(ingest.series().clone()).with_logs(ingest.logs().clone()));
         let alerts =
             Manager::start(rules, source, ingest.outlet().clone(), Arc::new(Forgetful), stopping.clone()).unwrap();
         let agents = Arc::new(KnownAgents::load(ingest.catalog().clone()));

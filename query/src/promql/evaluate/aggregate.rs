@@ -12,6 +12,7 @@ use super::super::histogram::{Histogram, ResetHint};
 use super::super::labels::{group, value_text};
 use super::super::summation::{Mean, Sum, quantile};
 use super::super::syntax::{Aggregation, Aggregator, Expression, Span};
+use super::log_counts::LabelsWanted;
 use super::{ABSENT, Cell, Evaluator, StepSeries, Steps, is_absent, rank};
 
 /// The series of one group.
@@ -43,7 +44,7 @@ impl Evaluator<'_> {
             } else {
                 rank::Wanted::Count(checked_counts(&wanted)?)
             };
-            let series = self.vector(&aggregation.of, steps)?;
+            let series = self.members(aggregation, steps)?;
             if matches!(aggregator, Aggregator::TopK | Aggregator::BottomK) {
                 self.note_ignored(&series, aggregator, aggregation.of.span);
             }
@@ -54,7 +55,7 @@ impl Evaluator<'_> {
             Aggregator::Quantile => self.checked_quantiles(parameter()?, steps)?,
             _ => Vec::new(),
         };
-        let series = self.vector(&aggregation.of, steps)?;
+        let series = self.members(aggregation, steps)?;
         let groups = groups(&series, |labels| group(labels, grouping));
         self.hold(groups.len().saturating_mul(steps.count))?;
         let takes_histograms =
@@ -86,6 +87,11 @@ impl Evaluator<'_> {
             StepSeries { drop_name: group.drop_name, ..StepSeries::of_numbers(group.labels, values) }
         });
         Ok(folded.filter(StepSeries::is_anywhere).collect())
+    }
+
+    /// The series that are aggregated.
+    fn members(&self, aggregation: &Aggregation, steps: Steps) -> Result<Vec<StepSeries>, PromqlError> {
+        self.wanting_labels(LabelsWanted::of(aggregation), || self.vector(&aggregation.of, steps))
     }
 
     /// Says so when an aggregation passes histograms over.
@@ -196,7 +202,7 @@ impl Evaluator<'_> {
             };
             return Err(PromqlError::Execution(format!("invalid label name {shown}")));
         }
-        let series = self.vector(&aggregation.of, steps)?;
+        let series = self.members(aggregation, steps)?;
         let mut places: HashMap<LabelSet, usize> = HashMap::new();
         let mut counted: Vec<StepSeries> = Vec::new();
         for one in &series {

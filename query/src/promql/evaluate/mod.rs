@@ -2,10 +2,11 @@
 //!
 //! `step_series` is what nodes give each other; `selector` fetches points, subqueries included, and `window` lays windows over them; `binary` works
 //! on numbers and pairs of series found by `matching` (`operation` says what two values give); `set_operator` is `and`, `or`, `unless`; `aggregate` folds groups,
-//! `rank` picks from them.
+//! `rank` picks from them. `log_counts` is what records of the log store count as.
 
 mod aggregate;
 mod binary;
+pub(super) mod log_counts;
 mod matching;
 mod operation;
 mod rank;
@@ -16,6 +17,7 @@ mod window;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use taffrail_ingest::Scan;
 
 use super::annotation::{Annotation, Annotations};
@@ -23,6 +25,7 @@ use super::labels::without_name;
 use super::syntax::{DurationExpression, Expression, Kind, Length, Operator, Span, ValueType, milliseconds};
 use super::{Answer, Dialect, Evaluated, InstantValue, PromqlError, Series, SeriesSource, Wanted, function};
 
+use log_counts::LabelsWanted;
 pub(super) use selector::{RangeVector, in_order};
 pub(super) use step_series::{ABSENT, Cell, StepSeries, is_absent, join_same_labels, without_dropped_names};
 pub(super) use window::{MixedWindow, Window, Windows};
@@ -81,6 +84,8 @@ pub(super) struct Evaluator<'a> {
     only_totals: AtomicU32,
     /// How many functions lie around that take histograms.
     histograms_wanted: AtomicU32,
+    /// What the aggregation around asks of the labels of records.
+    labels_wanted: Mutex<LabelsWanted>,
     annotations: Annotations,
 }
 
@@ -104,6 +109,7 @@ impl<'a> Evaluator<'a> {
             cells: AtomicU64::new(0),
             only_totals: AtomicU32::new(0),
             histograms_wanted: AtomicU32::new(0),
+            labels_wanted: Mutex::default(),
             annotations: Annotations::default(),
         }
     }
@@ -272,6 +278,14 @@ impl<'a> Evaluator<'a> {
         self.histograms_wanted.fetch_add(1, Relaxed);
         let found = within();
         self.histograms_wanted.fetch_sub(1, Relaxed);
+        found
+    }
+
+    /// What is evaluated in `within` gives the labels of records that are wanted.
+    fn wanting_labels<T>(&self, labels: LabelsWanted, within: impl FnOnce() -> T) -> T {
+        let before = std::mem::replace(&mut *self.labels_wanted.lock(), labels);
+        let found = within();
+        *self.labels_wanted.lock() = before;
         found
     }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::series_store::{LabelMatcher, wanted_resolution_ms};
 
+use super::super::function;
 use super::super::histogram::{Histogram, ResetHint};
 use super::super::select::QUANTILE_LABEL;
 use super::super::selection::matchers;
@@ -140,6 +141,9 @@ impl Evaluator<'_> {
         steps: Steps,
         times: bool,
     ) -> Result<Vec<StepSeries>, PromqlError> {
+        if let Some(logs) = self.logs_of(selector) {
+            return self.instant_counts(logs, selector, steps, times);
+        }
         let moments = self.moments(steps, selector.at, selector.offset.as_ref())?;
         let windows = Windows::new(moments, LOOKBACK_MS);
         let selected = Mutex::new(Vec::new());
@@ -199,6 +203,9 @@ impl Evaluator<'_> {
     ) -> Result<RangeVector<'_>, PromqlError> {
         match &expression.kind {
             Kind::Parentheses(inner) => self.range_vector(inner, steps, wanted),
+            Kind::Range { selector, .. } if self.logs_of(selector).is_some() => {
+                Err(function::refused_of_records("this"))
+            }
             Kind::Range { selector, range } => {
                 let ends_ms = self.moments(steps, selector.at, selector.offset.as_ref())?;
                 let windows = Windows::new(ends_ms, self.positive_ms(range)?);

@@ -40,7 +40,7 @@ fn absent_over_time(arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError>
     ones_where_not(&present.into_inner(), arguments)
 }
 
-fn ones_where_not(present: &[bool], arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
+pub(super) fn ones_where_not(present: &[bool], arguments: &Arguments<'_, '_>) -> Result<Value, PromqlError> {
     if present.iter().all(|&present| present) {
         return Ok(Value::Vector(Vec::new()));
     }

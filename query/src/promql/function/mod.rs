@@ -1,13 +1,14 @@
 //! Functions, a file a family: `rate` (counters and deltas), `extended` (the same of `anchored` and `smoothed` ranges),
 //! `over_time` (folds of a window), `mixed_window` (both of windows that hold histograms), `regression` (fits through a
 //! window), `math` (one value at a time, trigonometry among them), `scalar` (numbers and series made of each other),
-//! `relabel`, `info`, `calendar`, `sort`, `histogram`, `absent`.
+//! `relabel`, `info`, `calendar`, `sort`, `histogram`, `absent`, `log_counts` (records in windows).
 
 mod absent;
 mod calendar;
 mod extended;
 mod histogram;
 mod info;
+mod log_counts;
 mod math;
 mod mixed_window;
 mod over_time;
@@ -18,6 +19,8 @@ mod scalar;
 mod sort;
 
 use parking_lot::Mutex;
+
+pub(super) use log_counts::refused as refused_of_records;
 
 use super::PromqlError;
 use super::annotation::Annotation;
@@ -40,6 +43,9 @@ pub(super) struct Arguments<'a, 'e> {
 pub(super) fn call(evaluator: &Evaluator<'_>, call: &Call, span: Span, steps: Steps) -> Result<Value, PromqlError> {
     let arguments = Arguments { evaluator, call, span, steps };
     let name = call.function.name;
+    if let Some(counted) = log_counts::call(name, &arguments) {
+        return counted;
+    }
     if let Some(function) = math::function(name) {
         return evaluator.map(arguments.vector(0)?, function);
     }

@@ -101,7 +101,7 @@ where
 {
     let start = read_moment(parameters, "start")?.unwrap_or(Timestamp::MIN);
     let end = read_moment(parameters, "end")?.unwrap_or(Timestamp::MAX);
-    let source = StoreSource::new(app.ingest.series().clone());
+    let source = StoreSource::new(app.ingest.series().clone()).with_logs(app.ingest.logs().clone());
     let selectors = if selectors.is_empty() { vec![Vec::new()] } else { selectors };
     let work = move |scan: &Scan| {
         let mut found = T::default();

@@ -13,7 +13,7 @@ use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_collector::source::descriptions::DESCRIPTION_SERIES;
 use taffrail_ingest::TimeRange;
 use taffrail_ingest::series_store::{LabelMatcher, LabelRegex, LabelTest, MetricInfo};
-use taffrail_query::promql::{StoreSource, damage_warnings};
+use taffrail_query::promql::{LOGS_COUNT, StoreSource, damage_warnings};
 
 use super::{Failure, Success};
 use crate::api::App;
@@ -44,7 +44,13 @@ pub async fn metadata(State(app): State<Arc<App>>, parameters: Parameters) -> Re
             let all_time = TimeRange { start: Timestamp::MIN, end: Timestamp::MAX };
             let described = source.series(&descriptions_of(wanted.as_deref()), all_time, scan)?;
             let stored = store.metrics(wanted.as_deref().unwrap_or_default(), METRICS_MAX);
-            Ok::<_, Failure>(known(&described, stored, wanted.as_deref()))
+            let mut known = known(&described, stored, wanted.as_deref());
+            if wanted.as_deref().is_none_or(|wanted| wanted == LOGS_COUNT) {
+                let help = "Records of the log store, counted by their own times.";
+                let about = About { kind: "counter".to_owned(), help: help.to_owned(), unit: String::new() };
+                known.entry(LOGS_COUNT.to_owned()).or_default().insert(about);
+            }
+            Ok::<_, Failure>(known)
         })
         .await?;
     let entry = |about: &About| json!({ "type": about.kind, "help": about.help, "unit": about.unit });
@@ -147,6 +153,7 @@ mod tests {
             "absent": [entry("unknown", "", "bytes")],
             "jobs": [entry("counter", "Jobs.", "")],
             "jobs_total": [entry("counter", "Jobs.", "")],
+            "logs_count": [entry("counter", "Records of the log store, counted by their own times.", "")],
             "other_sum": [entry("counter", "", "")],
             "request.time": [entry("summary", "", "ms")],
             "took": [entry("histogram", "Time.\nIn lines.", "seconds")],

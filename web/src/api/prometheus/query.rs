@@ -26,7 +26,7 @@ pub async fn instant(State(app): State<Arc<App>>, parameters: Parameters) -> Res
     let time = read_moment(&parameters, "time")?.unwrap_or_else(Timestamp::now);
     let limit = read_limit(&parameters)?;
     let wants_stats = parameters.get("stats").is_some();
-    let source = promql::StoreSource::new(app.ingest.series().clone());
+    let source = promql::StoreSource::new(app.ingest.series().clone()).with_logs(app.ingest.logs().clone());
     let work = move |scan: &Scan| {
         let began = Instant::now();
         let evaluated = promql::instant(&query, time, &source, scan).map_err(about_query)?;
@@ -85,7 +85,7 @@ pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
     check_range(start, end, step)?;
     let limit = read_limit(&parameters)?;
     let wants_stats = parameters.get("stats").is_some();
-    let source = promql::StoreSource::new(app.ingest.series().clone());
+    let source = promql::StoreSource::new(app.ingest.series().clone()).with_logs(app.ingest.logs().clone());
     let answers = app.answers.clone();
     let work = move |scan: &Scan| {
         let began = Instant::now();
