@@ -4,7 +4,7 @@
 //! [`arguments`]; what the rows are says [`row`](super::row). Stages: `where`, `fields`, `drop`, `rename`, `extract`,
 //! `parse_json`, `parse_logfmt` (each row becomes one or none); `sort`, `head` (`limit` too), `tail`, `dedup`,
 //! `context`, `join_trace` (rows in their order); `stats` with its `function`s, `top` (`rare` too), `uniq`, `facets` (rows in
-//! [`groups`]).
+//! [`groups`]); `patterns` (like messages).
 //!
 //! # How a stage is added
 //!
@@ -36,6 +36,7 @@ mod head;
 mod join_trace;
 mod parse_json;
 mod parse_logfmt;
+mod patterns;
 mod rename;
 mod sort;
 mod stats;
@@ -79,6 +80,7 @@ pub const STAGES: &[Syntax] = &[
     top::RARE,
     uniq::SYNTAX,
     facets::SYNTAX,
+    patterns::SYNTAX,
     context::SYNTAX,
     join_trace::SYNTAX,
 ];

@@ -161,7 +161,7 @@ pub async fn fields(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
 }
 
 /// What is counted: the records that the question's search finds, whatever its stages make of them.
-fn searched(parameters: &Parameters) -> Result<Filter, ApiError> {
+pub(super) fn searched(parameters: &Parameters) -> Result<Filter, ApiError> {
     Ok(Question::parse(parameters.get("q").unwrap_or_default())?.filter)
 }
 

@@ -15,7 +15,7 @@ use taffrail_query::log_search;
 use taffrail_query::log_search::pattern_change::{Change, Stretch};
 use taffrail_query::time_range;
 
-use super::counts::read_interval;
+use super::counts::{read_interval, searched};
 use crate::api::App;
 use crate::api::parameters::Parameters;
 use crate::api::question::{stop_words, summary};
@@ -138,7 +138,7 @@ impl Asked {
         }
         let origin = since.unwrap_or(Timestamp::EPOCH);
         Ok(Asked {
-            filter: log_search::parse(parameters.get("q").unwrap_or_default())?,
+            filter: searched(parameters)?,
             range,
             question: PatternQuestion { origin, step: Duration::from_millis(interval_ms), patterns_max },
             limit: parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?,

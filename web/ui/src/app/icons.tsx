@@ -29,6 +29,7 @@ export const WrapIcon = icon(
   <path d="M2.5 3.5h11M2.5 8h8.7a2.2 2.2 0 0 1 0 4.5H8M9.5 10.8 7.8 12.5l1.7 1.7M2.5 12.5h2.7" />,
 );
 export const FacetsIcon = icon(<path d="M2.5 3.5h11M4.5 8h7M6.5 12.5h3" />);
+export const PatternsIcon = icon(<path d="M2.5 4h4M9.5 4h4M2.5 8h4M9.5 8h4M2.5 12h4M9.5 12h4M8 2.5v11" />);
 export const HistogramIcon = icon(<path d="M3 13.5v-4M6.3 13.5v-7M9.7 13.5v-11M13 13.5v-6" />);
 export const CopyIcon = icon(<path d="M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3" />);
 export const PlusIcon = icon(<path d="M8 3.5v9M3.5 8h9" />);

@@ -2,7 +2,7 @@
 import { count, rate } from "../../app/number-format";
 import { scannedText } from "../../app/page-status";
 import { saveFile } from "../../app/clipboard";
-import { DownloadIcon, FacetsIcon, HistogramIcon, PauseIcon, WrapIcon } from "../../app/icons";
+import { DownloadIcon, FacetsIcon, HistogramIcon, PatternsIcon, PauseIcon, WrapIcon } from "../../app/icons";
 import { amend } from "../../app/location";
 import { facetsShown, histogramShown } from "../../app/preferences";
 import { csvOf, ndjsonOf } from "../../list/export";
@@ -27,6 +27,12 @@ export function LogToolbar() {
         pressed={histogramShown.value === "yes"}
         icon={<HistogramIcon />}
         onClick={() => (histogramShown.value = histogramShown.value === "yes" ? "no" : "yes")}
+      />
+      <Toggle
+        label="Patterns"
+        pressed={state.patternsShown.value}
+        icon={<PatternsIcon />}
+        onClick={() => state.showPatterns(!state.patternsShown.peek())}
       />
       <Toggle
         label="Wrap"

@@ -21,6 +21,7 @@ import { runs, setAbsoluteRange, timeRange, writtenRange } from "../../time/rang
 import { timePickerId } from "../../time/time-picker";
 import { LogList } from "./log-list";
 import { LogToolbar } from "./log-toolbar";
+import { PatternList } from "./pattern-list";
 import { selectedRecord, useListState, type ListState } from "./list-state";
 import * as state from "./logs-state";
 
@@ -142,7 +143,7 @@ export function LogsPage() {
               )}
             </section>
           )}
-          <LogList state={listState} />
+          {state.patternsShown.value ? <PatternList /> : <LogList state={listState} />}
         </div>
       </main>
     </>
@@ -179,6 +180,7 @@ function keyBindings(list: ListState) {
     { keys: "F", does: "Filter it out", run: () => filterSelected(state.excludeValue) },
     { keys: "c", does: "Lines around the row", run: () => list.toggleContext() },
     { keys: "o", does: "Open the row's trace", run: () => openTrace(list) },
+    { keys: "p", does: "Patterns, or rows again", run: () => state.showPatterns(!state.patternsShown.peek()) },
     { keys: "w", does: "Wrap lines", run: () => toggle("wrap") },
     { keys: "l", does: "Live", run: () => state.setLive(!state.live.peek()) },
     { keys: "t", does: "Time range", run: () => document.getElementById(timePickerId)?.click() },

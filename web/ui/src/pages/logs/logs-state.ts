@@ -13,6 +13,7 @@ import {
   type Question,
 } from "../../api/logs";
 import { levels, type LogRecord } from "../../api/log-record";
+import { fetchPatterns, type Patterns } from "../../api/patterns";
 import { createRemote } from "../../api/remote";
 import { ingestReport } from "../../app/ingest-watch";
 import { hrefOf } from "../../app/address";
@@ -30,6 +31,7 @@ import { LogSession } from "./log-session";
 export const fixedFacets = ["level", "service", "host"];
 const facetValues = 10;
 const suggestionsMax = 12;
+const patternsMax = 200;
 const defaultColumns = "service";
 
 export const session = new LogSession();
@@ -37,11 +39,13 @@ export const tail = new LiveTail(session);
 export const histogram = createRemote<Histogram>();
 export const facets = createRemote<{ facets: Facet[] }>();
 export const fields = createRemote<{ fields: FieldCount[] }>();
+export const patterns = createRemote<Patterns>();
 export const extraFacets = rememberedList("facet-fields", 12);
 
 export const query = computed(() => parameter("q"));
 export const live = computed(() => parameter("live") !== "");
 export const wrap = computed(() => parameter("wrap") !== "");
+export const patternsShown = computed(() => parameter("view") === "patterns");
 const columnsText = computed(() => (place.value.parameters.has("cols") ? parameter("cols") : defaultColumns));
 export const columns = computed(() => columnsText.value.split(",").filter((name) => name !== ""));
 export const terms = computed(() => termsExpression(query.value));
@@ -74,6 +78,20 @@ function askCounts(question: Question): void {
   void facets.load((signal) =>
     fetchFacets(question, [...fixedFacets, ...extraFacets.values.peek()], facetValues, signal),
   );
+  askPatterns(question);
+}
+
+/** Asks for the patterns, while they are shown. */
+export function askPatterns(question = asked.peek()): void {
+  if (question === undefined || !patternsShown.peek()) return;
+  const since = parameter("since");
+  void patterns.load((signal) => fetchPatterns(question, since, patternsMax, signal));
+}
+
+/** Shows patterns instead of rows, or rows again. */
+export function showPatterns(on: boolean): void {
+  amend({ view: on ? "patterns" : null });
+  askPatterns();
 }
 
 /** Asks the counts for the range as the clock has it now. */
@@ -90,6 +108,7 @@ export function leave(): void {
   histogram.stop();
   facets.stop();
   fields.stop();
+  patterns.stop();
 }
 
 export function submitQuery(q: string): void {
