@@ -7,6 +7,7 @@
 //! - [`statsd_clients`]: clients of StatsD that are not ours, from `PyPI`, npm and crates.io.
 //! - [`metric_senders`]: OpenTelemetry's SDK, `graphyte`, `prometheus_client` as a target, Debian's Prometheus writing to us.
 //! - [`promtool`]: Debian's `promtool` asks as it asks Prometheus.
+//! - [`openapi`]: schemathesis asks every endpoint what `/openapi.json` says of it.
 //! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
 //! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
 //! - [`crash`]: killed at random moments, with all that was acknowledged there afterwards, once.
@@ -53,6 +54,7 @@ mod kill;
 mod live_tail;
 mod log_metrics;
 mod metric_senders;
+mod openapi;
 mod oracle;
 mod process;
 mod promtool;

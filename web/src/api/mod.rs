@@ -9,12 +9,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
+use http::{Method, StatusCode};
 use taffrail_collector::model::Timestamp;
 use taffrail_collector::source::Tallies;
 use taffrail_ingest::Ingest;
 use taffrail_query::alert::schedule::Manager;
 use tokio_util::sync::CancellationToken;
 
+use crate::api_error::ApiError;
 use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
@@ -30,6 +32,7 @@ pub mod logs;
 pub mod metrics_catalog;
 pub mod ndjson;
 pub mod openapi;
+mod openapi_schemas;
 pub mod parameters;
 pub mod prometheus;
 pub mod question;
@@ -102,5 +105,13 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .iter()
         .fold(Router::new(), |router, route| router.route(route, get(ui_assets::page)))
         .fallback(get(ui_assets::file));
-    guard.protect(questions.merge(receivers).merge(pages))
+    guard.protect(questions.merge(receivers).merge(pages).method_not_allowed_fallback(method_not_allowed))
+}
+
+/// Which methods a path has, the header `Allow` says.
+async fn method_not_allowed(method: Method) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("this path does not answer {method}; the header Allow names what it does"),
+    )
 }

@@ -1,5 +1,6 @@
 //! `/openapi.json`: the API described by hand (OpenAPI 3.1, <https://spec.openapis.org/oas/v3.1.1>), so that clients can be
-//! made from it. A test compares the table with the routes.
+//! made from it. A test compares the table with the routes, and schemathesis compares answers with what is described
+//! (`tests/it/openapi.rs`). [`openapi_schemas`](super::openapi_schemas) says what answers look like.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::App;
+use super::openapi_schemas::{self as schemas, Answer};
 
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
@@ -155,7 +157,27 @@ const OPERATIONS: &[Operation] = &[
     ),
     operation("POST", "/api/v1/ship", "Takes a frame of an agent; answers after the fsync", &[]),
     operation("GET", "/api/v1/streams", "What is known of an agent", &[("agent", "32 hexadecimal digits")]),
-    operation("GET", "/api/v1/traces/{id}", "Everything of one trace", &[]),
+    operation(
+        "GET",
+        "/api/v1/traces",
+        "Traces whose log lines lie in the range, the newest first, with their first service, duration, errors and counts",
+        &[
+            FROM,
+            TO,
+            ("q", "some record of theirs matches this"),
+            ("service", "this service took part"),
+            ("min_duration", "they took so long at least: 500ms, 2s"),
+            ("error", "whether they have errors"),
+            LIMIT,
+        ],
+    ),
+    operation(
+        "GET",
+        "/api/v1/traces/{id}",
+        "Everything of one trace, under the 64-bit and the 128-bit form of its id: records in order, spans as its lines tell them, exemplars, \
+         and the metrics of its hosts around it",
+        &[],
+    ),
     operation("GET", "/api/v1/metrics", "Which metrics there are", &[("search", "a part of the name"), LIMIT]),
     operation("GET", "/api/v1/ingest", "What arrived, what was refused and why, and how the store stands", &[]),
     operation(
@@ -241,8 +263,9 @@ const OPERATIONS: &[Operation] = &[
 fn document() -> Value {
     let mut paths = Map::new();
     for operation in OPERATIONS {
-        let methods = operation.methods.split(' ').map(|method| (method.to_ascii_lowercase(), describe(operation)));
-        paths.insert(operation.path.to_owned(), Value::Object(methods.collect()));
+        let methods = operation.methods.split(' ');
+        let described = methods.map(|method| (method.to_ascii_lowercase(), describe(operation, method)));
+        paths.insert(operation.path.to_owned(), Value::Object(described.collect()));
     }
     json!({
         "openapi": "3.1.0",
@@ -259,24 +282,62 @@ fn document() -> Value {
     })
 }
 
-fn describe(operation: &Operation) -> Value {
-    let in_path = operation
-        .path
+fn describe(operation: &Operation, method: &str) -> Value {
+    let path = operation.path;
+    let in_path = path
         .split('{')
         .skip(1)
         .filter_map(|part| part.split_once('}'))
         .map(|(name, _)| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let in_query = operation.parameters.iter().map(
-        |(name, about)| json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } }),
-    );
-    json!({
+    let in_query = operation.parameters.iter().map(|(name, about)| {
+        // A form may carry what an address does not.
+        let is_required = method == "GET" && schemas::is_required(path, name);
+        let schema = schemas::parameter(name);
+        json!({ "name": name, "in": "query", "description": about, "required": is_required, "schema": schema })
+    });
+    let mut described = json!({
+        "operationId": format!("{} {path}", method.to_ascii_lowercase()),
         "summary": operation.summary,
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
-        "responses": {
-            "200": { "description": "The answer" },
-            "default": { "description": "What is wrong, as `{\"error\":{\"message\"}}` or in Prometheus' envelope" },
-        },
-    })
+        "responses": responses(path),
+    });
+    let form = || {
+        let parameters = operation.parameters.iter().map(|(name, _)| ((*name).to_owned(), schemas::parameter(name)));
+        let schema = json!({ "type": "object", "properties": parameters.collect::<Map<_, _>>() });
+        json!({ "application/x-www-form-urlencoded": { "schema": schema } })
+    };
+    let takes_form = operation.methods == "GET POST" && method == "POST";
+    if let Some(content) = schemas::body(path).or_else(|| takes_form.then(form)) {
+        described["requestBody"] = json!({ "content": content });
+    }
+    described
+}
+
+fn responses(path: &str) -> Value {
+    let lines = |names: &[&str]| {
+        let text = format!("Lines of JSON objects, each with one of these names: {}", names.join(", "));
+        json!({ "description": text, "content": { "application/x-ndjson": {}, "text/event-stream": {} } })
+    };
+    let of_types = |types: &[&str]| {
+        let content: Map<String, Value> = types.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
+        json!({ "description": "The answer", "content": content })
+    };
+    let json_of = |schema: Value| json!({ "application/json": { "schema": schema } });
+    let (status, good) = match schemas::answer(path) {
+        Some(Answer::Json(schema)) if path == "/api/v1/logs/search" => {
+            let mut content = json_of(schema);
+            content["application/x-ndjson"] = json!({});
+            ("200", json!({ "description": "The answer", "content": content }))
+        }
+        Some(Answer::Json(schema)) => ("200", json!({ "description": "The answer", "content": json_of(schema) })),
+        Some(Answer::Lines(names)) => ("200", lines(names)),
+        Some(Answer::Text(kind)) => ("200", of_types(&[kind])),
+        Some(Answer::File(types)) => ("200", of_types(types)),
+        Some(Answer::Nothing) => ("204", json!({ "description": "It is done" })),
+        None => ("200", json!({ "description": "The answer" })),
+    };
+    let bad = json!({ "description": "What is wrong", "content": schemas::error(schemas::errors(path)) });
+    json!({ status: good, "default": bad })
 }
 
 #[cfg(test)]
@@ -309,6 +370,13 @@ mod tests {
         routes_below(&root.join("../collector/src/source"), &mut routes);
         let described: BTreeSet<String> = OPERATIONS.iter().map(|operation| operation.path.to_owned()).collect();
         assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn every_answer_has_a_form() {
+        let nameless: Vec<&str> =
+            OPERATIONS.iter().map(|operation| operation.path).filter(|path| schemas::answer(path).is_none()).collect();
+        assert!(nameless.is_empty(), "describe the answers of {nameless:?} in openapi_schemas.rs");
     }
 
     #[test]

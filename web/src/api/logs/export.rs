@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use taffrail_collector::model::Timestamp;
@@ -70,7 +70,8 @@ pub async fn export(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
             None
         }
     });
-    Ok((headers, Body::from_stream(file)).into_response())
+    // Who packs it asks again after its end.
+    Ok((headers, Body::from_stream(file.fuse())).into_response())
 }
 
 /// Takes a piece of the file, or says why it takes no more.
@@ -252,6 +253,8 @@ mod tests {
             assert!(name.starts_with("attachment; filename=\"taffrail-2"), "{name}");
             assert!(name.ends_with(&format!(".{format}\"")) && !name.contains(':'), "{name}");
             assert_eq!(response.headers()["content-encoding"], "gzip", "{format}");
+            let file = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(file.starts_with(&[0x1f, 0x8b]) && file.len() > 20, "{format}: {file:?}");
         }
         let table = world.text(&format!("/api/v1/logs/export?{SHOP}&format=csv")).await.1;
         assert!(table.contains("\"'=HYPERLINK(\"\"http://evil\"\")\""), "{table}");

@@ -1,11 +1,20 @@
-//! Everything of one trace: its log lines across hosts and services, and the exemplars that point to it.
+//! Everything of one trace: its log lines across hosts and services, what they say of its spans, and the exemplars that point to it.
+//!
+//! [`span`] (spans from lines), [`list`] (which traces there are).
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use taffrail_collector::model::{Exemplar, LabelSet, Timestamp, TraceId};
-use taffrail_ingest::log_store::{LogStore, LogStoreError, StoredRecord};
+use taffrail_ingest::log_store::{Filter, LogStore, LogStoreError, Order, Search, StoredRecord, Test, TextMatch};
 use taffrail_ingest::series_store::SeriesStore;
-use taffrail_ingest::{Scan, StopReason};
+use taffrail_ingest::{Scan, StopReason, TimeRange};
+
+pub mod list;
+pub mod span;
+
+use span::Span;
 
 /// The most log records of one trace that are shown.
 pub const RECORDS_MAX: usize = 10_000;
@@ -16,12 +25,18 @@ pub const EXEMPLARS_MAX: usize = 1_000;
 /// Everything known of one trace.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// Which trace.
+    /// Which trace; of a 64-bit and a 128-bit form the longer.
     pub trace_id: TraceId,
+    /// Every form of its id that is known.
+    pub ids: BTreeSet<TraceId>,
     /// The first and the last moment known of it, exemplars included; none when nothing is.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Who took part, in the order of their first records.
     pub services: Vec<Participant>,
+    /// What its records say of spans, by their begin.
+    pub spans: Vec<Span>,
+    /// How many of its records are errors.
+    pub errors: u64,
     /// Its log records, oldest first.
     pub records: Vec<StoredRecord>,
     /// The exemplars that point to it, oldest first.
@@ -52,11 +67,45 @@ pub enum Partial {
 
 /// Gathers everything of the trace. Blocks.
 pub fn trace(logs: &LogStore, series: &SeriesStore, trace_id: TraceId, scan: &Scan) -> Result<Trace, LogStoreError> {
-    // One more than is shown tells whether there is more.
-    let (records, ending) = logs.trace(trace_id, RECORDS_MAX + 1, scan)?;
-    let mut trace = assemble(trace_id, records, series.exemplars_of_trace(trace_id));
+    let search = Search {
+        filter: of_trace(trace_id),
+        range: TimeRange::ALL,
+        order: Order::OldestFirst,
+        after: None,
+        // One more than is shown tells whether there is more.
+        limit: RECORDS_MAX + 1,
+    };
+    let mut records = Vec::new();
+    let ending = logs.search(&search, scan, &mut |record| {
+        records.push(record);
+        ControlFlow::Continue(())
+    })?;
+    let forms = half(trace_id).into_iter().chain([trace_id]);
+    let ids: BTreeSet<TraceId> = records.iter().filter_map(|stored| stored.record.trace_id).chain(forms).collect();
+    let exemplars = ids.iter().flat_map(|id| series.exemplars_of_trace(*id)).collect();
+    let mut trace = assemble(trace_id, records, exemplars);
     trace.partial = trace.partial.or(ending.stopped.map(Partial::Stopped));
     Ok(trace)
+}
+
+/// The 64-bit form of a 128-bit id, by which some libraries know the same trace (B3, Datadog).
+fn half(trace_id: TraceId) -> Option<TraceId> {
+    let low = trace_id.bits() as u64;
+    (u128::from(low) != trace_id.bits()).then(|| TraceId::new(u128::from(low))).flatten()
+}
+
+/// The records of a trace under both forms of its id. Of a 64-bit id the longer form is not known: whatever ends like it.
+fn of_trace(trace_id: TraceId) -> Filter {
+    let other = match half(trace_id) {
+        Some(half) => Filter::Trace(half),
+        None if u64::try_from(trace_id.bits()).is_err() => return Filter::Trace(trace_id),
+        None => {
+            let pattern = format!("*{:016x}", trace_id.bits());
+            let test = Test::Text(TextMatch::Wildcard(pattern.clone()), pattern);
+            Filter::Field { name: "trace_id".to_owned(), test }
+        }
+    };
+    Filter::Or(vec![Filter::Trace(trace_id), other])
 }
 
 fn assemble(trace_id: TraceId, mut records: Vec<StoredRecord>, mut exemplars: Vec<(Arc<LabelSet>, Exemplar)>) -> Trace {
@@ -79,8 +128,24 @@ fn assemble(trace_id: TraceId, mut records: Vec<StoredRecord>, mut exemplars: Ve
     }
     let moments =
         || records.iter().map(|stored| stored.id.time).chain(exemplars.iter().map(|(_, exemplar)| exemplar.timestamp));
-    let span = moments().min().zip(moments().max());
-    Trace { trace_id, span, services, records, exemplars, partial: too_many.then_some(Partial::TooMany) }
+    let spans = span::spans(&records);
+    let extents = || records.iter().map(|stored| span::extent(&stored.record));
+    let first = moments().chain(extents().map(|(start, ..)| start)).min();
+    let last = moments().chain(extents().map(|(_, end, _)| end)).max();
+    let longest = records.iter().filter_map(|stored| stored.record.trace_id).max();
+    let mut ids: BTreeSet<TraceId> = records.iter().filter_map(|stored| stored.record.trace_id).collect();
+    ids.insert(trace_id);
+    Trace {
+        trace_id: longest.map_or(trace_id, |longest| longest.max(trace_id)),
+        ids,
+        span: first.zip(last),
+        services,
+        spans,
+        errors: records.iter().filter(|stored| span::is_error(&stored.record)).count() as u64,
+        records,
+        exemplars,
+        partial: too_many.then_some(Partial::TooMany),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,245 @@
+//! What stands behind the table of `/openapi.json`: the types of parameters, what bodies carry, and the form of every answer, as JSON
+//! Schema. Objects may have more than is described; what is described is there.
+
+use serde_json::{Map, Value, json};
+
+/// What an answer of status 200 looks like.
+pub enum Answer {
+    /// A JSON document.
+    Json(Value),
+    /// Lines of JSON objects, each with one of these names.
+    Lines(&'static [&'static str]),
+    /// Text, of this media type.
+    Text(&'static str),
+    /// One of several media types.
+    File(&'static [&'static str]),
+    /// 204: nothing.
+    Nothing,
+}
+
+/// In whose words errors of a path are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Errors {
+    /// `{"error":{"message","column"}}`
+    Native,
+    /// Prometheus' envelope.
+    Prometheus,
+    /// As the protocol of the senders has it.
+    Protocol,
+}
+
+/// The answer of a path; none when nobody described it.
+pub fn answer(path: &str) -> Option<Answer> {
+    let integer = || json!({ "type": "integer" });
+    let text = || json!({ "type": "string" });
+    let found = match path {
+        "/api/v1/logs/search" => Answer::Json(object(&[("summary", summary())])),
+        "/api/v1/logs/export" => Answer::File(&["application/x-ndjson", "text/csv", "application/json"]),
+        "/api/v1/logs/tail" => Answer::Lines(&["record", "live", "gap", "heartbeat", "reset"]),
+        "/api/v1/logs/histogram" => {
+            let bucket = object(&[("time", text()), ("counts", map(integer()))]);
+            let fields =
+                [("interval_ms", integer()), ("buckets", list(bucket)), ("total", integer()), ("summary", summary())];
+            Answer::Json(object(&fields))
+        }
+        "/api/v1/logs/facets" => {
+            let value = object(&[("value", text()), ("count", integer())]);
+            let counts = [("field", text()), ("values", list(value)), ("other", integer()), ("missing", integer())];
+            Answer::Json(object(&[("facets", list(object(&counts))), ("summary", summary())]))
+        }
+        "/api/v1/logs/fields" => {
+            let field = object(&[("name", text()), ("count", integer())]);
+            Answer::Json(object(&[("fields", list(field)), ("summary", summary())]))
+        }
+        "/api/v1/logs/context" => {
+            Answer::Json(object(&[("record", record()), ("before", list(record())), ("after", list(record()))]))
+        }
+        "/api/v1/logs/record" => Answer::Json(object(&[("record", record())])),
+        "/api/v1/logs/deletions" | "/api/v1/series/deletions" => {
+            Answer::Json(object(&[("deletions", list(object(&[])))]))
+        }
+        "/api/v1/logs" => {
+            let refused = object(&[("line", integer()), ("reason", text())]);
+            Answer::Json(object(&[("accepted", integer()), ("rejected", list(refused))]))
+        }
+        "/api/v1/traces" => {
+            let trace = [
+                ("trace_id", text()),
+                ("start", text()),
+                ("end", text()),
+                ("duration_ms", json!({ "type": "number" })),
+            ];
+            let counts = [("service", text()), ("name", text()), ("records", integer()), ("errors", integer())];
+            let trace = object(&[trace, counts].concat());
+            Answer::Json(object(&[("traces", list(trace)), ("total", integer()), ("summary", summary())]))
+        }
+        "/api/v1/traces/{id}" => Answer::Json(object(&[
+            ("trace_id", text()),
+            ("services", list(object(&[("service", text()), ("host", text()), ("records", integer())]))),
+            ("records", list(record())),
+            (
+                "exemplars",
+                list(object(&[("series", map(text())), ("time", text()), ("value", json!({ "type": "number" }))])),
+            ),
+            ("partial", partial()),
+        ])),
+        "/api/v1/metrics" => Answer::Json(object(&[("metrics", list(object(&[("name", text())])))])),
+        "/api/v1/agents" => Answer::Json(object(&[("agents", list(object(&[])))])),
+        "/-/seal" => Answer::Json(object(&[("log_rows", integer()), ("samples", integer()), ("bytes", integer())])),
+        "/-/reload" => Answer::Json(object(&[("needs_restart", list(text()))])),
+        "/api/v1/logs/delete"
+        | "/api/v1/streams"
+        | "/api/v1/ingest"
+        | "/api/v1/series/cardinality"
+        | "/openapi.json"
+        | "/api/v1/logs/patterns"
+        | "/api/v1/logs/patterns/changes" => Answer::Json(object(&[])),
+        "/api/v1/ship" | "/v1/metrics" => {
+            Answer::File(&["application/json", "application/octet-stream", "application/x-protobuf"])
+        }
+        "/api/v1/write" | "/api/v1/admin/tsdb/delete_series" | "/api/v1/admin/tsdb/clean_tombstones" => Answer::Nothing,
+        "/healthz" | "/readyz" | "/metrics" => Answer::Text("text/plain"),
+        _ => Answer::Json(envelope(prometheus_data(path)?)),
+    };
+    Some(found)
+}
+
+/// What stands in the `data` of Prometheus' envelope.
+fn prometheus_data(path: &str) -> Option<Value> {
+    let text = || json!({ "type": "string" });
+    let data = match path {
+        "/api/v1/query" | "/api/v1/query_range" => {
+            let kinds = json!({ "enum": ["scalar", "string", "vector", "matrix"] });
+            object(&[("resultType", kinds), ("result", json!({ "type": "array" }))])
+        }
+        "/api/v1/format_query" => text(),
+        "/api/v1/parse_query" => object(&[("type", text())]),
+        "/api/v1/series" => list(map(text())),
+        "/api/v1/labels" | "/api/v1/label/{name}/values" => list(text()),
+        "/api/v1/metadata" => map(list(object(&[("type", text()), ("help", text()), ("unit", text())]))),
+        "/api/v1/query_exemplars" => {
+            let exemplar =
+                object(&[("labels", map(text())), ("value", text()), ("timestamp", json!({ "type": "number" }))]);
+            list(object(&[("seriesLabels", map(text())), ("exemplars", list(exemplar))]))
+        }
+        "/api/v1/rules" => object(&[("groups", list(object(&[("name", text()), ("rules", list(object(&[])))])))]),
+        "/api/v1/alerts" => object(&[("alerts", list(object(&[("labels", map(text())), ("state", text())])))]),
+        "/api/v1/status/buildinfo" => object(&[("version", text())]),
+        "/api/v1/status/flags" => map(text()),
+        "/api/v1/status/runtimeinfo" => object(&[("startTime", text())]),
+        "/api/v1/status/tsdb" => object(&[("headStats", object(&[]))]),
+        _ => return None,
+    };
+    Some(data)
+}
+
+/// In whose words errors of a path are told.
+pub fn errors(path: &str) -> Errors {
+    match path {
+        "/api/v1/write" | "/api/v1/ship" | "/api/v1/logs" | "/v1/metrics" | "/api/v1/streams" => Errors::Protocol,
+        path if prometheus_data(path).is_some() || path.starts_with("/api/v1/admin/") => Errors::Prometheus,
+        _ => Errors::Native,
+    }
+}
+
+/// The media types of a body that is no form, with what they carry.
+pub fn body(path: &str) -> Option<Value> {
+    let bytes = || json!({ "schema": { "type": "string", "format": "binary" } });
+    match path {
+        "/api/v1/logs" => {
+            let records = json!({ "schema": { "type": "array", "items": { "type": "object" } } });
+            Some(json!({ "application/json": records, "application/x-ndjson": bytes() }))
+        }
+        "/api/v1/write" => Some(json!({ "application/x-protobuf": bytes() })),
+        "/v1/metrics" => {
+            Some(json!({ "application/json": { "schema": { "type": "object" } }, "application/x-protobuf": bytes() }))
+        }
+        "/api/v1/ship" => Some(json!({ "application/octet-stream": bytes() })),
+        _ => None,
+    }
+}
+
+/// The type of a parameter; those that may be repeated are lists.
+pub fn parameter(name: &str) -> Value {
+    match name {
+        "limit" | "before" | "after" | "last" | "rate" | "from_seq" | "limit_per_metric" => {
+            json!({ "type": "integer", "minimum": 0 })
+        }
+        "order" => json!({ "enum": ["newest", "oldest"] }),
+        "format" => json!({ "enum": ["ndjson", "csv", "json"] }),
+        "preview" | "exclude_alerts" | "error" => json!({ "type": "boolean" }),
+        name if name.ends_with("[]") => json!({ "type": "array", "items": { "type": "string" } }),
+        _ => json!({ "type": "string" }),
+    }
+}
+
+/// Whether a path has no answer without the parameter.
+pub fn is_required(path: &str, name: &str) -> bool {
+    match name {
+        "query" => true,
+        "step" => path == "/api/v1/query_range",
+        "start" | "end" => path == "/api/v1/query_range",
+        "id" => path.starts_with("/api/v1/logs/"),
+        "match[]" => path == "/api/v1/series" || path.ends_with("delete_series"),
+        "agent" => path == "/api/v1/streams",
+        "reason" | "q" => path == "/api/v1/logs/delete",
+        _ => false,
+    }
+}
+
+/// What every answer with an error looks like.
+pub fn error(errors: Errors) -> Value {
+    let native = object(&[("error", object(&[("message", json!({ "type": "string" }))]))]);
+    let of_prometheus = object(&[
+        ("status", json!({ "const": "error" })),
+        ("errorType", json!({ "type": "string" })),
+        ("error", json!({ "type": "string" })),
+    ]);
+    match errors {
+        Errors::Native => json!({ "application/json": { "schema": native } }),
+        // What stands before all paths speaks in our own words.
+        Errors::Prometheus => json!({ "application/json": { "schema": { "anyOf": [of_prometheus, native] } } }),
+        Errors::Protocol => {
+            json!({ "application/json": { "schema": {} }, "text/plain": { "schema": {} }, "application/x-protobuf": { "schema": {} } })
+        }
+    }
+}
+
+fn envelope(data: Value) -> Value {
+    object(&[("status", json!({ "const": "success" })), ("data", data)])
+}
+
+/// An object that has at least these.
+fn object(fields: &[(&str, Value)]) -> Value {
+    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let fields: Map<String, Value> = fields.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({ "type": "object", "required": names, "properties": fields })
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn map(values: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": values })
+}
+
+fn partial() -> Value {
+    json!({ "type": ["boolean", "string"] })
+}
+
+fn summary() -> Value {
+    let number = || json!({ "type": "number" });
+    object(&[("scanned_rows", number()), ("scanned_bytes", number()), ("elapsed_ms", number()), ("partial", partial())])
+}
+
+fn record() -> Value {
+    let text = || json!({ "type": "string" });
+    object(&[
+        ("id", text()),
+        ("seq", json!({ "type": "integer" })),
+        ("time", text()),
+        ("message", text()),
+        ("attributes", json!({ "type": "object" })),
+    ])
+}
