@@ -15,6 +15,11 @@ fn mangled_log_query_input_is_no_panic() {
 }
 
 #[test]
+fn mangled_log_stages_input_is_no_panic() {
+    mangled(&seeds("log_stages"), 400, log_stages);
+}
+
+#[test]
 fn mangled_promql_input_is_no_panic() {
     mangled(&seeds("promql"), 400, promql);
 }

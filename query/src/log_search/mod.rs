@@ -3,7 +3,7 @@
 //! Reading order: [`ast`] (what was typed, as a tree), `cursor` (the characters and where one stands in them), `grammar`
 //! (the tree of a search from the characters), `plan` (the filter from the tree), `own_field` (level, time and ids, which have
 //! rules of their own), `quantity` (numbers with units); [`question`] (a search and its stages), [`row`] (what flows between
-//! them), [`stage`] (each of them), [`memory`] (what they may keep), [`run`] (the answer); [`near`] (the name that was meant),
+//! them), [`stage`] (each of them), [`memory`] (what they may keep), [`run`] (the answer), [`explain`] (why there is none); [`near`] (the name that was meant),
 //! [`execute`] (single records and what stands around them), [`pattern_change`] (what a deploy changed).
 //!
 //! ```text
@@ -23,9 +23,14 @@ pub mod ast;
 #[cfg(test)]
 mod cases;
 mod cursor;
+#[cfg(test)]
+mod documentation_tests;
 pub mod execute;
+pub mod explain;
 mod grammar;
 pub mod memory;
+#[cfg(test)]
+mod model_tests;
 pub mod near;
 mod own_field;
 pub mod pattern_change;

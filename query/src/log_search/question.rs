@@ -94,3 +94,79 @@ pub(super) fn filter_of(query: &Query, now: Timestamp) -> Result<Filter, ParseEr
         Err(error) => Err(ParseError { message: error.to_string(), column: 1 }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use proptest::prelude::*;
+    use taffrail_ingest::Scan;
+
+    use super::super::cases::{MORNING, asked, check_refused, now};
+    use super::super::run::{Asked, run};
+    use super::super::{CLAUSES_MAX, STAGES_MAX};
+    use super::*;
+
+    #[test]
+    fn questions_without_end_are_refused() {
+        check_refused(&"*|".repeat(STAGES_MAX + 1), 3, "a stage is missing");
+        check_refused(&format!("*{}", "|head".repeat(STAGES_MAX + 1)), 2 + 5 * STAGES_MAX, "at most 50 stages");
+        let half = "a ".repeat(CLAUSES_MAX / 2 + 1);
+        check_refused(&format!("{half}|where {half}"), half.len() + 8 + 2 * (CLAUSES_MAX / 2 - 1), "1000 conditions");
+        check_refused(&format!("a | stats {}", "count() as c,".repeat(2_000)), 16 * 1024 + 1, "16 KiB");
+        check_refused(&format!("a | where {}b", "(".repeat(200)), 111, "nest");
+        check_refused("a | where m:/(a{1000}){1000}/", 13, "too large");
+        check_refused("a |", 4, "a stage is missing after |; there are where, fields");
+        check_refused("a | haed 5", 5, "did you mean `head`?");
+        check_refused("a | \u{0}", 5, "a stage is missing");
+    }
+
+    #[test]
+    fn a_question_is_a_search_and_its_stages() {
+        let question = Question::parse_at("level:error | where n:>2 |head 5", now()).unwrap();
+        assert_eq!(question.stages().collect::<Vec<_>>(), ["where n:>2", "head 5"]);
+        assert!(!question.is_search());
+        assert!(Question::parse_at("a || b", now()).unwrap().is_search());
+        assert_eq!(Question::parse_at("| head 5", now()).unwrap().filter, Filter::All);
+    }
+
+    const WORDS: &str = concat!(
+        r#"(\||where|fields|drop|rename|extract|parse_json|parse_logfmt|sort|head|limit|tail|dedup|stats|top|rare|uniq|facets|"#,
+        r#"context|join_trace|by|as|from|prefix|desc|before|after|count\(\)|sum\(|p95\(|quantile\(0.5,|values\(|first\(|rate\(\)|"#,
+        r#"n|status|took_ms|user|tags|host|time|time:1m|took_ms:50|message|count|"<a> <b>"|/(?P<x>[0-9]+)/|x|1|3|"|\(|\)|,|-|:|>=|\*|é)"#
+    );
+
+    fn runs(text: &str) -> Result<(), String> {
+        match Question::parse_at(text, now()) {
+            Err(error) => {
+                let inside = (1..=text.chars().count() + 1).contains(&error.column);
+                if inside { Ok(()) } else { Err(format!("{text}: column {}", error.column)) }
+            }
+            Ok(question) => {
+                // Little memory, so that what happens without is met too.
+                let asked = Asked { memory_bytes_max: 5_000, ..asked(20) };
+                let mut rows = 0;
+                let answer = run(&question, MORNING.ingest.logs(), &asked, &Scan::unlimited(), &mut |_| {
+                    rows += 1;
+                    ControlFlow::Continue(())
+                });
+                let outcome = answer.map_err(|error| format!("{text}: {error}"))?;
+                if outcome.rows == rows && rows <= 20 { Ok(()) } else { Err(format!("{text}: {rows} rows")) }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
+        #[test]
+        fn any_words_are_answered_or_refused(words in proptest::collection::vec(WORDS, 0..14)) {
+            prop_assert_eq!(runs(&words.join(" ")), Ok(()));
+        }
+
+        #[test]
+        fn any_stages_are_answered_or_refused(stages in proptest::collection::vec((WORDS, WORDS, WORDS), 1..4)) {
+            let stages = stages.iter().map(|(a, b, c)| format!("{a} {b} {c}")).collect::<Vec<_>>();
+            prop_assert_eq!(runs(&format!("* | {}", stages.join(" | "))), Ok(()));
+        }
+    }
+}

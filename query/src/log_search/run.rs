@@ -164,6 +164,7 @@ impl<'q> Plan<'q> {
         let leading = (0..count).take_while(|at| matches!(self.work(*at), Work::Each(_))).count();
         if leading < count
             && let Work::Groups(gather) = self.work(leading)
+            && !gather.needs_order()
         {
             return self.answer_groups(leading, gather, run, sink);
         }

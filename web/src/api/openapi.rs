@@ -67,6 +67,13 @@ const OPERATIONS: &[Operation] = &[
         ],
     ),
     operation(
+        "GET POST",
+        "/api/v1/logs/explain",
+        "Why a question has no rows: what each condition lets through alone and what there is without it, what each stage leaves, the nearest \
+         times with data, fields that no record has",
+        &[QUESTION, FROM, TO],
+    ),
+    operation(
         "GET",
         "/api/v1/logs/tail",
         "Matching records as they become durable: NDJSON lines `record`, `live`, `gap`, `heartbeat`, `reset`, or server-sent events of these \

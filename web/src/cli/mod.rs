@@ -23,6 +23,7 @@ mod collect;
 mod delete;
 mod demo;
 mod doctor;
+mod explanation;
 mod following;
 mod keyboard;
 mod live_screen;

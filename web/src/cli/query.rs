@@ -10,6 +10,7 @@ use taffrail_collector::model::Timestamp;
 use taffrail_query::time_range;
 
 use super::client::{BadQuestion, Client};
+use super::explanation;
 use super::output::{OutputChoice, RecordPrinter, RowPrinter};
 use super::patterns;
 use super::promql_answer;
@@ -120,6 +121,7 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
     let mut left = arguments.limit;
     let mut cursor = String::new();
     let mut incomplete = BTreeSet::new();
+    let mut found_nothing = left > 0;
     while left > 0 {
         // What stages make of records comes in one piece.
         let page = if arguments.question.contains('|') { left.min(TABLE_ROWS_MAX) } else { left.min(PAGE_ROWS) };
@@ -156,6 +158,7 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
                 summary = found.clone();
             }
         }
+        found_nothing = found_nothing && summary["rows"] == 0;
         if let Some(why) = summary["partial"].as_str() {
             incomplete.insert(format!("the answer is not complete: {}", harmless(why, Format::Plain)));
         }
@@ -173,6 +176,13 @@ async fn search(client: &Client, arguments: &QueryArguments) -> Outcome {
     }
     progress.finish_and_clear();
     printer.flush()?;
+    if found_nothing {
+        let parameters = [("q", arguments.question.as_str()), ("from", &from), ("to", &to)];
+        // The answer stands without its explanation.
+        if let Ok(explanation) = client.ask("/api/v1/logs/explain", &parameters).await {
+            explanation::lines(&explanation).iter().for_each(|line| print_remark(line));
+        }
+    }
     rows.map_or(Ok(()), |mut rows| rows.flush())?;
     // What is indented sorts first.
     incomplete.iter().rev().for_each(|remark| print_remark(remark));

@@ -283,7 +283,9 @@ impl Function {
                 let mut bytes = 0;
                 let mut put = |cell: Cell| {
                     let key = SortKey::of(field.name(), &cell);
-                    if !key.is_missing() && !values.contains_key(&key) {
+                    if let Some(known) = values.get_mut(&key) {
+                        keep_first_text(known, cell);
+                    } else if !key.is_missing() {
                         let length = cell.to_text().len();
                         values.insert(key, cell);
                         match values.len() > *most {
@@ -328,7 +330,10 @@ impl Function {
             }
             (Accumulator::Values(values), Accumulator::Values(more)) => {
                 for (key, cell) in more {
-                    values.entry(key).or_insert(cell);
+                    match values.get_mut(&key) {
+                        Some(known) => keep_first_text(known, cell),
+                        None => drop(values.insert(key, cell)),
+                    }
                 }
                 if let Function::Values(_, most) = self {
                     while values.len() > *most {
@@ -401,6 +406,14 @@ impl Function {
 
 /// What an entry of a map of values takes besides its text.
 const VALUE_BYTES: usize = 96;
+
+/// Of values that stand alike (7, "7", "7.0") the same one whatever comes first.
+fn keep_first_text(known: &mut Cell, other: Cell) {
+    let order = |cell: &Cell| (cell.to_text(), matches!(cell, Cell::Value(Value::String(_))));
+    if order(&other) < order(known) {
+        *known = other;
+    }
+}
 
 /// A text that is a number, as the number.
 fn as_number(field: Option<&Field>, cell: Cell) -> Cell {

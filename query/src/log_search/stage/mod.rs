@@ -11,7 +11,7 @@
 //! 1. A file of its name here with a type that implements [`Stage`], a `pub(super) const SYNTAX: Syntax` whose `parse` reads
 //!    its [`Arguments`] up to the next `|`, and its cases beside it: `check(question, expected)` over
 //!    the small store of `cases.rs`.
-//! 2. Its `SYNTAX` joins [`STAGES`], its example the language's documentation (`docs/search.md`), where a test runs it.
+//! 2. Its `SYNTAX` joins [`STAGES`], its example the language's documentation (`query/search-language.md`), where a test runs it.
 //! 3. [`Stage::work`] says how it works: [`Work::Each`] when a row is treated alone, so that it can run wherever rows are read;
 //!    [`Work::Groups`] when partial results of several threads can be joined; [`Work::Ordered`] when the order of the rows
 //!    counts.
@@ -145,6 +145,11 @@ pub enum Work<'a> {
 pub trait Gather: Sync {
     /// Groups without anything in them.
     fn groups(&self, memory: &std::sync::Arc<Memory>) -> Vec<Groups>;
+
+    /// Whether the order of the rows counts after all.
+    fn needs_order(&self) -> bool {
+        false
+    }
 
     /// The rows that the groups make.
     fn table(&self, groups: Vec<Groups>, range: TimeRange) -> Vec<TableRow>;

@@ -30,7 +30,11 @@ const VALUES_MAX: usize = usize::MAX;
 const WHOLE_MS: u64 = i64::MAX as u64 / 1_000_000;
 
 #[derive(Debug)]
-struct Stats(Arc<Grouping>);
+struct Stats {
+    grouping: Arc<Grouping>,
+    /// The first and the last row of a table are those in its order.
+    needs_order: bool,
+}
 
 fn parse(arguments: &mut Arguments<'_>) -> Result<Parsed, ParseError> {
     const HOW: &str = "stats count() by service, time:5m";
@@ -72,7 +76,10 @@ fn parse(arguments: &mut Arguments<'_>) -> Result<Parsed, ParseError> {
     };
     let columns = keys.iter().map(|(name, key)| (name.clone(), kind_of(key)));
     let shape = Shape::table(columns.chain(functions.iter().map(|(name, _)| name.clone()).zip(kinds)));
-    parsed(Stats(Arc::new(Grouping { keys, functions, missing: Missing::Counts })), shape)
+    let picks = functions.iter().any(|(_, function)| matches!(function, Function::First(_) | Function::Last(_)));
+    let needs_order = picks && *arguments.shape() != Shape::Records;
+    let grouping = Arc::new(Grouping { keys, functions, missing: Missing::Counts });
+    parsed(Stats { grouping, needs_order }, shape)
 }
 
 /// `service, time:5m, took_ms:100`, in parentheses or not.
@@ -113,7 +120,7 @@ fn parse_keys(arguments: &mut Arguments<'_>) -> Result<Vec<(Arc<str>, Key)>, Par
 
 impl Stage for Stats {
     fn reads(&self, _: Fields) -> Fields {
-        Fields::only(self.0.fields())
+        Fields::only(self.grouping.fields())
     }
 
     fn work(&self, _: Option<usize>) -> Work<'_> {
@@ -129,7 +136,11 @@ impl Stage for Stats {
 
 impl Gather for Stats {
     fn groups(&self, memory: &Arc<Memory>) -> Vec<Groups> {
-        vec![Groups::new(self.0.clone(), memory.clone())]
+        vec![Groups::new(self.grouping.clone(), memory.clone())]
+    }
+
+    fn needs_order(&self) -> bool {
+        self.needs_order
     }
 
     fn table(&self, groups: Vec<Groups>, range: TimeRange) -> Vec<TableRow> {
@@ -141,7 +152,7 @@ impl Stats {
     /// The groups as the store counts them; none when it cannot.
     fn counts(&self, run: &Run<'_>) -> Result<Option<Groups>, Halt> {
         let (mut width, mut field) = (None, None);
-        for (_, key) in &self.0.keys {
+        for (_, key) in &self.grouping.keys {
             match key {
                 // A whole number of milliseconds, for the store counts in them.
                 Key::Time(span) if width.is_none() && span.subsec_nanos() % 1_000_000 == 0 => width = Some(*span),
@@ -150,7 +161,7 @@ impl Stats {
             }
         }
         let plain = |function: &Function| matches!(function, Function::Count(None) | Function::Rate(None));
-        if !self.0.functions.iter().all(|(_, function)| plain(function)) {
+        if !self.grouping.functions.iter().all(|(_, function)| plain(function)) {
             return Ok(None);
         }
         let milliseconds = width.map_or(WHOLE_MS, |width| u64::try_from(width.as_millis()).unwrap_or(WHOLE_MS));
@@ -166,14 +177,14 @@ impl Stats {
         if counts.buckets.iter().any(too_many) {
             return Ok(None);
         }
-        let mut groups = Groups::new(self.0.clone(), run.memory.clone());
+        let mut groups = Groups::new(self.grouping.clone(), run.memory.clone());
         for (time, values) in counts.buckets {
             for (value, count) in values {
                 let part = |(_, key): &(Arc<str>, Key)| match key {
                     Key::Time(_) => Part::Time(time),
                     _ => Part::Text(value.as_str().into()),
                 };
-                let key: Vec<Part> = self.0.keys.iter().map(part).collect();
+                let key: Vec<Part> = self.grouping.keys.iter().map(part).collect();
                 groups.count(&key, count);
             }
         }

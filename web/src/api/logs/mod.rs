@@ -1,6 +1,6 @@
 //! `/api/v1/logs/*`: questions about log records.
 //!
-//! [`search`] (records, streamed), [`export`] (records as a file), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
+//! [`search`] (records or a table, streamed), [`explain`] (why there are none), [`export`] (records as a file), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
 //! [`patterns`] (like messages as one), [`context`] (one record and its neighbours), [`delete`] (records removed for good).
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::App;
 pub mod context;
 pub mod counts;
 pub mod delete;
+pub mod explain;
 pub mod export;
 pub mod patterns;
 pub mod search;
@@ -22,6 +23,7 @@ pub mod tail;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/logs/search", get(search::search).post(search::search))
+        .route("/api/v1/logs/explain", get(explain::explain).post(explain::explain))
         .route("/api/v1/logs/export", get(export::export).post(export::export))
         .route("/api/v1/logs/tail", get(tail::tail))
         .route("/api/v1/logs/histogram", get(counts::histogram).post(counts::histogram))
