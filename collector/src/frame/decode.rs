@@ -1,15 +1,14 @@
 //! Frame to batch, bounded: nothing the bytes say is believed before it was checked.
 
-use std::cell::RefCell;
-
 use super::header::{FrameError, HEADER_BYTES, peek};
 use super::log_columns::read_logs;
 use super::primitive::{Allowance, Reader};
 use super::sample_columns::read_samples;
+use super::spares::Spares;
 use crate::model::{Batch, Checkpoint};
 use crate::stored_range::StoredRange;
 
-/// What a thread keeps allocated between frames at most.
+/// What a decoder keeps allocated between frames at most.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// Decodes the frame at the start of `bytes`; returns the batch and the frame's length. Bytes behind the frame are left.
@@ -41,20 +40,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Batch, usize), FrameError> {
     if header.is_plain { read(body) } else { with_decompressed(body, header.raw_bytes as usize, read) }
 }
 
-/// Decompresses into a buffer of the thread's. zstd writes no further than the buffer is long, whatever the body claims, and
+/// Decompresses into a buffer that is used again. zstd writes no further than the buffer is long, whatever the body claims, and
 /// `raw_bytes` is bounded by the header's limits.
 fn with_decompressed<T>(
     body: &[u8],
     raw_bytes: usize,
     read: impl FnOnce(&[u8]) -> Result<T, FrameError>,
 ) -> Result<T, FrameError> {
-    thread_local! {
-        static DECODER: RefCell<(zstd::bulk::Decompressor<'static>, Vec<u8>)> = RefCell::new((
-            zstd::bulk::Decompressor::new().expect("zstd makes a context without a dictionary"),
-            Vec::new(),
-        ));
-    }
-    DECODER.with_borrow_mut(|(decompressor, raw)| {
+    static DECODERS: Spares<(zstd::bulk::Decompressor<'static>, Vec<u8>)> = Spares::new();
+    let new = || (zstd::bulk::Decompressor::new().expect("zstd makes a context without a dictionary"), Vec::new());
+    DECODERS.lend(new, |(decompressor, raw)| {
         raw.clear();
         raw.reserve_exact(raw_bytes);
         let result = decompressor

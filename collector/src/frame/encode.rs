@@ -1,20 +1,19 @@
 //! Batch to frame.
 
-use std::cell::RefCell;
-
 use thiserror::Error;
 
 use super::header::FrameHeader;
 use super::log_columns::LogWriter;
 use super::primitive::{Allowance, put_bytes};
 use super::sample_columns::SampleWriter;
+use super::spares::Spares;
 use super::{FrameError, RAW_BYTES_MAX, ROWS_MAX};
 use crate::model::Batch;
 
 /// The quickest level that is still a good ratio; every line passes here twice, on the agent and before the server's fsync.
 const ZSTD_LEVEL: i32 = 1;
 
-/// What a thread keeps allocated between frames at most: four times the usual batch.
+/// What an encoder keeps allocated between frames at most: four times the usual batch.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// A batch is larger than a frame may be, or nests deeper: it must be split or cut before.
@@ -41,10 +40,8 @@ pub fn encode_plain(batch: &Batch, out: &mut Vec<u8>) -> Result<(), EncodeError>
 }
 
 fn encode_body(batch: &Batch, compress: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    thread_local! {
-        static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
-    }
-    ENCODER.with_borrow_mut(|encoder| {
+    static ENCODERS: Spares<Encoder> = Spares::new();
+    ENCODERS.lend(Encoder::new, |encoder| {
         let result = encoder.encode(batch, compress, out);
         if encoder.raw.capacity() > KEPT_BYTES_MAX {
             *encoder = Encoder::new();

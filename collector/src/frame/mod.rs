@@ -42,7 +42,7 @@
 //! side by side.
 //!
 //! Reading order: `header.rs`, `encode.rs` and `decode.rs` (the body's order), `log_columns.rs`, `sample_columns.rs`, `value.rs`
-//! (an attribute's value), then what they are built of: `primitive.rs` (varint … column), `runs.rs`, `dictionary.rs`,
+//! (an attribute's value), then what they are built of: `primitive.rs` (varint … column), `spares.rs`, `runs.rs`, `dictionary.rs`,
 //! `series_dictionary.rs`, `unit.rs`.
 
 mod decode;
@@ -54,6 +54,7 @@ mod primitive;
 mod runs;
 mod sample_columns;
 mod series_dictionary;
+mod spares;
 #[cfg(test)]
 mod tests;
 mod unit;
