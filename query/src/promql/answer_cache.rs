@@ -11,7 +11,7 @@ use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::ChangeMark;
 
 use super::select::StoreSource;
-use super::{Evaluated, LOGS_COUNT, PromqlError, Series, range};
+use super::{Evaluated, PromqlError, Series, log_series, range, selectors};
 
 /// Points kept in all answers together, at most: 16 bytes each.
 const POINTS_MAX: usize = 4 << 20;
@@ -53,10 +53,6 @@ impl AnswerCache {
         source: &StoreSource,
         scan: &Scan,
     ) -> Result<Arc<Evaluated<Vec<Series>>>, PromqlError> {
-        // Records may come late or be deleted, and of them nobody says what changed since.
-        if query.contains(LOGS_COUNT) {
-            return range(query, start, end, step, source, scan).map(Arc::new);
-        }
         let question = (query.to_owned(), start, end, step);
         if let Some(answer) = self.get(&question, source) {
             return Ok(answer);
@@ -64,7 +60,7 @@ impl AnswerCache {
         let mark = source.change_mark();
         let answer = Arc::new(range(query, start, end, step, source, scan)?);
         // Only what looks back can be known to be unchanged by what changed before its end.
-        if answer.warnings.is_empty() && !looks_ahead(query) {
+        if answer.warnings.is_empty() && !looks_ahead(query) && !counts_records(query) {
             self.keep(question, KeptAnswer { points: points(&answer), answer: answer.clone(), mark, last_use: 0 });
         }
         Ok(answer)
@@ -118,6 +114,11 @@ fn points(answer: &Evaluated<Vec<Series>>) -> usize {
 /// Whether the text may ask for what comes after a step: by a negative offset, or by a moment of its own. Rather too often.
 fn looks_ahead(query: &str) -> bool {
     ["@", "offset", "smoothed"].iter().any(|part| query.contains(part))
+}
+
+/// Whether records are counted: they may come late or be deleted, and of them nobody says what changed since.
+fn counts_records(query: &str) -> bool {
+    selectors(query).is_ok_and(|selectors| selectors.iter().any(|matchers| log_series::are_meant(matchers)))
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Default for Query {
             limit_max: 10_000,
             memory_bytes_max: Bytes(128 << 20),
             concurrency_max: 16,
-            patterns_max: 100_000,
+            patterns_max: 50_000,
             followers_max: 500,
             exports_max: 4,
             export_time_max: Span(Duration::from_secs(3600)),

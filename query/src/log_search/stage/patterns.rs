@@ -25,7 +25,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
 const READ: [&str; 3] = ["message", "level", "time"];
 
 /// What a pattern takes besides its text.
-const ENTRY_BYTES: usize = 512;
+const ENTRY_BYTES: usize = 1_024;
 
 #[derive(Debug)]
 struct Patterns;
@@ -73,7 +73,8 @@ impl Stage for Patterns {
     }
 
     fn ask_store(&self, run: &Run<'_>, emit: &mut dyn FnMut(Row) -> Flow) -> Result<bool, Halt> {
-        let room = run.memory.bytes_max() / ENTRY_BYTES as u64;
+        // The store counts in several threads, each with what it has found so far.
+        let room = run.memory.bytes_max() / (4 * ENTRY_BYTES as u64);
         let patterns_max = usize::try_from(room).unwrap_or(usize::MAX);
         let question = PatternQuestion { origin: Timestamp::EPOCH, step: Duration::MAX, patterns_max };
         let found = run.store.patterns(run.filter, run.range, question, run.scan)?;

@@ -1,6 +1,7 @@
 /** The Logs page: question, histogram, facets and the list of rows. The parts are in the files beside this one. */
 import { effect, untracked } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import type { ComponentType } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import "../../styles/rows.css";
 import "../../styles/detail.css";
 import "../../styles/facets.css";
@@ -21,7 +22,6 @@ import { runs, setAbsoluteRange, timeRange, writtenRange } from "../../time/rang
 import { timePickerId } from "../../time/time-picker";
 import { LogList } from "./log-list";
 import { LogToolbar } from "./log-toolbar";
-import { PatternList } from "./pattern-list";
 import { selectedRecord, useListState, type ListState } from "./list-state";
 import * as state from "./logs-state";
 
@@ -143,11 +143,18 @@ export function LogsPage() {
               )}
             </section>
           )}
-          {state.patternsShown.value ? <PatternList /> : <LogList state={listState} />}
+          {state.patternsShown.value ? <Patterns /> : <LogList state={listState} />}
         </div>
       </main>
     </>
   );
+}
+
+/** The Patterns view, which is loaded when it is first shown. */
+function Patterns() {
+  const [List, setList] = useState<ComponentType>();
+  useEffect(() => void import("./pattern-list").then(({ PatternList }) => setList(() => PatternList)), []);
+  return List === undefined ? <div class="nothing" /> : <List />;
 }
 
 /** The page's keys. */
