@@ -171,6 +171,17 @@ export async function walkLogs(walk) {
     await walk.until("filtered out", async () => (await query.inputValue()) === "-service:web");
   });
 
+  await walk.step("patterns stand for like lines and lead to them", async () => {
+    await submit("");
+    await page.locator(".list").focus();
+    await page.keyboard.press("p");
+    const patterns = page.locator(".patterns-table tbody tr");
+    await walk.until("patterns are listed", async () => (await patterns.count()) > 0);
+    await patterns.first().locator(".pattern-button").click();
+    await walk.until("filtered for one", async () => /^pattern:[0-9a-f]{16}$/.test(await query.inputValue()));
+    await walk.until("its lines are there", async () => (await page.locator(".list-rows .row").count()) > 0);
+  });
+
   await walk.step("keys wrap, jump to errors, show help", async () => {
     await submit("");
     await page.locator(".list").focus();

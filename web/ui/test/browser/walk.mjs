@@ -61,6 +61,7 @@ async function portraits(trace) {
     ["home", "/", ".rate-number"],
     ["logs", "/logs", ".list-rows .row"],
     ["logs-filtered", "/logs?q=level:error", ".list-rows .row"],
+    ["patterns", "/logs?view=patterns", ".patterns-table tbody tr"],
     ["metrics", `/explore?name=${encodeURIComponent(timer)}`, ".chart canvas"],
     ["trace", trace, ".trace-row"],
     ["alerts", "/alerts", "main > *"],

@@ -50,8 +50,19 @@ export function compile(query) {
 
 /** The text of a field of a record, or undefined. */
 export function fieldText(record, name) {
+  if (name === "pattern") return patternOf(record.message ?? "").id;
   const value = record[name] ?? record.attributes?.[name];
   return value === undefined ? undefined : typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** A message with its numbers taken out, and a name for that. */
+export function patternOf(message) {
+  const pattern = message.replace(/[A-Za-z0-9]*[0-9][A-Za-z0-9]*/g, "<*>");
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(pattern)) {
+    hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
+  }
+  return { pattern, id: hash.toString(16).padStart(16, "0") };
 }
 
 function tokensOf(query) {

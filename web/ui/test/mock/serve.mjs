@@ -10,7 +10,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { agents } from "./agents.mjs";
 import { exemplarsOf, metricIn, metrics, rangeOf, rules, seriesOf } from "./metrics.mjs";
-import { compile, fieldText } from "./search.mjs";
+import { compile, fieldText, patternOf } from "./search.mjs";
 import { createWorld } from "./world.mjs";
 
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
@@ -133,6 +133,37 @@ function routes(world, followers, counts, started, slowMs, address) {
           };
         });
         json(response, 200, { facets, summary: summary(0) });
+      },
+    ],
+    [
+      "/api/v1/logs/patterns",
+      (url, _, response) => {
+        const { found, from, to } = range(url);
+        const interval = Math.max(1, Math.ceil((to - from) / 60));
+        const known = new Map();
+        for (const record of found) {
+          const { id, pattern } = patternOf(record.message ?? "");
+          const services = [{ value: record.service ?? "", count: 1 }];
+          const fresh = {
+            id,
+            pattern,
+            count: 0,
+            levels: {},
+            services,
+            services_total: 1,
+            trend: new Array(61).fill(0),
+          };
+          const one = known.get(id) ?? { ...fresh, level: record.level ?? "", example: record, last_seen: record.time };
+          known.set(id, one);
+          one.count += 1;
+          one.first_seen = record.time;
+          one.levels[record.level ?? ""] = (one.levels[record.level ?? ""] ?? 0) + 1;
+          one.trend[Math.floor((Date.parse(record.time) - from) / interval)] += 1;
+        }
+        const patterns = [...known.values()].sort((left, right) => right.count - left.count).slice(0, 200);
+        const trend = { start: new Date(from).toISOString(), interval_ms: interval };
+        const counts = { patterns_total: known.size, total: found.length, other: 0 };
+        json(response, 200, { patterns, ...counts, trend, summary: summary(0) });
       },
     ],
     [
