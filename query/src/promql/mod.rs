@@ -128,12 +128,27 @@ pub fn damage_warnings(scan: &Scan) -> Vec<String> {
 }
 
 /// In what a question may be read otherwise than Prometheus reads it without flags.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dialect {
     /// Names of derived series go at the end only, so that functions of labels still see them.
     pub(crate) delayed_names: bool,
     /// Whether something is a counter is guessed from its name. Our store knows it.
     pub(crate) guessed_counters: bool,
+    /// How far back instant selectors look, in milliseconds.
+    pub(crate) lookback_ms: i64,
+}
+
+impl Dialect {
+    /// As Prometheus reads a question without flags.
+    pub(crate) const PLAIN: Dialect =
+        Dialect { delayed_names: false, guessed_counters: false, lookback_ms: LOOKBACK_MS };
+
+    /// The same with another lookback; none, or one of no length, is the usual one.
+    fn looking_back(lookback: Option<Duration>) -> Dialect {
+        let lookback = lookback.filter(|lookback| !lookback.is_zero());
+        let lookback_ms = lookback.map_or(LOOKBACK_MS, |one| i64::try_from(one.as_millis()).unwrap_or(i64::MAX).max(1));
+        Dialect { lookback_ms, ..Dialect::PLAIN }
+    }
 }
 
 /// The query laid out over lines, as Prometheus' `format_query` does.
@@ -153,7 +168,18 @@ pub fn instant(
     source: &dyn SeriesSource,
     scan: &Scan,
 ) -> Result<Evaluated<Answer>, PromqlError> {
-    instant_in(Dialect::default(), query, time, source, scan)
+    instant_in(Dialect::PLAIN, query, time, source, scan)
+}
+
+/// The same, with instant selectors that look back so far.
+pub fn instant_looking_back(
+    query: &str,
+    time: Timestamp,
+    lookback: Option<Duration>,
+    source: &dyn SeriesSource,
+    scan: &Scan,
+) -> Result<Evaluated<Answer>, PromqlError> {
+    instant_in(Dialect::looking_back(lookback), query, time, source, scan)
 }
 
 pub(crate) fn instant_in(
@@ -179,7 +205,18 @@ pub fn range(
     source: &dyn SeriesSource,
     scan: &Scan,
 ) -> Result<Evaluated<Vec<Series>>, PromqlError> {
-    range_in(Dialect::default(), query, (start, end, step), source, scan)
+    range_in(Dialect::PLAIN, query, (start, end, step), source, scan)
+}
+
+/// The same, with instant selectors that look back so far.
+pub fn range_looking_back(
+    query: &str,
+    range: (Timestamp, Timestamp, Duration),
+    lookback: Option<Duration>,
+    source: &dyn SeriesSource,
+    scan: &Scan,
+) -> Result<Evaluated<Vec<Series>>, PromqlError> {
+    range_in(Dialect::looking_back(lookback), query, range, source, scan)
 }
 
 pub(crate) fn range_in(

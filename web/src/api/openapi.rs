@@ -40,6 +40,9 @@ const START: (&str, &str) = ("start", "RFC 3339 or Unix seconds");
 const END: (&str, &str) = ("end", "RFC 3339 or Unix seconds");
 const SERIES_LIMIT: (&str, &str) = ("limit", "series in the answer, at most; 0 or absent: all");
 const STATS: (&str, &str) = ("stats", "anything: how long it took and how many samples were looked at");
+const TIMEOUT: (&str, &str) = ("timeout", "seconds or a duration that it may take; never longer than query.time_max");
+const LOOKBACK: (&str, &str) =
+    ("lookback_delta", "how far back instant selectors look: seconds or a duration; default 5m");
 const QUERY: (&str, &str) = ("query", "PromQL");
 const MATCH: (&str, &str) = ("match[]", "a series selector; may be repeated");
 const LIMIT: (&str, &str) = ("limit", "how many at most");
@@ -198,13 +201,13 @@ const OPERATIONS: &[Operation] = &[
         "GET POST",
         "/api/v1/query",
         "PromQL at one moment",
-        &[QUERY, ("time", "RFC 3339 or Unix seconds"), SERIES_LIMIT, STATS],
+        &[QUERY, ("time", "RFC 3339 or Unix seconds"), TIMEOUT, LOOKBACK, SERIES_LIMIT, STATS],
     ),
     operation(
         "GET POST",
         "/api/v1/query_range",
         "PromQL over a range",
-        &[QUERY, START, END, ("step", "seconds or a duration"), SERIES_LIMIT, STATS],
+        &[QUERY, START, END, ("step", "seconds or a duration"), TIMEOUT, LOOKBACK, SERIES_LIMIT, STATS],
     ),
     operation("GET POST", "/api/v1/format_query", "The same PromQL, laid out", &[QUERY]),
     operation("GET POST", "/api/v1/parse_query", "The same PromQL as a tree", &[QUERY]),
@@ -228,7 +231,22 @@ const OPERATIONS: &[Operation] = &[
         "GET",
         "/api/v1/rules",
         "Alert and recording rules and how they stand",
-        &[("type", "alert or record"), ("rule_name[]", "may be repeated"), ("rule_group[]", "may be repeated")],
+        &[
+            ("type", "alert or record"),
+            ("rule_name[]", "may be repeated"),
+            ("rule_group[]", "may be repeated"),
+            ("file[]", "may be repeated"),
+            ("match[]", "a selector of the rules' own labels; may be repeated"),
+            ("exclude_alerts", "true leaves out their alerts"),
+            ("group_limit", "groups of a page at most"),
+            ("group_next_token", "where the next page begins, as the last one said it"),
+        ],
+    ),
+    operation(
+        "GET",
+        "/api/v1/targets",
+        "What is scraped, as the series `up` tells of it",
+        &[("state", "active, dropped or any"), ("scrapePool", "only targets of this job")],
     ),
     operation("GET", "/api/v1/alerts", "Pending and firing alerts", &[]),
     operation("GET", "/api/v1/status/buildinfo", "The version, as Grafana asks for it", &[]),

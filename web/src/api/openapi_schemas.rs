@@ -122,6 +122,7 @@ fn prometheus_data(path: &str) -> Option<Value> {
                 object(&[("labels", map(text())), ("value", text()), ("timestamp", json!({ "type": "number" }))]);
             list(object(&[("seriesLabels", map(text())), ("exemplars", list(exemplar))]))
         }
+        "/api/v1/targets" => object(&[("activeTargets", list(object(&[("labels", map(text())), ("health", text())])))]),
         "/api/v1/rules" => object(&[("groups", list(object(&[("name", text()), ("rules", list(object(&[])))])))]),
         "/api/v1/alerts" => object(&[("alerts", list(object(&[("labels", map(text())), ("state", text())])))]),
         "/api/v1/status/buildinfo" => object(&[("version", text())]),

@@ -86,6 +86,11 @@ impl Questions {
 
     /// Waits for a turn.
     pub async fn turn(&self) -> Result<Turn, ApiError> {
+        self.turn_within(None).await
+    }
+
+    /// Waits for a turn that may take less time than others.
+    async fn turn_within(&self, time_max: Option<Duration>) -> Result<Turn, ApiError> {
         let Ok(permit) = tokio::time::timeout(TURN_WAIT_MAX, self.turns.clone().acquire_owned()).await else {
             self.turned_away.fetch_add(1, Relaxed);
             return Err(ApiError::overloaded(format!(
@@ -95,7 +100,10 @@ impl Questions {
         };
         let permit = permit.expect("the semaphore is never closed");
         self.asked.fetch_add(1, Relaxed);
-        let scan = Arc::new(Scan::new(Some(self.settings.time_max), self.settings.rows_max));
+        let scan = Arc::new(Scan::new(
+            Some(time_max.map_or(self.settings.time_max, |wanted| wanted.min(self.settings.time_max))),
+            self.settings.rows_max,
+        ));
         let guard = CancelOnDrop { scan: scan.clone(), cancelled: self.cancelled.clone(), done: false };
         Ok(Turn { scan, guard, permit })
     }
@@ -122,7 +130,17 @@ impl Questions {
         E: From<ApiError> + Send + 'static,
         F: FnOnce(&Scan) -> Result<T, E> + Send + 'static,
     {
-        let Turn { scan, guard, permit } = self.turn().await?;
+        self.ask_within(None, work).await
+    }
+
+    /// The same for one that may take less time than others.
+    pub async fn ask_within<T, E, F>(&self, time_max: Option<Duration>, work: F) -> Result<(T, Arc<Scan>), E>
+    where
+        T: Send + 'static,
+        E: From<ApiError> + Send + 'static,
+        F: FnOnce(&Scan) -> Result<T, E> + Send + 'static,
+    {
+        let Turn { scan, guard, permit } = self.turn_within(time_max).await?;
         let worker_scan = scan.clone();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;

@@ -26,6 +26,9 @@ const SUBQUERY_STEP_MS: i64 = 60_000;
 /// An instant selector looks back for [`LOOKBACK_MS`] only, so windows must end more often.
 const INSTANT_RESOLUTION_MAX_MS: u32 = 60_000;
 
+/// … so much more often that one of them surely lies in it.
+const WINDOWS_PER_LOOKBACK: i64 = 5;
+
 /// Series with a window of points at every step.
 pub(crate) struct RangeVector<'a> {
     pub(crate) windows: Windows,
@@ -145,12 +148,14 @@ impl Evaluator<'_> {
             return self.instant_counts(logs, selector, steps, times);
         }
         let moments = self.moments(steps, selector.at, selector.offset.as_ref())?;
-        let windows = Windows::new(moments, LOOKBACK_MS);
+        let lookback_ms = self.dialect().lookback_ms;
+        let windows = Windows::new(moments, lookback_ms);
         let selected = Mutex::new(Vec::new());
         let resolution_ms = resolution(&windows.ends_ms, 0).min(INSTANT_RESOLUTION_MAX_MS);
+        let resolution_ms = resolution_ms.min(u32::try_from(lookback_ms / WINDOWS_PER_LOOKBACK).unwrap_or(u32::MAX));
         let wanted = Wanted { resolution_ms, histograms: self.reads_histograms(), of_windows: OfWindows::Levels };
         let smoothed = selector.extension == Some(Extension::Smoothed);
-        let reach = (LOOKBACK_MS, if smoothed { LOOKBACK_MS } else { 0 });
+        let reach = (lookback_ms.max(if smoothed { LOOKBACK_MS } else { 0 }), if smoothed { LOOKBACK_MS } else { 0 });
         self.fetch(&matchers(selector)?, &windows.ends_ms, reach, wanted, &|place, mut series| {
             self.hold(steps.count)?;
             if self.reads_only_totals() {

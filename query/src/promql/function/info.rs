@@ -8,11 +8,11 @@ use taffrail_collector::model::LabelSet;
 use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_ingest::series_store::LabelMatcher;
 
+use super::super::PromqlError;
 use super::super::labels::only;
 use super::super::selection::{matcher, matchers};
 use super::super::source::Wanted;
 use super::super::syntax::{Expression, Kind, Matcher, Selector, Test};
-use super::super::{LOOKBACK_MS, PromqlError};
 use super::{Arguments, StepSeries, Value, Windows, in_order, is_absent, join_same_labels};
 
 /// What series are matched by.
@@ -102,7 +102,8 @@ fn info_series(arguments: &Arguments<'_, '_>, asked: &Asked) -> Result<Vec<InfoS
     let steps = arguments.steps;
     let first = first_selector(arguments.expression(0)?);
     let (at, offset) = first.map_or((None, None), |selector| (selector.at, selector.offset.as_ref()));
-    let windows = Windows::new(arguments.evaluator.moments(steps, at, offset)?, LOOKBACK_MS);
+    let lookback_ms = arguments.evaluator.dialect().lookback_ms;
+    let windows = Windows::new(arguments.evaluator.moments(steps, at, offset)?, lookback_ms);
     let selector = Selector {
         span: arguments.span,
         name: None,
@@ -112,7 +113,7 @@ fn info_series(arguments: &Arguments<'_, '_>, asked: &Asked) -> Result<Vec<InfoS
         extension: None,
     };
     let found = Mutex::new(Vec::new());
-    let fetch = (LOOKBACK_MS, 0);
+    let fetch = (lookback_ms, 0);
     arguments.evaluator.fetch(
         &matchers(&selector)?,
         &windows.ends_ms,

@@ -73,7 +73,7 @@ pub fn run_script(text: &str) -> Result<ScriptReport, ScriptError> {
 }
 
 /// Prometheus' own scripts are written for it with all that it can do switched on.
-const DIALECT: Dialect = Dialect { delayed_names: true, guessed_counters: true };
+const DIALECT: Dialect = Dialect { delayed_names: true, guessed_counters: true, ..Dialect::PLAIN };
 
 fn run_eval(eval: &Eval, source: &MemorySource) -> Result<(), String> {
     let at = Timestamp::from_unix_millis;

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http::{HeaderMap, header};
 use serde_json::{Value, json};
-use taffrail_ingest::log_store::{LogStore, Order, RecordId};
+use taffrail_ingest::log_store::{LogStore, RecordId};
 use taffrail_ingest::{Scan, StopReason};
 use taffrail_query::log_search::Question;
 use taffrail_query::log_search::row::Row;
@@ -122,20 +122,12 @@ fn read_search(parameters: &Parameters, settings: &QuerySettings) -> Result<Sear
     let limit_default = if Columns::of(&question.shape).is_table() { settings.limit_max } else { LIMIT_DEFAULT };
     let asked = Asked {
         range: parameters.range()?,
-        order: read_order(parameters)?,
+        order: parameters.order()?,
         after: parameters.record_id("cursor")?,
         limit: parameters.count("limit", limit_default.min(settings.limit_max), settings.limit_max)?,
         memory_bytes_max: settings.memory_bytes_max,
     };
     Ok(Search { question, asked })
-}
-
-fn read_order(parameters: &Parameters) -> Result<Order, ApiError> {
-    match parameters.get("order") {
-        None | Some("newest") => Ok(Order::NewestFirst),
-        Some("oldest") => Ok(Order::OldestFirst),
-        Some(other) => Err(ApiError::bad_request(format!("`order` is `newest` or `oldest`, not `{other}`"))),
-    }
 }
 
 impl Search {

@@ -61,7 +61,7 @@ pub async fn values(
 }
 
 /// The matchers of each `match[]`; each must be a single selector.
-fn read_selectors(parameters: &Parameters) -> Result<Vec<Vec<LabelMatcher>>, Failure> {
+pub(super) fn read_selectors(parameters: &Parameters) -> Result<Vec<Vec<LabelMatcher>>, Failure> {
     let mut found = Vec::new();
     for text in parameters.all("match[]") {
         let bad = |why: &str| Failure::bad_data(format!("invalid parameter \"match[]\": {why}"));

@@ -2,7 +2,7 @@
 //! unchanged: GET and form POST, its envelope, its error types, its formats of time and numbers.
 //!
 //! [`query`] (instant and range), [`labels`] (series, labels, label values), [`metadata`], [`exemplars`], [`rules`] (rules,
-//! alerts), [`delete_series`], `status`, [`notation`] (numbers, times and steps as they stand there).
+//! alerts), `targets`, [`delete_series`], `status`, [`notation`] (numbers, times and steps as they stand there).
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ pub mod notation;
 pub mod query;
 pub mod rules;
 mod status;
+mod targets;
 
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
@@ -42,6 +43,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/label/{name}/values", get(labels::values))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
+        .route("/api/v1/targets", get(targets::targets))
         .route("/api/v1/rules", get(rules::rules))
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/status/buildinfo", get(status::build_info))
@@ -149,9 +151,11 @@ impl From<StopReason> for Failure {
         let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let (status, error_type, message) = match reason {
             StopReason::Cancelled => (gone, "canceled", "the query was cancelled"),
-            StopReason::OutOfTime => {
-                (StatusCode::SERVICE_UNAVAILABLE, "timeout", "query.time_max: the query took longer than it may")
-            }
+            StopReason::OutOfTime => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timeout",
+                "query timed out in expression evaluation (query.time_max, or the parameter timeout)",
+            ),
             StopReason::OutOfRows => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "execution",
@@ -175,6 +179,7 @@ impl From<SeriesStoreError> for Failure {
 mod tests {
     use super::*;
     use crate::api::world::{START, TRACE, World};
+    use taffrail_collector::model::{Batch, LabelSet, Sample, SampleValue, Timestamp};
 
     /// A moment at which the shop's windows are known and not yet stale.
     const AT: i64 = START + 20;
@@ -191,6 +196,45 @@ mod tests {
         let metric = json!({"__name__": "web.hits", "env": "prod", "host": "h1"});
         let hits = json!([{"metric": metric, "value": [AT, "5"]}]);
         check("%7B%22web.hits%22%7D", json!({"resultType": "vector", "result": hits})).await;
+    }
+
+    #[tokio::test]
+    async fn selectors_look_back_as_far_as_they_are_told() {
+        let world = World::shop().await;
+        let check = async |at: i64, lookback: &str, series: usize| {
+            let uri = format!("/api/v1/query?query=%7B%22web.hits%22%7D&time={at}{lookback}");
+            let answer = world.get(&uri).await;
+            assert_eq!(answer["data"]["result"].as_array().unwrap().len(), series, "{uri}");
+            let uri = format!("/api/v1/query_range?query=%7B%22web.hits%22%7D&start={at}&end={at}&step=1{lookback}");
+            let answer = world.get(&uri).await;
+            assert_eq!(answer["data"]["result"].as_array().unwrap().len(), series, "{uri}");
+        };
+        check(AT, "", 1).await;
+        check(AT + 3000, "", 0).await;
+        check(AT + 3000, "&lookback_delta=2h", 1).await;
+        check(AT + 3000, "&lookback_delta=7200", 1).await;
+        check(AT + 3000, "&lookback_delta=0", 0).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_scraped_is_a_target() {
+        let world = World::empty().await;
+        let up = |instance: &str, level: f64| Sample {
+            labels: Arc::new(LabelSet::new([("__name__", "up"), ("instance", instance), ("job", "node")])),
+            timestamp: Timestamp::now(),
+            interval_ms: 0,
+            value: SampleValue::Gauge { last: level, min: level, max: level },
+            unit: "",
+            exemplars: Vec::new(),
+        };
+        world.deliver(Batch { samples: vec![up("a:1", 1.0), up("b:2", 0.0)], ..Batch::local() }).await;
+        let targets = world.get("/api/v1/targets").await;
+        let active = targets["data"]["activeTargets"].as_array().unwrap();
+        let shown: Vec<_> = active.iter().map(|one| (&one["labels"]["instance"], &one["health"])).collect();
+        assert_eq!(shown, [(&json!("a:1"), &json!("up")), (&json!("b:2"), &json!("down"))]);
+        assert_eq!(active[0]["scrapePool"], "node");
+        assert_eq!(world.get("/api/v1/targets?scrapePool=none").await["data"]["activeTargets"], json!([]));
+        assert_eq!(world.get("/api/v1/targets?state=dropped").await["data"]["activeTargets"], json!([]));
     }
 
     #[tokio::test]
@@ -245,6 +289,13 @@ mod tests {
         };
         check("/api/v1/query", 400, "bad_data").await;
         check("/api/v1/query?query=1&limit=-1", 400, "bad_data").await;
+        check("/api/v1/query?query=1&timeout=soon", 400, "bad_data").await;
+        check("/api/v1/query?query=1&lookback_delta=far", 400, "bad_data").await;
+        check(&format!("/api/v1/query?query=%7B__name__%3D~%22.%2B%22%7D&time={AT}&timeout=0"), 503, "timeout").await;
+        check("/api/v1/rules?type=other", 400, "bad_data").await;
+        check("/api/v1/rules?exclude_alerts=perhaps", 400, "bad_data").await;
+        check("/api/v1/rules?match[]=sum(", 400, "bad_data").await;
+        check("/api/v1/targets?state=odd", 400, "bad_data").await;
         check("/api/v1/parse_query?query=1%2B", 400, "bad_data").await;
         let everything = "%7B__name__%3D~%22.%2B%22%7D";
         let many = format!("/api/v1/query?query={everything}%20%2B%20on()%20{everything}&time={AT}");

@@ -20,23 +20,24 @@ use crate::api::parameters::Parameters;
 /// As in Prometheus: enough for a week by the minute, and no screen has more columns.
 const POINTS_MAX: u128 = 11_000;
 
-/// Answers `query`, `time`, `limit` and `stats`.
+/// Answers `query`, `time`, `timeout`, `lookback_delta`, `limit` and `stats`.
 pub async fn instant(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Document, Failure> {
     let query = read_query(&parameters);
     let time = read_moment(&parameters, "time")?.unwrap_or_else(Timestamp::now);
     let limit = read_limit(&parameters)?;
     let wants_stats = parameters.get("stats").is_some();
+    let (timeout, lookback) = (read_span(&parameters, "timeout")?, read_lookback(&parameters)?);
     let source = promql::StoreSource::new(app.ingest.series().clone()).with_logs(app.ingest.logs().clone());
     let work = move |scan: &Scan| {
         let began = Instant::now();
-        let evaluated = promql::instant(&query, time, &source, scan).map_err(about_query)?;
+        let evaluated = promql::instant_looking_back(&query, time, lookback, &source, scan).map_err(about_query)?;
         let mut answer = instant_answer(time, limit, evaluated);
         if wants_stats {
             answer.data["stats"] = stats(began, scan);
         }
         Ok::<_, Failure>(answer.document())
     };
-    Ok(app.questions.ask(work).await?.0)
+    Ok(app.questions.ask_within(timeout, work).await?.0)
 }
 
 fn instant_answer(time: Timestamp, limit: usize, evaluated: Evaluated<Answer>) -> Success {
@@ -75,7 +76,7 @@ struct MatrixData<'a> {
     stats: Option<Value>,
 }
 
-/// Answers `query`, `start`, `end`, `step`, `limit` and `stats`.
+/// Answers `query`, `start`, `end`, `step`, `timeout`, `lookback_delta`, `limit` and `stats`.
 pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Document, Failure> {
     let query = read_query(&parameters);
     let start = required_moment(&parameters, "start")?;
@@ -85,11 +86,17 @@ pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
     check_range(start, end, step)?;
     let limit = read_limit(&parameters)?;
     let wants_stats = parameters.get("stats").is_some();
+    let (timeout, lookback) = (read_span(&parameters, "timeout")?, read_lookback(&parameters)?);
     let source = promql::StoreSource::new(app.ingest.series().clone()).with_logs(app.ingest.logs().clone());
     let answers = app.answers.clone();
     let work = move |scan: &Scan| {
         let began = Instant::now();
-        let answer = answers.range(&query, start, end, step, &source, scan).map_err(about_query)?;
+        let answer = match lookback {
+            None => answers.range(&query, start, end, step, &source, scan),
+            // Answers that are kept look back as far as usual.
+            some => promql::range_looking_back(&query, (start, end, step), some, &source, scan).map(Arc::new),
+        };
+        let answer = answer.map_err(about_query)?;
         let shown = if limit > 0 { limit.min(answer.value.len()) } else { answer.value.len() };
         let data = MatrixData {
             result_type: "matrix",
@@ -102,7 +109,7 @@ pub async fn range(State(app): State<Arc<App>>, parameters: Parameters) -> Resul
         }
         Ok::<_, Failure>(Success::new(data).with_remarks(warnings, answer.infos.clone()).document())
     };
-    Ok(app.questions.ask(work).await?.0)
+    Ok(app.questions.ask_within(timeout, work).await?.0)
 }
 
 /// Answers `query`: the same query, laid out.
@@ -122,6 +129,14 @@ const CUT: &str = "results truncated due to limit";
 /// The query; none is an expression of nothing, and refused as that.
 fn read_query(parameters: &Parameters) -> String {
     parameters.get("query").unwrap_or_default().to_owned()
+}
+
+/// How far back instant selectors look, if not as far as usual.
+fn read_lookback(parameters: &Parameters) -> Result<Option<Duration>, Failure> {
+    read_span(parameters, "lookback_delta").map_err(|_| {
+        let text = parameters.get("lookback_delta").unwrap_or_default();
+        Failure::bad_data(format!("error parsing lookback delta duration: cannot parse {text:?} to a valid duration"))
+    })
 }
 
 /// A query that cannot be read is a parameter that is wrong.

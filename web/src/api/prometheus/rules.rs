@@ -6,35 +6,81 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 use taffrail_collector::model::Timestamp;
+use taffrail_ingest::series_store::LabelMatcher;
 use taffrail_query::alert::snapshot::{AlertingSnapshot, GroupSnapshot, RuleSnapshot};
 use taffrail_query::alert::state::{Alert, AlertState, Labels};
 
-use super::Success;
+use super::labels::read_selectors;
 use super::notation::number;
+use super::{Failure, Success};
 use crate::api::App;
 use crate::api::parameters::Parameters;
 
 /// What Go writes for a moment that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// Answers `type` (`alert`, `record`), `rule_name[]`, `rule_group[]`, `file[]`, `exclude_alerts`.
-pub async fn rules(State(app): State<Arc<App>>, parameters: Parameters) -> Success {
+/// Answers `type` (`alert`, `record`), `rule_name[]`, `rule_group[]`, `file[]`, `match[]` (of a rule's own labels), `exclude_alerts`,
+/// and page by page `group_limit` and `group_next_token`.
+pub async fn rules(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Success, Failure> {
+    if let Some(kind) = parameters.get("type").filter(|kind| !matches!(*kind, "alert" | "record")) {
+        return Err(Failure::bad_data(format!("invalid parameter \"type\": not supported value {kind:?}")));
+    }
+    let selectors = read_selectors(&parameters)?;
     let one_of = |name: &str, value: &str| {
         let mut wanted = parameters.all(name).peekable();
         wanted.peek().is_none() || wanted.any(|wanted| wanted == value)
     };
-    let with_alerts = parameters.get("exclude_alerts") != Some("true");
+    let with_alerts = match parameters.get("exclude_alerts") {
+        None | Some("false" | "0" | "f" | "F" | "FALSE" | "False") => true,
+        Some("true" | "1" | "t" | "T" | "TRUE" | "True") => false,
+        Some(other) => {
+            return Err(Failure::bad_data(format!("invalid parameter \"exclude_alerts\": {other:?} is not a boolean")));
+        }
+    };
+    let is_selected = |rule: &RuleSnapshot| {
+        let of = |name: &str| rule.labels.get(name).map_or("", String::as_str);
+        let all_match = |selector: &Vec<LabelMatcher>| selector.iter().all(|one| one.test.passes(of(&one.name)));
+        selectors.is_empty() || selectors.iter().any(all_match)
+    };
     let groups = app.alerts.snapshot().into_iter();
     let groups = groups.filter(|group| one_of("rule_group[]", &group.name) && one_of("file[]", &group.file));
     let groups = groups.filter_map(|group| {
         let rules = group.rules.iter().filter(|rule| {
             let kind = if rule.alerting.is_some() { "alert" } else { "record" };
-            one_of("type", kind) && one_of("rule_name[]", &rule.name)
+            one_of("type", kind) && one_of("rule_name[]", &rule.name) && is_selected(rule)
         });
         let rules: Vec<Value> = rules.map(|rule| rule_json(rule, with_alerts)).collect();
         (!rules.is_empty() || group.rules.is_empty()).then(|| group_json(&group, rules))
     });
-    Success::new(json!({ "groups": groups.collect::<Vec<_>>() }))
+    let mut groups: Vec<Value> = groups.collect();
+    let mut answer = json!({});
+    if let Some(limit) = parameters.get("group_limit") {
+        let limit = limit.parse::<usize>().ok().filter(|limit| *limit > 0).ok_or_else(|| {
+            Failure::bad_data(format!("invalid parameter \"group_limit\": {limit:?} is no whole number above zero"))
+        })?;
+        if let Some(token) = parameters.get("group_next_token") {
+            let at = groups.iter().position(|group| token_of(group) == token).ok_or_else(|| {
+                Failure::bad_data(
+                    "invalid parameter \"group_next_token\": no group has it; ask for the first page again",
+                )
+            })?;
+            groups.drain(..at);
+        }
+        if let Some(next) = groups.get(limit) {
+            answer["groupNextToken"] = token_of(next).into();
+            groups.truncate(limit);
+        }
+    } else if parameters.get("group_next_token").is_some() {
+        return Err(Failure::bad_data("invalid parameter \"group_limit\": group_next_token needs it"));
+    }
+    answer["groups"] = groups.into();
+    Ok(Success::new(answer))
+}
+
+/// Where a page begins: with the group of this name and file.
+fn token_of(group: &Value) -> String {
+    let text = |name: &str| group[name].as_str().unwrap_or_default().to_owned();
+    format!("{};{}", text("file"), text("name"))
 }
 
 /// All alerts that are pending or firing.
@@ -192,6 +238,9 @@ groups:
         let rules = &only["data"]["groups"][0]["rules"];
         assert_eq!((rules.as_array().unwrap().len(), &rules[0]["name"]), (1, &json!("Waits")));
         assert!(rules[0].get("alerts").is_none());
+        let of_page = world.get("/api/v1/rules?match[]=%7Bseverity=%22page%22%7D&group_limit=5").await;
+        let rules = &of_page["data"]["groups"][0]["rules"];
+        assert_eq!((rules.as_array().unwrap().len(), &rules[0]["name"]), (1, &json!("Fires")));
         assert_eq!(world.get("/api/v1/rules?rule_group[]=none").await["data"]["groups"], json!([]));
     }
 }

@@ -1,4 +1,4 @@
-/** Everything that carries one trace id. */
+/** Everything that carries one trace id, and which traces there are. */
 import type { Answer } from "./answer";
 import type { LogRecord } from "./log-record";
 import type { Labels } from "./metrics";
@@ -31,4 +31,28 @@ export interface Trace {
 
 export function fetchTrace(id: string, signal: AbortSignal): Promise<Answer<Trace>> {
   return getJson(`/api/v1/traces/${encodeURIComponent(id)}`, {}, signal);
+}
+
+/** A trace in short, as far as it lies in the range that was asked for. */
+export interface TraceInShort {
+  readonly trace_id: string;
+  readonly start: string;
+  readonly duration_ms: number;
+  /** Who spoke first, and what. */
+  readonly service: string;
+  readonly name: string;
+  readonly services: readonly { readonly service: string; readonly records: number }[];
+  readonly records: number;
+  readonly errors: number;
+}
+
+export interface TraceList {
+  /** The newest first. */
+  readonly traces: readonly TraceInShort[];
+  readonly total: number;
+  readonly summary: { readonly partial: boolean | string };
+}
+
+export function fetchTraces(wanted: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Answer<TraceList>> {
+  return getJson("/api/v1/traces", wanted, signal);
 }

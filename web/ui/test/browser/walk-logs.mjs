@@ -246,7 +246,7 @@ export async function walkLogs(walk) {
 
   await walk.step("loaded rows are exported", async () => {
     const download = page.waitForEvent("download");
-    await page.getByLabel("Export the loaded rows").selectOption("ndjson");
+    await page.getByLabel("Export rows").selectOption("ndjson");
     const file = await (await download).createReadStream();
     let text = "";
     for await (const chunk of file) text += chunk;

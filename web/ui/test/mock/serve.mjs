@@ -205,6 +205,36 @@ function routes(world, followers, counts, started, slowMs, address) {
     ],
     ["/api/v1/logs/tail", (url, request, response) => tail(world, followers, url, request, response)],
     [
+      "/api/v1/traces",
+      (url, _, response) => {
+        const traces = new Map();
+        for (const record of world.records) {
+          if (record.trace_id === undefined) continue;
+          const { trace_id, time, service, message } = record;
+          const trace = traces.get(trace_id) ?? {
+            trace_id,
+            start: time,
+            service,
+            name: message,
+            services: [],
+            records: 0,
+            errors: 0,
+          };
+          traces.set(trace_id, trace);
+          trace.end = time;
+          trace.duration_ms = Date.parse(time) - Date.parse(trace.start);
+          trace.records += 1;
+          trace.errors += record.level === "error" ? 1 : 0;
+          if (!trace.services.some((one) => one.service === service)) trace.services.push({ service, records: 1 });
+        }
+        const wanted = [...traces.values()].filter(
+          ({ errors }) => url.searchParams.get("error") !== "true" || errors > 0,
+        );
+        const newest = wanted.sort((a, b) => b.start.localeCompare(a.start));
+        json(response, 200, { traces: newest.slice(0, 100), total: newest.length, summary: { partial: false } });
+      },
+    ],
+    [
       /^\/api\/v1\/traces\//,
       (url, _, response) => {
         const trace_id = url.pathname.split("/").at(-1);

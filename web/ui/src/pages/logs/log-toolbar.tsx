@@ -1,4 +1,5 @@
 /** The line above the list: what was found and at what cost, the running search's progress, and how the list looks. */
+import { addressOf } from "../../api/request";
 import { count, rate } from "../../app/number-format";
 import { scannedText } from "../../app/page-status";
 import { saveFile } from "../../app/clipboard";
@@ -124,13 +125,14 @@ function ExportMenu() {
     const records = state.session.records();
     if (kind === "ndjson") saveFile("taffrail-logs.ndjson", "application/x-ndjson", ndjsonOf(records));
     else if (kind === "csv") saveFile("taffrail-logs.csv", "text/csv", csvOf(records, state.columns.peek()));
+    else if (kind.startsWith("all-")) downloadAll(kind.slice("all-".length));
   };
   return (
-    <label class="tool-button tool-select" title="Save the rows that are loaded">
+    <label class="tool-button tool-select" title="Save the rows that are loaded, or all that match">
       <DownloadIcon />
       <span class="button-label">Export</span>
       <select
-        aria-label="Export the loaded rows"
+        aria-label="Export rows"
         value=""
         onChange={(event) => {
           save(event.currentTarget.value);
@@ -140,7 +142,26 @@ function ExportMenu() {
         <option value="">Export the loaded rows as …</option>
         <option value="ndjson">NDJSON</option>
         <option value="csv">CSV</option>
+        <option value="all-ndjson">NDJSON of every matching row</option>
+        <option value="all-csv">CSV of every matching row</option>
+        <option value="all-json">JSON of every matching row</option>
       </select>
     </label>
   );
+}
+
+/** Has the server write every row that the last question matches: a file of any size, which the browser saves as it comes. */
+function downloadAll(format: string): void {
+  const question = state.asked.peek();
+  if (question === undefined) return;
+  const link = document.createElement("a");
+  link.href = addressOf("/api/v1/logs/export", {
+    q: question.q,
+    from: question.from,
+    to: question.to,
+    format,
+    fields: state.columns.peek().join(","),
+  });
+  link.download = "";
+  link.click();
 }

@@ -20,6 +20,7 @@ import { fullTime } from "../../time/format";
 import { formatSpan, minute } from "../../time/span";
 import { isGrave, lanesOf, millisecondsBetween } from "./lanes";
 import { SwimLanes } from "./swim-lanes";
+import { TraceList } from "./trace-list";
 import { TraceRecords } from "./trace-records";
 
 const trace = createRemote<Trace>();
@@ -58,15 +59,12 @@ export function TracePage() {
   const found = trace.value.value;
   return (
     <>
-      <TopBar title="Trace">
+      <TopBar title="Trace" withTime={askedId.value === ""}>
         <TraceBox key={askedId.value} id={askedId.value} />
       </TopBar>
       <main class="page-scroll trace">
         {askedId.value === "" ? (
-          <div class="nothing">
-            <h2>Which trace?</h2>
-            <p class="muted">Paste a trace id above, or open one from a log line or from a dot in a chart.</p>
-          </div>
+          <TraceList />
         ) : trace.failure.value?.status === 404 ? (
           <NotFound id={askedId.value} />
         ) : trace.failure.value !== undefined ? (
