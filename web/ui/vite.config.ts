@@ -22,7 +22,7 @@ export default defineConfig({
           groups: [
             {
               name: "shell",
-              test: /node_modules\/(preact|@preact)|src\/(app|api|time|query|list|facets|pages\/logs\/(?!pattern-list)|chart\/histogram)/,
+              test: /node_modules\/(preact|@preact)|src\/(app|api|time|query|list|facets|pages\/logs\/(?!pattern-list|answer-table|empty-answer)|chart\/histogram)/,
             },
           ],
         },

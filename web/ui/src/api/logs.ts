@@ -1,6 +1,6 @@
 /** The questions about log records: search, histogram, facets, fields, context. */
 import { answered, failed, type Answer } from "./answer";
-import type { LogRecord } from "./log-record";
+import type { AttributeValue, LogRecord } from "./log-record";
 import { readLines } from "./ndjson";
 import { addressOf, failureOf, getJson, open } from "./request";
 
@@ -12,7 +12,8 @@ export interface Question {
 }
 
 export interface SearchRequest extends Question {
-  readonly limit: number;
+  /** Rows at most; as many as the server finds fit when absent. */
+  readonly limit?: number;
   readonly order?: "newest" | "oldest";
   /** The id of a record: the answer goes on after it, in the order asked for. */
   readonly cursor?: string;
@@ -32,7 +33,31 @@ export interface Summary {
   readonly elapsed_ms: number;
   /** False, or why the answer is not whole. */
   readonly partial: false | string;
+  /** Whether there would have been more rows than were asked for. */
+  readonly more?: boolean;
   readonly next_cursor?: string | null;
+}
+
+/** A column of the table that a question's stages make. */
+export interface AnswerColumn {
+  readonly name: string;
+  readonly type: "time" | "number" | "text" | "list" | "any";
+}
+
+export type AnswerRow = Readonly<Record<string, AttributeValue>>;
+
+/** Why a question found nothing. */
+export interface Explanation {
+  readonly rows: number;
+  readonly conditions: readonly {
+    readonly text: string;
+    readonly column: number;
+    readonly rows_alone: number;
+    readonly rows_without: number;
+  }[];
+  readonly stages: readonly { readonly text: string; readonly rows: number }[];
+  readonly nearest: { readonly before: string | null; readonly after: string | null };
+  readonly unknown_fields: readonly { readonly name: string; readonly near: string | null }[];
 }
 
 export interface Histogram {
@@ -64,10 +89,15 @@ export interface Context {
 export interface SearchListener {
   record(record: LogRecord): void;
   progress(progress: Progress): void;
+  /** The columns of a table: before its first row, and again when a row brings new ones. */
+  columns?(columns: readonly AnswerColumn[]): void;
+  row?(row: AnswerRow): void;
 }
 
 interface SearchLine {
   readonly record?: LogRecord;
+  readonly columns?: readonly AnswerColumn[];
+  readonly row?: AnswerRow;
   readonly progress?: Progress;
   readonly summary?: Summary;
   readonly error?: { readonly message: string; readonly column?: number };
@@ -86,8 +116,10 @@ export async function searchLogs(
   try {
     for await (const line of readLines(body)) {
       if ("malformed" in line) continue;
-      const { record, progress, summary, error } = line.value as SearchLine;
+      const { record, columns, row, progress, summary, error } = line.value as SearchLine;
       if (record !== undefined) listener.record(record);
+      else if (row !== undefined) listener.row?.(row);
+      else if (columns !== undefined) listener.columns?.(columns);
       else if (progress !== undefined) listener.progress(progress);
       else if (summary !== undefined) return answered(summary);
       else if (error !== undefined) return failed({ kind: "refused", ...error });
@@ -97,6 +129,10 @@ export async function searchLogs(
   }
   if (signal.aborted) return failed({ kind: "cancelled", message: "Cancelled" });
   return failed({ kind: "network", message: "The answer broke off before its end" });
+}
+
+export function fetchExplanation(question: Question, signal: AbortSignal): Promise<Answer<Explanation>> {
+  return getJson("/api/v1/logs/explain", { ...question }, signal);
 }
 
 export function fetchHistogram(question: Question, signal: AbortSignal): Promise<Answer<Histogram>> {

@@ -109,6 +109,11 @@ function tokenBefore(query: string, token: Token): Token | undefined {
   return tokenize(query).findLast((other) => other.end <= token.start);
 }
 
+/** Whether stages follow the search. */
+export function hasStages(query: string): boolean {
+  return splitPipes(query).pipes !== "";
+}
+
 function splitPipes(query: string): { search: string; pipes: string } {
   const pipe = tokenize(query).find(({ kind }) => kind === "pipe");
   if (pipe === undefined) return { search: query.trim(), pipes: "" };

@@ -42,6 +42,22 @@ export async function walkLogs(walk) {
     ]);
   });
 
+  // The mock server knows no stages.
+  if (process.env.BASE_URL !== undefined)
+    await walk.step("stages make a table, and one that is empty says why", async () => {
+      await walk.open("/logs");
+      await submit("* | stats count() by service | sort -count");
+      const table = page.locator(".answer-table");
+      await walk.until("the table has rows", async () => (await table.locator("tbody tr").count()) > 1);
+      await walk.until("its columns are named", async () =>
+        /service\s*count/.test((await table.locator("thead").textContent()) ?? ""),
+      );
+      await submit("servce:web | head 5");
+      await walk.until("the field that was meant is named", async () =>
+        ((await page.locator(".reasons").textContent()) ?? "").includes("did you mean service"),
+      );
+    });
+
   await walk.step("the list has rows, the histogram bars, the facets counts", async () => {
     await walk.open("/logs");
     await walk.until("rows are shown", async () => (await rows.count()) > 10);

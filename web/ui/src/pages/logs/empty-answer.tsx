@@ -1,9 +1,10 @@
 /**
- * What stands in the place of rows when nothing was found: why that may be and what to do. It asks the server how many
- * rows each clause takes away and how many there are in a wider range, so that every way out says what it leads to.
+ * What stands in the place of rows when nothing was found: why that may be and what to do. The server explains the question
+ * (fields that no record has, what each stage leaves, the nearest times with data) and says how many rows there are without
+ * each clause and in a wider range, so that every way out says what it leads to.
  */
 import { useEffect, useState } from "preact/hooks";
-import { fetchHistogram, type Question } from "../../api/logs";
+import { fetchExplanation, fetchHistogram, type Explanation, type Question } from "../../api/logs";
 import { count } from "../../app/number-format";
 import { zone } from "../../app/preferences";
 import { withoutEachClause } from "../../query/query-edit";
@@ -51,6 +52,7 @@ export function EmptyAnswer() {
 
 function NothingFound() {
   const ways = useWaysOut();
+  const explanation = useExplanation();
   const range = timeRange.value;
   const q = state.query.value;
   return (
@@ -60,6 +62,7 @@ function NothingFound() {
         {fullTime(range.from, zone.value).slice(0, 19)} to {fullTime(range.to, zone.value).slice(0, 19)}
         {q === "" ? "" : ", with this query"}.
       </p>
+      {explanation !== undefined && <Reasons explanation={explanation} />}
       {ways.length > 0 && (
         <ul class="ways-out">
           {ways.map(({ label, code, rows, take }) => (
@@ -84,6 +87,67 @@ function NothingFound() {
       </div>
     </div>
   );
+}
+
+/** Why it is so. */
+function Reasons({ explanation }: { readonly explanation: Explanation }) {
+  const { unknown_fields: unknown, stages, nearest, conditions } = explanation;
+  const span = timeRange.value.to - timeRange.value.from;
+  const empty = stages.findIndex(({ rows }) => rows === 0);
+  const stage = explanation.rows > 0 ? stages[empty] : undefined;
+  const alone = conditions.filter(({ rows_alone: rows }) => rows === 0);
+  const moments = [
+    { words: "before", moment: nearest.before },
+    { words: "after", moment: nearest.after },
+  ].flatMap(({ words, moment }) => (moment === null ? [] : [{ words, at: Date.parse(moment) }]));
+  return (
+    <ul class="reasons">
+      {unknown.map(({ name, near }) => (
+        <li key={name}>
+          No record has the field <code class="mono">{name}</code>
+          {near === null ? "." : "; did you mean "}
+          {near !== null && <code class="mono">{near}</code>}
+          {near !== null && "?"}
+        </li>
+      ))}
+      {alone.map(({ text }) => (
+        <li key={text}>
+          <code class="mono">{text}</code> matches nothing in this time, even alone.
+        </li>
+      ))}
+      {stage !== undefined && (
+        <li>
+          The search finds {count(explanation.rows)} rows; <code class="mono">| {stage.text}</code> leaves none of the{" "}
+          {count(stages[empty - 1]?.rows ?? explanation.rows)} that reach it.
+        </li>
+      )}
+      {moments.map(({ words, at }) => (
+        <li key={words}>
+          <button
+            type="button"
+            class="link-button"
+            onClick={() => setRange({ from: isoOf(at - span / 2), to: isoOf(at + span / 2) })}
+          >
+            The nearest rows {words} are at {fullTime(at, zone.value).slice(0, 19)}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function useExplanation(): Explanation | undefined {
+  const [explanation, setExplanation] = useState<Explanation | undefined>(undefined);
+  useEffect(() => {
+    const question = state.asked.peek();
+    if (question === undefined || question.q === "") return undefined;
+    const asking = new AbortController();
+    void fetchExplanation(question, asking.signal).then((answer) => {
+      if (!asking.signal.aborted && answer.ok) setExplanation(answer.value);
+    });
+    return () => asking.abort();
+  }, []);
+  return explanation;
 }
 
 /** What each step back would find; filled as the answers come. */

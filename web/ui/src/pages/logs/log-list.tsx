@@ -1,5 +1,6 @@
 /** The rows of the Logs page: the virtual list with its header, open rows, live bar, end, and what stands there when nothing was found. */
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import type { ComponentType } from "preact";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { CloseIcon } from "../../app/icons";
 import { count } from "../../app/number-format";
 import { parameter } from "../../app/location";
@@ -9,7 +10,7 @@ import { LogRow, rowId } from "../../list/log-row";
 import { VirtualList } from "../../list/virtual-list";
 import { fullTime } from "../../time/format";
 import { timeRange } from "../../time/range-state";
-import { EmptyAnswer } from "./empty-answer";
+import type { AnswerTable } from "./answer-table";
 import type { ListState } from "./list-state";
 import { rowsMax, type Item } from "./log-session";
 import * as state from "./logs-state";
@@ -50,11 +51,18 @@ export function LogList({ state: list }: { readonly state: ListState }) {
   }, [withDate, columns]);
   useShowLine(list);
 
+  const table = session.table.value;
+  if (table !== undefined && table.rows.length > 0)
+    return (
+      <div class="list-frame" ref={frame}>
+        <Table table={table} />
+      </div>
+    );
   if (items.length === 0) {
     return (
       <div class="list-frame" ref={frame}>
         {tail.on && <LiveBar list={list} />}
-        <EmptyAnswer />
+        <Empty />
       </div>
     );
   }
@@ -152,6 +160,20 @@ function Header({ columns }: { readonly columns: readonly string[] }) {
       </span>
     </div>
   );
+}
+
+/** The table, whose code comes with the first one. */
+function Table({ table }: { readonly table: AnswerTable }) {
+  const [View, setView] = useState<ComponentType<{ table: AnswerTable }>>();
+  useEffect(() => void import("./answer-table").then(({ AnswerTableView }) => setView(() => AnswerTableView)), []);
+  return View === undefined ? null : <View table={table} />;
+}
+
+/** What stands where nothing was found, whose code comes with the first such answer. */
+function Empty() {
+  const [View, setView] = useState<ComponentType>();
+  useEffect(() => void import("./empty-answer").then(({ EmptyAnswer }) => setView(() => EmptyAnswer)), []);
+  return View === undefined ? <div class="nothing" /> : <View />;
 }
 
 /** The bar that says what is held back. */

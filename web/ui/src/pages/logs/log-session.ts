@@ -5,8 +5,18 @@
 import { batch, signal } from "@preact/signals";
 import type { Failure } from "../../api/answer";
 import type { LogRecord } from "../../api/log-record";
-import { fetchContext, searchLogs, type Progress, type Question, type Summary } from "../../api/logs";
+import {
+  fetchContext,
+  searchLogs,
+  type AnswerColumn,
+  type AnswerRow,
+  type Progress,
+  type Question,
+  type Summary,
+} from "../../api/logs";
 import type { Gap } from "../../api/tail";
+import { hasStages } from "../../query/query-edit";
+import type { AnswerTable } from "./answer-table";
 
 /** A row of the list: a record, or a stretch that the live stream could not deliver. */
 export type Item =
@@ -29,6 +39,8 @@ export class LogSession {
   readonly progress = signal<Progress | undefined>(undefined);
   readonly summary = signal<Summary | undefined>(undefined);
   readonly failure = signal<Failure | undefined>(undefined);
+  /** The table that the question's stages make; then there are no items. */
+  readonly table = signal<AnswerTable | undefined>(undefined);
   /** Changes with every new search. */
   generation = 0;
   /** Rows put before the first since the search began. */
@@ -54,6 +66,11 @@ export class LogSession {
     return highest;
   }
 
+  /** Whether anything is shown. */
+  get hasRows(): boolean {
+    return this.items.length > 0 || (this.table.peek()?.rows.length ?? 0) > 0;
+  }
+
   records(): LogRecord[] {
     return this.items.flatMap((item) => (item.kind === "record" ? [item.record] : []));
   }
@@ -70,6 +87,7 @@ export class LogSession {
     if (this.#running !== mine) return;
     const fresh: Item[] = [];
     if (anchor?.ok === true) fresh.push(itemOf(anchor.value.record));
+    let table: { columns: readonly AnswerColumn[]; readonly rows: AnswerRow[] } | undefined;
     let replaced = false;
     const replace = (): void => {
       if (replaced) return;
@@ -78,17 +96,32 @@ export class LogSession {
         this.generation += 1;
         this.prepended = 0;
         this.items = fresh;
+        this.table.value = table;
         this.summary.value = undefined;
         this.failure.value = undefined;
         this.version.value += 1;
       });
     };
     const answer = await searchLogs(
-      { ...question, limit: firstPageRows, ...(fresh.length > 0 && line !== undefined ? { cursor: line } : {}) },
+      // What stages make comes in one piece, as large as the server gives it.
+      {
+        ...question,
+        ...(hasStages(question.q) ? {} : { limit: firstPageRows }),
+        ...(fresh.length > 0 && line !== undefined ? { cursor: line } : {}),
+      },
       {
         record: (record) => {
           fresh.push(itemOf(record));
           // The rows of the last search stay until the first ones of this come, so that nothing flickers.
+          replace();
+          this.#draw();
+        },
+        columns: (columns) => {
+          table = { columns, rows: table?.rows ?? [] };
+          if (replaced) this.table.value = table;
+        },
+        row: (row) => {
+          table?.rows.push(row);
           replace();
           this.#draw();
         },
@@ -99,7 +132,7 @@ export class LogSession {
       mine.signal,
     );
     if (this.#running !== mine) return;
-    if (!answer.ok && answer.failure.status === 400 && this.items.length > 0) {
+    if (!answer.ok && answer.failure.status === 400 && this.hasRows) {
       // Half a query typed is no reason to lose what is being read: the rows stay, set back, under the message.
       this.#olderCursor = this.#newerCursor = undefined;
       this.#finish("failed", () => (this.failure.value = answer.failure));
@@ -166,7 +199,7 @@ export class LogSession {
     this.#running?.abort();
     this.#running = undefined;
     if (this.phase.peek() === "searching" || this.phase.peek() === "older") this.#olderCursor = this.#lastRecordId();
-    this.phase.value = this.items.length > 0 ? "done" : "cancelled";
+    this.phase.value = this.hasRows ? "done" : "cancelled";
   }
 
   /** Puts live rows before the first, newest first, and lets go of the oldest when there are too many. */

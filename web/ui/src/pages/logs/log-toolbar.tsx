@@ -63,7 +63,7 @@ function SearchSummary() {
     );
   }
   const answer = summary.value;
-  if (phase.value === "failed" && session.failure.value?.status === 400 && session.items.length > 0)
+  if (phase.value === "failed" && session.failure.value?.status === 400 && session.hasRows)
     return <span class="warning-text">What is shown answers the query before.</span>;
   if (answer === undefined) return phase.value === "cancelled" ? <span>Cancelled</span> : <span />;
   return (
