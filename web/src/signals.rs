@@ -1,18 +1,33 @@
 //! The signals that end a process or make it read its settings again.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Returns at SIGINT or SIGTERM; calls `hang_up` at each SIGHUP, on a thread where it may block.
-pub async fn wait_for_stop(hang_up: impl Fn()) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangs_up = signal(SignalKind::hangup())?;
-    loop {
-        // Signals are kept by their streams, so nothing is lost between two turns.
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hangs_up.recv() => tokio::task::block_in_place(&hang_up),
+/// The signals of one process. From [`Signals::listen`] on none of them ends it by itself.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangs_up: Signal,
+}
+
+impl Signals {
+    /// Starts to listen: before anybody is told that the process is ready, for whoever hears of it may ask it to stop.
+    pub fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangs_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at SIGINT or SIGTERM; calls `hang_up` at each SIGHUP, on a thread where it may block.
+    pub async fn wait_for_stop(&mut self, hang_up: impl Fn()) {
+        loop {
+            // Signals are kept by their streams, so nothing is lost between two turns.
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangs_up.recv() => tokio::task::block_in_place(&hang_up),
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ use super::logging::start_agent_logging;
 use super::settings_flags::{SettingsFlags, path_value};
 use crate::agent::Agent;
 use crate::config::{Override, Settings};
-use crate::{service_manager, signals};
+use crate::service_manager;
+use crate::signals::{self, Signals};
 
 /// What to collect and where to deliver it.
 #[derive(Args, Clone, Debug)]
@@ -60,10 +61,11 @@ pub fn run(arguments: CollectArguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let mut agent = Agent::start(&settings.collector, own_log).await?;
+        let mut signals = Signals::listen()?;
         tracing::info!("ready: {}, delivering to {}", agent.describe(), settings.collector.to.join(", "));
         service_manager::notify(service_manager::READY);
         tokio::select! {
-            stop = signals::wait_for_stop(|| tracing::info!("the agent's settings are read at its start only: restart it")) => stop?,
+            () = signals.wait_for_stop(|| tracing::info!("the agent's settings are read at its start only: restart it")) => {}
             () = agent.sender_ended() => {
                 return Err(anyhow!("the agent's sender has ended by a panic: start it again, nothing of its spool is lost").into());
             }

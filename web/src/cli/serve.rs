@@ -15,7 +15,8 @@ use super::terminal::{print_line, print_remark};
 use crate::config::{Override, Settings};
 use crate::reload::Reload;
 use crate::server::Server;
-use crate::{service_manager, signals};
+use crate::service_manager;
+use crate::signals::{self, Signals};
 
 /// How to serve.
 #[derive(Args, Clone, Debug, Default)]
@@ -75,9 +76,10 @@ pub fn serve(serving: Serving, beside: impl FnOnce(&Server) -> anyhow::Result<Op
         .await?;
         bar.finish_and_clear();
         let companion = beside(&server)?;
+        let mut signals = Signals::listen()?;
         announce(&server, serving.print_addresses)?;
         service_manager::notify(service_manager::READY);
-        signals::wait_for_stop(|| server.reload().run_and_log()).await?;
+        signals.wait_for_stop(|| server.reload().run_and_log()).await;
         service_manager::notify(service_manager::STOPPING);
         signals::exit_at_next_interrupt();
         if let Some(companion) = companion {
