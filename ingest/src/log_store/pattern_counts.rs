@@ -132,7 +132,8 @@ impl PatternQuestion {
     /// The step in which a moment lies.
     pub fn step_of(&self, moment: Timestamp) -> i64 {
         let since = i128::from(moment.unix_nanos()) - i128::from(self.origin.unix_nanos());
-        i64::try_from(since.div_euclid(self.step.as_nanos().max(1) as i128)).expect("both were 64 bits wide")
+        let step = since.div_euclid(self.step.as_nanos().max(1) as i128);
+        step.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
     }
 
     /// When a step starts, as far as that can be said.

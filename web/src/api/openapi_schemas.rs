@@ -91,9 +91,19 @@ pub fn answer(path: &str) -> Option<Answer> {
         | "/api/v1/streams"
         | "/api/v1/ingest"
         | "/api/v1/series/cardinality"
-        | "/openapi.json"
-        | "/api/v1/logs/patterns"
-        | "/api/v1/logs/patterns/changes" => Answer::Json(object(&[])),
+        | "/openapi.json" => Answer::Json(object(&[])),
+        "/api/v1/logs/patterns" => Answer::Json(patterns()),
+        "/api/v1/logs/explain" => {
+            let condition = object(&[("text", text()), ("column", integer())]);
+            Answer::Json(object(&[
+                ("rows", integer()),
+                ("conditions", list(condition)),
+                ("stages", list(object(&[("text", text())]))),
+                ("nearest", object(&[])),
+                ("unknown_fields", list(object(&[("name", text())]))),
+                ("summary", summary()),
+            ]))
+        }
         "/api/v1/ship" | "/v1/metrics" => {
             Answer::File(&["application/json", "application/octet-stream", "application/x-protobuf"])
         }
@@ -232,6 +242,32 @@ fn partial() -> Value {
 fn summary() -> Value {
     let number = || json!({ "type": "number" });
     object(&[("scanned_rows", number()), ("scanned_bytes", number()), ("elapsed_ms", number()), ("partial", partial())])
+}
+
+fn patterns() -> Value {
+    let (text, integer) = (|| json!({ "type": "string" }), || json!({ "type": "integer" }));
+    let service = object(&[("value", text()), ("count", integer())]);
+    let pattern = object(&[
+        ("id", text()),
+        ("pattern", text()),
+        ("count", integer()),
+        ("level", text()),
+        ("levels", map(integer())),
+        ("services", list(service)),
+        ("services_total", integer()),
+        ("first_seen", text()),
+        ("last_seen", text()),
+        ("example", object(&[("id", text())])),
+        ("trend", list(integer())),
+    ]);
+    object(&[
+        ("patterns", list(pattern)),
+        ("patterns_total", integer()),
+        ("total", integer()),
+        ("other", integer()),
+        ("trend", object(&[("start", text()), ("interval_ms", integer())])),
+        ("summary", summary()),
+    ])
 }
 
 fn record() -> Value {

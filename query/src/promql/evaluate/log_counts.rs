@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `increase(logs_count[d])`, `sum_over_time`, `count_over_time` | how many records there are with `t - d < time <= t`, exactly |
 //! | `rate(logs_count[d])` | that by the seconds of `d`, not extrapolated |
-//! | `logs_count` | how many there are of the last five minutes |
+//! | `logs_count` | how many there are of the last five minutes (or of `lookback_delta`) |
 //! | `present_over_time`, `absent_over_time` | whether there is a record at all |
 //!
 //! A series is 0 for five minutes after its last record left the window, and then not there. One whose labels are all known
@@ -181,7 +181,7 @@ impl<'a> Evaluator<'a> {
         times: bool,
     ) -> Result<Vec<StepSeries>, PromqlError> {
         let moments = self.moments(steps, selector.at, selector.offset.as_ref())?;
-        let shown = self.counted((logs, selector), LOOKBACK_MS, steps)?.into_iter().map(|counted| {
+        let shown = self.counted((logs, selector), self.dialect().lookback_ms, steps)?.into_iter().map(|counted| {
             let name = [(NAME_LABEL, LOGS_COUNT)];
             let labels = LabelSet::new(counted.labels.iter().chain(name));
             let mut series = StepSeries::of_numbers(Arc::new(labels), counted.counts);
