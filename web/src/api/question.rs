@@ -234,8 +234,8 @@ pub fn progress(scan: &Scan) -> Value {
 pub fn stop_words(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Cancelled => "cancelled",
-        StopReason::OutOfTime => "out of time",
-        StopReason::OutOfRows => "out of rows",
+        StopReason::OutOfTime => "out of time (query.time_max)",
+        StopReason::OutOfRows => "out of rows (query.rows_max)",
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
         let (stopped, scan) = questions.ask::<_, ApiError, _>(|scan| Ok(scan.touch(11, 5).err())).await.unwrap();
         scan.leave_out("a");
         let summary = summary(&scan, stopped.map(stop_words));
-        assert_eq!(summary["partial"], "out of rows; 1 damaged split is left out");
+        assert_eq!(summary["partial"], "out of rows (query.rows_max); 1 damaged split is left out");
         assert_eq!(summary["damaged_splits"], json!(["a"]));
         assert_eq!(summary["scanned_rows"], 11);
         assert_eq!(summary["scanned_bytes"], 5);
