@@ -18,11 +18,35 @@ export interface TraceExemplar {
   readonly span_id?: string;
 }
 
+/** What the lines of one span say of its begin and end. */
+export interface TraceSpan {
+  readonly span_id: string;
+  readonly parent_span_id: string | null;
+  readonly service: string;
+  readonly host: string;
+  readonly start: string;
+  readonly duration_ms: number;
+  /** From its lines alone, from a line that says how long it took, or from one that says both ends. */
+  readonly known_by: "lines" | "duration" | "ends";
+  readonly records: number;
+  readonly errors: number;
+}
+
+/** A metric of one of the trace's hosts, around its time: Unix seconds and numbers as text. */
+export interface HostMetric {
+  readonly metric: Labels;
+  readonly values?: readonly (readonly [number, string])[];
+}
+
 export interface Trace {
   readonly trace_id: string;
   readonly start: string | null;
   readonly end: string | null;
   readonly services: readonly TraceService[];
+  /** From the first begin that a line tells of to the last end. */
+  readonly duration_ms?: number | null;
+  readonly spans?: readonly TraceSpan[];
+  readonly host_metrics?: readonly HostMetric[];
   /** Oldest first. */
   readonly records: readonly LogRecord[];
   readonly exemplars: readonly TraceExemplar[];

@@ -63,6 +63,7 @@ async function portraits(trace) {
     ["logs-filtered", "/logs?q=level:error", ".list-rows .row"],
     ["patterns", "/logs?view=patterns", ".patterns-table tbody tr"],
     ["metrics", `/explore?name=${encodeURIComponent(timer)}`, ".chart canvas"],
+    ["traces", "/trace/find", ".trace-list tbody tr"],
     ["trace", trace, ".trace-row"],
     ["alerts", "/alerts", "main > *"],
     ["ingest", "/ingest", ".agents tr.agent"],

@@ -22,6 +22,7 @@ import { isGrave, lanesOf, millisecondsBetween } from "./lanes";
 import { SwimLanes } from "./swim-lanes";
 import { TraceList } from "./trace-list";
 import { TraceRecords } from "./trace-records";
+import { HostMetrics, TraceSpans } from "./trace-spans";
 
 const trace = createRemote<Trace>();
 const askedId = signal("");
@@ -116,7 +117,8 @@ function TraceBox({ id }: { readonly id: string }) {
 }
 
 function TraceView({ trace }: { readonly trace: Trace }) {
-  const { records, exemplars, services } = trace;
+  const { records, exemplars, services, spans = [], host_metrics: hostMetrics = [] } = trace;
+  const metrics = hostMetrics.filter(({ values = [] }) => values.length > 0);
   const lanes = lanesOf(records);
   const first = records[0];
   const last = records.at(-1);
@@ -131,7 +133,7 @@ function TraceView({ trace }: { readonly trace: Trace }) {
     };
   }, [trace]);
   const facts: readonly (readonly [string, string])[] = [
-    ["duration", formatSpan(duration)],
+    ["duration", formatSpan(trace.duration_ms ?? duration)],
     ["records", count(records.length)],
     ["errors", count(errors)],
     ["services", String(new Set(services.map(({ service }) => service)).size)],
@@ -181,6 +183,10 @@ function TraceView({ trace }: { readonly trace: Trace }) {
             ))}
           </ul>
         </section>
+      )}
+      {spans.length > 0 && <TraceSpans spans={spans} began={Date.parse(trace.start ?? first?.time ?? "")} />}
+      {metrics.length > 0 && first !== undefined && last !== undefined && (
+        <HostMetrics metrics={metrics} range={{ from: Date.parse(first.time), to: Date.parse(last.time) }} />
       )}
       <TraceRecords records={records} selected={selected} onSelect={select} />
     </>
