@@ -42,7 +42,7 @@ pub struct TraceInShort {
     pub start: Timestamp,
     /// Its end.
     pub end: Timestamp,
-    /// The service that spoke first.
+    /// The service that began first, as far as lines tell.
     pub root_service: Arc<str>,
     /// What it said, cut.
     pub name: String,
@@ -69,7 +69,7 @@ pub struct TraceList {
 
 struct Gathered {
     short: TraceInShort,
-    /// When the record was said that names it.
+    /// When that began which the record that names it tells of.
     named_at: Timestamp,
     hosts: Vec<Arc<str>>,
     matches: bool,
@@ -137,9 +137,10 @@ impl Gathered {
         }
         short.records += 1;
         short.errors += u64::from(is_error(record));
-        // They come newest first, so that of two at one moment the later in this order was stored earlier.
-        if stored.id.time <= self.named_at {
-            self.named_at = stored.id.time;
+        // What a service says at the end of a request began before what others said meanwhile. They come newest first, so that of two
+        // with one begin the later in this order was stored earlier.
+        if start <= self.named_at {
+            self.named_at = start;
             short.root_service = record.resource.service.clone();
             short.name = record.body.lines().next().unwrap_or_default().chars().take(NAME_CHARACTERS).collect();
         }

@@ -262,6 +262,14 @@ mod tests {
         assert_eq!((&all["total"], &trace["trace_id"], &trace["records"]), (&json!(1), &json!(TRACE), &json!(4)));
         assert_eq!((&trace["service"], &trace["name"]), (&json!("web"), &json!("line 0 of the shop")));
         assert_eq!((&trace["errors"], &trace["hosts"], &trace["duration_ms"]), (&json!(2), &json!(1), &json!(3000.0)));
+        // Said last, and begun first.
+        let mut whole = record(3);
+        whole.attributes.push(("took_ms".into(), 3500i64.into()));
+        world.deliver(Batch { logs: vec![whole], ..Batch::local() }).await;
+        let all = world.get("/api/v1/traces?from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z").await;
+        let trace = &all["traces"][0];
+        assert_eq!((&trace["service"], &trace["name"]), (&json!("db"), &json!("line 3 of the shop")));
+        assert_eq!(trace["duration_ms"], 3500.0);
     }
 
     #[tokio::test]
