@@ -1,6 +1,6 @@
 /** Lines, rows and files: what is shown of stored text, where rows lie, what an export holds. */
 import { describe, expect, test } from "vitest";
-import { csvCell, csvOf, ndjsonOf } from "../../src/list/export";
+import { csvCell, csvOf, ndjsonOf, tableCsvOf } from "../../src/list/export";
 import { linePieces, plainLine } from "../../src/list/line-text";
 import { RowGeometry } from "../../src/list/row-geometry";
 
@@ -108,6 +108,15 @@ describe("an export", () => {
     ["\tx", "'\tx"],
     ["two\nlines", '"two\nlines"'],
   ])("guards the cell %j", (text, expected) => expect(csvCell(text)).toBe(expected));
+
+  test("of a table has its columns, and nothing where a cell is empty", () => {
+    const rows = [
+      { service: "=web", "count()": 3 },
+      { "count()": null, service: "a,b" },
+    ];
+    expect(tableCsvOf(["service", "count()"], rows)).toBe('service,count()\r\n\'=web,3\r\n"a,b",\r\n');
+    expect(ndjsonOf(rows.slice(0, 1))).toBe('{"service":"=web","count()":3}\n');
+  });
 
   test("has the chosen columns once and the message last", () => {
     const record = {

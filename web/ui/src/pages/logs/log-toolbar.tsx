@@ -6,7 +6,8 @@ import { saveFile } from "../../app/clipboard";
 import { DownloadIcon, FacetsIcon, HistogramIcon, PatternsIcon, PauseIcon, WrapIcon } from "../../app/icons";
 import { amend } from "../../app/location";
 import { facetsShown, histogramShown } from "../../app/preferences";
-import { csvOf, ndjsonOf } from "../../list/export";
+import { csvOf, ndjsonOf, tableCsvOf } from "../../list/export";
+import { hasStages } from "../../query/query-edit";
 import { formatSpan } from "../../time/span";
 import * as state from "./logs-state";
 
@@ -123,8 +124,20 @@ function Toggle({
 function ExportMenu() {
   const save = (kind: string): void => {
     const records = state.session.records();
-    if (kind === "ndjson") saveFile("taffrail-logs.ndjson", "application/x-ndjson", ndjsonOf(records));
-    else if (kind === "csv") saveFile("taffrail-logs.csv", "text/csv", csvOf(records, state.columns.peek()));
+    const table = state.session.table.peek();
+    if (kind === "ndjson")
+      saveFile("taffrail-logs.ndjson", "application/x-ndjson", ndjsonOf(table === undefined ? records : table.rows));
+    else if (kind === "csv")
+      saveFile(
+        "taffrail-logs.csv",
+        "text/csv",
+        table === undefined
+          ? csvOf(records, state.columns.peek())
+          : tableCsvOf(
+              table.columns.map(({ name }) => name),
+              table.rows,
+            ),
+      );
     else if (kind.startsWith("all-")) downloadAll(kind.slice("all-".length));
   };
   return (
@@ -142,9 +155,13 @@ function ExportMenu() {
         <option value="">Export the loaded rows as …</option>
         <option value="ndjson">NDJSON</option>
         <option value="csv">CSV</option>
-        <option value="all-ndjson">NDJSON of every matching row</option>
-        <option value="all-csv">CSV of every matching row</option>
-        <option value="all-json">JSON of every matching row</option>
+        {!hasStages(state.asked.value?.q ?? "") && (
+          <>
+            <option value="all-ndjson">NDJSON of every matching row</option>
+            <option value="all-csv">CSV of every matching row</option>
+            <option value="all-json">JSON of every matching row</option>
+          </>
+        )}
       </select>
     </label>
   );

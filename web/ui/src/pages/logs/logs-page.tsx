@@ -88,7 +88,8 @@ export function LogsPage() {
             type="button"
             class="button live-button"
             aria-pressed={state.live.value}
-            title="Follow new lines (l)"
+            disabled={!state.canFollow.value}
+            title={state.canFollow.value ? "Follow new lines (l)" : "Only a search without stages can be followed"}
             onClick={() => state.setLive(!state.live.peek())}
           >
             <LiveIcon />

@@ -20,7 +20,7 @@ import { hrefOf } from "../../app/address";
 import { amend, parameter, place } from "../../app/location";
 import { rememberedList } from "../../app/preferences";
 import { rememberQuery } from "../../query/history";
-import { exclude, include, only } from "../../query/query-edit";
+import { exclude, hasStages, include, only } from "../../query/query-edit";
 import { suggestFields, suggestValues, type Spot, type Suggestion } from "../../query/query-complete";
 import { termsExpression } from "../../query/query-terms";
 import { absoluteRange, isoOf } from "../../time/range";
@@ -43,7 +43,9 @@ export const patterns = createRemote<Patterns>();
 export const extraFacets = rememberedList("facet-fields", 12);
 
 export const query = computed(() => parameter("q"));
-export const live = computed(() => parameter("live") !== "");
+/** What comes can be followed through a search; stages are for what is there. */
+export const canFollow = computed(() => !hasStages(query.value));
+export const live = computed(() => canFollow.value && parameter("live") !== "");
 export const wrap = computed(() => parameter("wrap") !== "");
 export const patternsShown = computed(() => parameter("view") === "patterns");
 const columnsText = computed(() => (place.value.parameters.has("cols") ? parameter("cols") : defaultColumns));
