@@ -4,7 +4,7 @@
 use parking_lot::Mutex;
 
 /// More than this many are not kept: on a machine of many processors that was busy once, they would be a burden for ever.
-const SPARES_MAX: usize = 16;
+const SPARES_MAX: usize = 4;
 
 /// See the module's documentation.
 pub(super) struct Spares<T>(Mutex<Vec<T>>);

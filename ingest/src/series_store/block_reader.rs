@@ -1,7 +1,6 @@
 //! Reads a block file (drawn in block_layout.rs) on demand: the footer once, the series table through a cache, chunks as
 //! they are asked for. Every part is checked against its checksum before it is believed; what is wrong names the block.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use super::block_layout::{
     decode_trailer,
 };
 use super::chunk;
+use super::first_values::FirstValues;
 use super::hidden::{Masks, is_finer};
 use super::matcher::LabelMatcher;
 use super::merge::{SeriesPart, SortedParts};
@@ -108,14 +108,15 @@ impl Block {
         (matchers, masks): (&[LabelMatcher], &Masks),
         range: TimeRange,
         is_wanted: fn(SampleKind) -> bool,
-        found: &mut BTreeSet<String>,
+        found: &mut FirstValues,
     ) -> Result<(), SeriesStoreError> {
         let table = self.table(&self.open()?)?;
         let rows = rows_in(&table, matchers, range, masks).filter(|&number| is_wanted(table.rows()[number].kind));
         for value in table.values_of(label, rows) {
-            if !found.contains(value) {
-                found.insert(value.to_owned());
+            if found.are_all_before(value) {
+                break;
             }
+            found.offer(value);
         }
         Ok(())
     }

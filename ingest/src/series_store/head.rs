@@ -15,6 +15,7 @@ use taffrail_collector::model::{Exemplar, LabelSet, Sample, SampleKind, SampleVa
 
 use super::GaugeWindow;
 use super::cover::OpenDays;
+use super::first_values::FirstValues;
 use super::matcher::LabelMatcher;
 use super::number_windows::{NumberSpace, NumberWindows, Taken, level};
 use super::packed_windows::PackedWindows;
@@ -185,15 +186,15 @@ impl Head {
         &'a self,
         label: &str,
         series: impl Iterator<Item = HeadSeries<'a>>,
-        found: &mut BTreeSet<String>,
+        found: &mut FirstValues,
     ) {
         let registry = self.registry.read();
         let Some(label) = registry.label_number(label) else { return };
         let mut last = None;
         for (term, value) in series.filter_map(|series| registry.term_of(series.id, label)) {
             // Series that came one after the other mostly share their value.
-            if last.replace(term) != Some(term) && !found.contains(value) {
-                found.insert(value.to_owned());
+            if last.replace(term) != Some(term) {
+                found.offer(value);
             }
         }
     }

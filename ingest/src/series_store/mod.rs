@@ -35,6 +35,7 @@ mod compact;
 mod cover;
 mod damage;
 mod day;
+mod first_values;
 mod head;
 mod hidden;
 mod label_index;
@@ -81,6 +82,7 @@ pub use change::BlockChange;
 pub use change_log::ChangeMark;
 pub use compact::DeletionWork;
 pub use cover::wanted_resolution_ms;
+pub use first_values::FirstValues;
 pub use hidden::SeriesMask;
 pub use matcher::{LabelMatcher, LabelRegex, LabelTest};
 pub use place::{Place, RESOLUTIONS_MS};
@@ -509,7 +511,7 @@ impl SeriesStore {
         range: TimeRange,
         is_wanted: fn(SampleKind) -> bool,
         scan: &Scan,
-        found: &mut BTreeSet<String>,
+        found: &mut FirstValues,
     ) -> Result<(), SeriesStoreError> {
         self.snapshot().label_values(label, matchers, range, is_wanted, scan, found)
     }

@@ -264,7 +264,7 @@ impl SeriesTable {
         found
     }
 
-    /// The values that a label has in these rows, each once.
+    /// The values that a label has in these rows, each once, in the order of their bytes.
     pub(super) fn values_of(&self, label: &str, rows: impl Iterator<Item = usize>) -> impl Iterator<Item = &str> {
         let mut is_there = vec![false; self.string_ends.len()];
         if let Some(name) = self.number_of(label) {

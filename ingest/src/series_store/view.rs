@@ -10,6 +10,7 @@ use taffrail_collector::model::{Exemplar, LabelSet, SampleKind, Timestamp, Trace
 use super::block_reader::Block;
 use super::cover::{Stretch, cover};
 use super::damage::DamagedBlocks;
+use super::first_values::FirstValues;
 use super::head::{Head, HeadSeries};
 use super::hidden::Hidden;
 use super::matcher::LabelMatcher;
@@ -126,7 +127,7 @@ impl View {
         range: TimeRange,
         is_wanted: fn(SampleKind) -> bool,
         scan: &Scan,
-        found: &mut BTreeSet<String>,
+        found: &mut FirstValues,
     ) -> Result<(), SeriesStoreError> {
         let masks = self.hidden.masks_of_heads();
         let hidden = |series: &HeadSeries<'_>| {

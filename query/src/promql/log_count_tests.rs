@@ -282,7 +282,11 @@ fn its_series_and_labels_are_listed() {
     let (source, scan) = (world.source(), Scan::unlimited());
     let names = |selector: &str| {
         let matchers = if selector.is_empty() { Vec::new() } else { super::only_selector(selector).unwrap() };
-        source.label_values("__name__", &matchers, TimeRange::ALL, &scan).unwrap().into_iter().collect::<Vec<_>>()
+        source
+            .label_values("__name__", &matchers, TimeRange::ALL, usize::MAX, &scan)
+            .unwrap()
+            .into_iter()
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(""), Vec::<String>::new());
     world.store(vec![record((SECOND, 0, 0, 0)), record((2 * SECOND, 1, 1, 1))], Vec::new());
@@ -290,12 +294,14 @@ fn its_series_and_labels_are_listed() {
     assert_eq!(names(r#"{__name__=~"logs.*"}"#), ["logs_count"]);
     assert_eq!(names(r#"{__name__=~"other.*"}"#), Vec::<String>::new());
     let values = |label: &str, selector: &str| {
-        let found = source.label_values(label, &super::only_selector(selector).unwrap(), TimeRange::ALL, &scan);
+        let found =
+            source.label_values(label, &super::only_selector(selector).unwrap(), TimeRange::ALL, usize::MAX, &scan);
         found.unwrap().into_iter().collect::<Vec<_>>()
     };
     assert_eq!(values("service", "logs_count"), ["pay", "shop"]);
     assert_eq!(values("path", r#"logs_count{level="error"}"#), ["/b"]);
-    let series = source.series(&super::only_selector("logs_count").unwrap(), TimeRange::ALL, &scan).unwrap();
+    let series =
+        source.series(&super::only_selector("logs_count").unwrap(), TimeRange::ALL, &scan).unwrap();
     let series: Vec<String> = series.iter().map(|labels| labels.to_string()).collect();
     let expected = [
         r#"logs_count{host="h", level="error", service="pay"}"#,

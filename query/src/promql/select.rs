@@ -25,8 +25,8 @@ use taffrail_collector::model::label_set::NAME_LABEL;
 use taffrail_collector::model::{Distribution, LabelSet, SampleKind, Timestamp};
 use taffrail_ingest::log_store::LogStore;
 use taffrail_ingest::series_store::{
-    ChangeMark, End, LabelMatcher, LabelRegex, LabelTest, Selection, SelectionReader, SeriesData, SeriesExemplars,
-    SeriesStore, SeriesStoreError, Values, WindowEnds,
+    ChangeMark, End, FirstValues, LabelMatcher, LabelRegex, LabelTest, Selection, SelectionReader, SeriesData,
+    SeriesExemplars, SeriesStore, SeriesStoreError, Values, WindowEnds,
 };
 use taffrail_ingest::{Scan, TimeRange};
 
@@ -278,12 +278,13 @@ impl StoreSource {
         Ok(passing.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// The values of a label among the series that pass all matchers and have a point in the range, sorted.
+    /// The values of a label among the series that pass all matchers and have a point in the range: the first `most`, sorted.
     pub fn label_values(
         &self,
         label: &str,
         matchers: &[LabelMatcher],
         range: TimeRange,
+        most: usize,
         scan: &Scan,
     ) -> Result<BTreeSet<String>, PromqlError> {
         if let Some(logs) = self.logs.as_ref().filter(|_| log_series::are_meant(matchers)) {
@@ -291,23 +292,34 @@ impl StoreSource {
             let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
             return Ok(values.map(str::to_owned).collect());
         }
-        let mut found = BTreeSet::new();
+        let mut found = FirstValues::new(most);
         if label == NAME_LABEL && self.logs.as_ref().is_some_and(|logs| log_series::is_among(logs, matchers)) {
-            found.insert(LOGS_COUNT.to_owned());
+            found.offer(LOGS_COUNT);
         }
-        let is_made_when_reading = |name: &str| matches!(name, NAME_LABEL | QUANTILE_LABEL);
-        if is_made_when_reading(label) || matchers.iter().any(|matcher| matcher.name == QUANTILE_LABEL) {
+        if label == QUANTILE_LABEL || matchers.iter().any(|matcher| matcher.name == QUANTILE_LABEL) {
             let series = self.series(matchers, range, scan)?;
             let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
-            found.extend(values.map(str::to_owned));
-            return Ok(found);
+            values.for_each(|value| found.offer(value));
+            return Ok(found.into_set());
         }
         let is_distribution = |kind| kind == SampleKind::Distribution;
         let is_other = |kind| kind != SampleKind::Distribution;
         self.store.label_values(label, matchers, range, is_other, scan, &mut found).map_err(failed)?;
         let stored = stored_matchers(matchers);
-        self.store.label_values(label, &stored, range, is_distribution, scan, &mut found).map_err(failed)?;
-        Ok(found)
+        if label != NAME_LABEL {
+            self.store.label_values(label, &stored, range, is_distribution, scan, &mut found).map_err(failed)?;
+            return Ok(found.into_set());
+        }
+        // One of them is read as several names, not all of which need be meant; other labels they share.
+        let mut read = FirstValues::new(usize::MAX);
+        self.store.label_values(label, &stored, range, is_distribution, scan, &mut read).map_err(failed)?;
+        let of_names: Vec<&LabelMatcher> = matchers.iter().filter(|matcher| matcher.name == NAME_LABEL).collect();
+        for name in read.into_set() {
+            let derived = derived_labels(&LabelSet::new([(NAME_LABEL, &*name)]));
+            let meant = derived.iter().filter(|labels| of_names.iter().all(|matcher| matcher.passes(labels)));
+            meant.for_each(|labels| found.offer(labels.name()));
+        }
+        Ok(found.into_set())
     }
 
     /// Exemplars of the series that pass all matchers, by series then time. Those of a distribution are found under each of

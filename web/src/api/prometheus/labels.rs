@@ -51,9 +51,14 @@ pub async fn values(
 ) -> Result<Success, Failure> {
     let selectors = read_selectors(&parameters)?;
     let name = unescaped(&name);
+    // One more tells that there are more.
+    let most = match limit(&parameters)? {
+        0 => usize::MAX,
+        limit => limit.saturating_add(1),
+    };
     let found =
         ask(&app, &parameters, selectors, move |source, matchers, range, scan, found: &mut BTreeSet<String>| {
-            found.append(&mut source.label_values(&name, matchers, range, scan)?);
+            found.append(&mut source.label_values(&name, matchers, range, most, scan)?);
             Ok(())
         });
     let (found, scan) = found.await?;
@@ -113,9 +118,13 @@ where
     app.questions.ask(work).await
 }
 
+fn limit(parameters: &Parameters) -> Result<usize, Failure> {
+    Ok(parameters.count("limit", 0, usize::MAX)?)
+}
+
 /// At most `limit` of them; as in Prometheus, 0 sets no limit and a cut is a warning.
 fn cut(parameters: &Parameters, scan: &Scan, mut values: Vec<Value>) -> Result<Success, Failure> {
-    let limit = parameters.count("limit", 0, usize::MAX)?;
+    let limit = limit(parameters)?;
     let too_many = limit > 0 && values.len() > limit;
     if too_many {
         values.truncate(limit);
