@@ -26,6 +26,9 @@ use super::matcher::{LabelMatcher, LabelTest};
 use super::points::{End, RunningTotal};
 use crate::byte_cursor::{ByteCursor, Malformed, put_prefixed, put_signed, put_varint};
 
+/// For a row on each so many strings, one verdict a string costs less than a map of those that are met.
+const MANY_STRINGS: usize = 8;
+
 /// A decoded table.
 #[derive(Debug, Default)]
 pub(super) struct SeriesTable {
@@ -255,11 +258,16 @@ impl SeriesTable {
                 found.retain(|&row| value_in(row).map_or(absent, |value| Some(value) == wanted));
                 continue;
             }
-            let mut verdicts: RapidHashMap<u32, bool> = RapidHashMap::default();
-            found.retain(|&row| {
-                let verdict = |value| *verdicts.entry(value).or_insert_with(|| matcher.test.passes(self.string(value)));
-                value_in(row).map_or(absent, verdict)
-            });
+            let passes = |value| matcher.test.passes(self.string(value));
+            if found.len() >= self.string_ends.len() / MANY_STRINGS {
+                let mut verdicts = vec![None; self.string_ends.len()];
+                let mut verdict = |value| *verdicts[value as usize].get_or_insert_with(|| passes(value));
+                found.retain(|&row| value_in(row).map_or(absent, &mut verdict));
+            } else {
+                let mut verdicts: RapidHashMap<u32, bool> = RapidHashMap::default();
+                let mut verdict = |value| *verdicts.entry(value).or_insert_with(|| passes(value));
+                found.retain(|&row| value_in(row).map_or(absent, &mut verdict));
+            }
         }
         found
     }

@@ -207,7 +207,7 @@ impl View {
     pub(super) fn add_head_metrics(&self, part: &str, known: &mut KnownMetrics) {
         let part = part.to_lowercase();
         for head in self.heads() {
-            for metric in head.read().metrics().iter().filter(|metric| metric.name.to_lowercase().contains(&part)) {
+            for metric in head.read().metrics().iter().filter(|metric| contains_without_case(&metric.name, &part)) {
                 known.note(metric.kind, &metric.name, metric.unit, metric.series);
             }
         }
@@ -248,7 +248,7 @@ impl KnownMetrics {
 
     pub(super) fn containing(&self, part: &str) -> KnownMetrics {
         let part = part.to_lowercase();
-        let containing = self.0.iter().filter(|((name, _), _)| name.to_lowercase().contains(&part));
+        let containing = self.0.iter().filter(|((name, _), _)| contains_without_case(name, &part));
         KnownMetrics(containing.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
@@ -256,6 +256,18 @@ impl KnownMetrics {
         let infos = self.0.into_iter().map(|((name, kind), (unit, series))| MetricInfo { name, kind, unit, series });
         infos.take(limit).collect()
     }
+}
+
+/// Whether the text contains the part, which is in lower case, in whatever case. Names are plain letters mostly, of which there may be
+/// a million: they are not copied.
+fn contains_without_case(text: &str, part: &str) -> bool {
+    if !text.is_ascii() || !part.is_ascii() {
+        return text.to_lowercase().contains(part);
+    }
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    let Some(&first) = part.first() else { return true };
+    let is_at = |at: usize| text.get(at..at + part.len()).is_some_and(|here| here.eq_ignore_ascii_case(part));
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(is_at)
 }
 
 fn part_of(series: &HeadSeries<'_>, range: TimeRange) -> Option<SeriesPart> {
@@ -269,4 +281,18 @@ fn part_of(series: &HeadSeries<'_>, range: TimeRange) -> Option<SeriesPart> {
         points,
         exemplars: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::contains_without_case;
+
+    proptest! {
+        #[test]
+        fn parts_are_found_in_any_case(text in "[aAbBéÉK_]{0,6}", part in "[abé_k]{0,3}") {
+            prop_assert_eq!(contains_without_case(&text, &part), text.to_lowercase().contains(&part));
+        }
+    }
 }

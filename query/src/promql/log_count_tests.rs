@@ -300,8 +300,7 @@ fn its_series_and_labels_are_listed() {
     };
     assert_eq!(values("service", "logs_count"), ["pay", "shop"]);
     assert_eq!(values("path", r#"logs_count{level="error"}"#), ["/b"]);
-    let series =
-        source.series(&super::only_selector("logs_count").unwrap(), TimeRange::ALL, &scan).unwrap();
+    let series = source.series(&super::only_selector("logs_count").unwrap(), TimeRange::ALL, &scan).unwrap();
     let series: Vec<String> = series.iter().map(|labels| labels.to_string()).collect();
     let expected = [
         r#"logs_count{host="h", level="error", service="pay"}"#,

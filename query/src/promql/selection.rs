@@ -47,14 +47,30 @@ pub(super) fn matcher(matcher: &Matcher) -> Result<LabelMatcher, PromqlError> {
     let test = match matcher.test {
         Test::Equal => LabelTest::Equal(value()),
         Test::NotEqual => LabelTest::NotEqual(value()),
-        Test::Matches => LabelTest::Matches(as_test(regex()?)),
-        Test::NotMatches => LabelTest::NotMatches(as_test(regex()?)),
+        Test::Matches => LabelTest::Matches(as_test(regex()?, &matcher.value)),
+        Test::NotMatches => LabelTest::NotMatches(as_test(regex()?, &matcher.value)),
     };
     Ok(LabelMatcher { name: matcher.label.clone(), test })
 }
 
-fn as_test(regex: Regex) -> LabelRegex {
-    LabelRegex(Arc::new(move |value| regex.is_match(value)))
+fn as_test(regex: Regex, pattern: &str) -> LabelRegex {
+    // Of a million names few begin as a completion's pattern does: those are not even shown to the expression.
+    let prefix = literal_prefix(pattern).to_owned();
+    LabelRegex(Arc::new(move |value| value.starts_with(&prefix) && regex.is_match(value)))
+}
+
+/// Text that everything begins with that the pattern matches; less than there is, perhaps.
+fn literal_prefix(pattern: &str) -> &str {
+    if pattern.contains('|') {
+        return "";
+    }
+    let end = pattern.find(['\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$']).unwrap_or(pattern.len());
+    let (prefix, rest) = pattern.split_at(end);
+    match rest.chars().next() {
+        // The last character may be missing.
+        Some('*' | '?' | '{') => prefix.char_indices().next_back().map_or("", |(last, _)| &prefix[..last]),
+        _ => prefix,
+    }
 }
 
 /// Anchored at both ends, and `.` is any character, as in Prometheus.
@@ -89,6 +105,26 @@ fn with_plain_braces(pattern: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_begins_with_text_that_all_its_matches_begin_with() {
+        let check = |pattern: &str, expected: &str| assert_eq!(literal_prefix(pattern), expected, "{pattern}");
+        check("shop_disk_12.*", "shop_disk_12");
+        check("shop", "shop");
+        check("a|ab", "");
+        check("(?i)shop", "");
+        check("abc*", "ab");
+        check("abé?d", "ab");
+        check("abc{2}", "ab");
+        check("abc+", "abc");
+        check(r"web\.hits", "web");
+        check("", "");
+        for (pattern, value) in [("abc*", "ab"), ("abé?d", "abd"), ("abc{0}d", "abd"), ("abc+", "abcc"), ("a|b", "b")]
+        {
+            let test = as_test(anchored(pattern).unwrap(), pattern);
+            assert!((test.0)(value), "{pattern} {value}");
+        }
+    }
 
     #[test]
     fn selectors_are_found_in_writing_order() {
