@@ -111,6 +111,9 @@ impl Block {
         found: &mut FirstValues,
     ) -> Result<(), SeriesStoreError> {
         let table = self.table(&self.open()?)?;
+        if !table.rows().iter().any(|row| is_wanted(row.kind)) {
+            return Ok(());
+        }
         let rows = rows_in(&table, matchers, range, masks).filter(|&number| is_wanted(table.rows()[number].kind));
         for value in table.values_of(label, rows) {
             if found.are_all_before(value) {

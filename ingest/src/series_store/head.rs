@@ -199,6 +199,11 @@ impl Head {
         }
     }
 
+    /// Whether it has series of wanted kinds.
+    pub(super) fn has_any(&self, is_wanted: fn(SampleKind) -> bool) -> bool {
+        self.metrics.keys().any(|(_, kind)| is_wanted(*kind))
+    }
+
     /// Every metric name and kind.
     pub(super) fn metrics(&self) -> Vec<HeadMetric> {
         let registry = self.registry.read();

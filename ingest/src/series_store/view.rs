@@ -147,6 +147,9 @@ impl View {
             let (start, end) = (stretch.range.start.unix_nanos(), stretch.range.end.unix_nanos());
             for head in self.heads() {
                 let head = head.read();
+                if !head.has_any(is_wanted) {
+                    continue;
+                }
                 let wanted = head.select(matchers).filter(|series| is_wanted(series.kind()) && !hidden(series));
                 head.label_values(label, wanted.filter(|series| series.any_between(start, end)), found);
             }

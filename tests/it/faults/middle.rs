@@ -158,9 +158,10 @@ fn thin(network: &Network) -> String {
         Habits { pause: Duration::from_millis(20), burst: 16, padding: 900, rotate_every: 0, remove_after: None };
     let path = scene.directory.path().join("logs/much.log");
     let writer = Writer::file(&scene.ledger, "much", &path, much, 5);
-    scene.goes_on(4);
-    let (started, before) = (Instant::now(), proxy.body_bytes());
+    // Until requests are as large as the line bears.
     scene.goes_on(8);
+    let (started, before) = (Instant::now(), proxy.body_bytes());
+    scene.goes_on(12);
     let endpoint = scene.ship()["endpoints"][0].clone();
     let bytes = (proxy.body_bytes() - before) as f64;
     let share = bytes / started.elapsed().as_secs_f64() / BYTES_PER_SECOND as f64;
