@@ -13,7 +13,8 @@ use taffrail_ingest::log_store::{Field, RecordId};
 
 use super::super::memory::Memory;
 use super::super::row::{Cell, RowView, SortKey, TableRow};
-use super::function::{Accumulator, Function, Place};
+use super::accumulator::{Accumulator, Place};
+use super::function::Function;
 
 /// What rows are told apart by.
 #[derive(Clone, Debug)]

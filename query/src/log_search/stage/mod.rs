@@ -3,7 +3,7 @@
 //! A stage takes rows from the one before it and hands rows to the next. What flows is described by [`shape`], read by
 //! [`arguments`]; what the rows are says [`row`](super::row). Stages: `where`, `fields`, `drop`, `rename`, `extract`,
 //! `parse_json`, `parse_logfmt` (each row becomes one or none); `sort`, `head` (`limit` too), `tail`, `dedup`,
-//! `context`, `join_trace` (rows in their order); `stats` with its `function`s, `top` (`rare` too), `uniq`, `facets` (rows in
+//! `context`, `join_trace` (rows in their order); `stats` with its `function`s and how far they have come (`accumulator`), `top` (`rare` too), `uniq`, `facets` (rows in
 //! [`groups`]); `patterns` (like messages).
 //!
 //! # How a stage is added
@@ -24,6 +24,7 @@ pub mod arguments;
 pub mod groups;
 pub mod shape;
 
+mod accumulator;
 mod context;
 mod dedup;
 mod drop;
