@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 use taffrail_collector::model::Timestamp;
-use taffrail_ingest::log_store::{Filter, LogStore, PatternCount, PatternQuestion};
+use taffrail_ingest::log_store::{Filter, LogStore, PatternCount, PatternId, PatternQuestion};
 use taffrail_ingest::{Scan, TimeRange};
 use taffrail_query::log_search;
 use taffrail_query::log_search::pattern_change::{Change, Stretch};
@@ -91,8 +91,8 @@ struct Asked {
     since: Option<Timestamp>,
 }
 
-/// What changed in each pattern, by its id as text.
-type Sides = BTreeMap<String, (Change, f64, Stretch, Stretch)>;
+/// What changed in each pattern.
+type Sides = BTreeMap<PatternId, (Change, f64, Stretch, Stretch)>;
 
 impl Asked {
     fn read(parameters: &Parameters, patterns_max: usize) -> Result<Asked, ApiError> {
@@ -173,7 +173,7 @@ impl Asked {
                 let before = Stretch { count: count(false), seconds: before };
                 let after = Stretch { count: count(true), seconds: after };
                 let (change, score) = Change::between(before, after);
-                changes.insert(pattern.id.to_string(), (change, score, before, after));
+                changes.insert(pattern.id, (change, score, before, after));
             }
         }
         // The store gives the commonest first, and of equals that order stays.
@@ -183,8 +183,7 @@ impl Asked {
             Sort::FirstSeen => patterns.sort_by_key(|pattern| Reverse(pattern.first)),
             Sort::LastSeen => patterns.sort_by_key(|pattern| Reverse(pattern.last)),
             Sort::Score => {
-                let score =
-                    |pattern: &PatternCount| changes.get(&pattern.id.to_string()).map_or(0.0, |side| side.1.abs());
+                let score = |pattern: &PatternCount| changes.get(&pattern.id).map_or(0.0, |side| side.1.abs());
                 patterns.sort_by(|a, b| score(b).total_cmp(&score(a)));
             }
         }
@@ -207,9 +206,8 @@ impl Asked {
         let services = pattern.services.iter().take(SERVICES_SHOWN_MAX);
         let services: Vec<Value> =
             services.map(|(service, count)| json!({ "value": service, "count": count })).collect();
-        let id = pattern.id.to_string();
         let mut shown = json!({
-            "id": id,
+            "id": pattern.id.to_string(),
             "pattern": pattern.pattern.shown(),
             "count": pattern.count,
             "level": pattern.severities.last().map_or("", |(severity, _)| severity.name()),
@@ -221,7 +219,7 @@ impl Asked {
             "example": example,
             "trend": trend,
         });
-        if let Some((change, score, before, after)) = sides.get(&id) {
+        if let Some((change, score, before, after)) = sides.get(&pattern.id) {
             let stretch = |side: &Stretch| json!({ "count": side.count, "rate": side.rate() });
             shown["change"] = change.name().into();
             shown["score"] = ((score * 100.0).round() / 100.0).into();
