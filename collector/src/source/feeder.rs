@@ -282,6 +282,7 @@ mod tests {
         assert_eq!(stored, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
         assert_eq!(checkpoints.len(), 1);
         assert_eq!(problems(&context.tallies), [("batch_too_large", 1)]);
+        assert_eq!(context.tallies.snapshot()[0].shed.iter().map(|shed| shed.count).sum::<u64>(), 1);
         assert_eq!(context.tallies.snapshot()[0].records, 9);
     }
 
@@ -311,6 +312,8 @@ mod tests {
             assert!(stopped.elapsed() <= STOP_GRACE + Duration::from_secs(2));
             assert_eq!(feed.send(portion(2500..2600)).await, Err(Ended));
             assert_eq!(problems(&context.tallies), [("undelivered_at_stop", 2500)]);
+            let shed = context.tallies.snapshot().remove(0).shed;
+            assert_eq!((shed.len(), shed[0].reason, shed[0].count), (1, "undelivered_at_stop", 2500));
         }
     }
 
