@@ -6,6 +6,33 @@ import { defineConfig } from "vite";
 
 const server = process.env["TAFFRAIL_URL"] ?? "http://127.0.0.1:6464";
 
+interface ModuleGraph {
+  getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null;
+}
+
+const entry = `${import.meta.dirname}/src/main.tsx`;
+const logsPage = `${import.meta.dirname}/src/pages/logs/logs-page.tsx`;
+
+/** The modules that nearly every visit needs: what the entry and the Logs page import, and not only when asked. */
+let shell: ReadonlySet<string> | undefined;
+
+/** One file holds them: it packs better than a dozen, and costs one request. Other pages' modules stay out by themselves. */
+function chunkOf(id: string, graph: ModuleGraph): string | null {
+  shell ??= reachable([entry, logsPage], graph);
+  return shell.has(id) && id !== entry ? "shell" : null;
+}
+
+function reachable(entries: readonly string[], graph: ModuleGraph): ReadonlySet<string> {
+  const found = new Set<string>();
+  const waiting = [...entries];
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (found.has(id)) continue;
+    found.add(id);
+    waiting.push(...(graph.getModuleInfo(id)?.importedIds ?? []));
+  }
+  return found;
+}
+
 export default defineConfig({
   base: "/",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
@@ -15,19 +42,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     manifest: "manifest.json",
     sourcemap: false,
-    rolldownOptions: {
-      output: {
-        codeSplitting: {
-          // What nearly every visit needs is one file: it packs better than a dozen, and costs one request.
-          groups: [
-            {
-              name: "shell",
-              test: /node_modules\/(preact|@preact)|src\/(app|api|time|query|list|facets|pages\/logs\/(?!pattern-list|answer-table|empty-answer)|chart\/histogram)/,
-            },
-          ],
-        },
-      },
-    },
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: chunkOf, debugName: "shell" }] } } },
   },
   server: {
     proxy: { "/api": server, "/healthz": server },

@@ -4,6 +4,7 @@
  */
 import { signal, type ReadonlySignal } from "@preact/signals";
 import { withSearch, type Amendments } from "./address";
+import { pageAt } from "./pages";
 
 export interface Place {
   readonly path: string;
@@ -54,15 +55,10 @@ export function followLinks(): void {
       return;
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     if (link === null || link.origin !== window.location.origin) return;
-    if (link.target !== "" || link.hasAttribute("download") || !isPage(link.pathname)) return;
+    if (link.target !== "" || link.hasAttribute("download") || pageAt(link.pathname) === undefined) return;
     event.preventDefault();
     go(link.pathname + link.search);
   });
-}
-
-/** Whether a path is one of the page's own, and not the server's API. */
-function isPage(path: string): boolean {
-  return path === "/" || /^\/(logs|explore|trace|alerts|ingest)(\/|$)/.test(path);
 }
 
 function read(): Place {

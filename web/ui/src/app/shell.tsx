@@ -8,79 +8,12 @@ import { useEffect } from "preact/hooks";
 import { go, place } from "./location";
 import { bindKeys } from "./key-bindings";
 import { KeyHelp, keyHelpShown } from "./key-help";
-import {
-  AlertsIcon,
-  AutoIcon,
-  HomeIcon,
-  IngestIcon,
-  KeyboardIcon,
-  LogsIcon,
-  MetricsIcon,
-  MoonIcon,
-  SunIcon,
-  TraceIcon,
-} from "./icons";
+import { AutoIcon, KeyboardIcon, MoonIcon, SunIcon } from "./icons";
 import { theme, zone, type Theme } from "./preferences";
 import { pageStatus } from "./page-status";
+import { pageAt, pages, type PageEntry } from "./pages";
 import { StatusFoot } from "./status-foot";
 import { Toast } from "./toast";
-
-interface PageEntry {
-  /** What its addresses begin with. */
-  readonly path: string;
-  /** Where its link leads, when that is another address. */
-  readonly start?: string;
-  readonly label: string;
-  readonly key: string;
-  readonly icon: ComponentType;
-  readonly load: () => Promise<ComponentType>;
-}
-
-const pages: readonly PageEntry[] = [
-  {
-    path: "/",
-    label: "Home",
-    key: "h",
-    icon: HomeIcon,
-    load: async () => (await import("../pages/home/home-page")).HomePage,
-  },
-  {
-    path: "/logs",
-    label: "Logs",
-    key: "l",
-    icon: LogsIcon,
-    load: async () => (await import("../pages/logs/logs-page")).LogsPage,
-  },
-  {
-    path: "/explore",
-    label: "Metrics",
-    key: "m",
-    icon: MetricsIcon,
-    load: async () => (await import("../pages/metrics/metrics-page")).MetricsPage,
-  },
-  {
-    path: "/trace",
-    start: "/trace/find",
-    label: "Traces",
-    key: "t",
-    icon: TraceIcon,
-    load: async () => (await import("../pages/trace/trace-page")).TracePage,
-  },
-  {
-    path: "/alerts",
-    label: "Alerts",
-    key: "a",
-    icon: AlertsIcon,
-    load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage,
-  },
-  {
-    path: "/ingest",
-    label: "Ingest",
-    key: "i",
-    icon: IngestIcon,
-    load: async () => (await import("../pages/ingest/ingest-page")).IngestPage,
-  },
-];
 
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map());
 const loadFailure = signal("");
@@ -116,8 +49,14 @@ export function Shell() {
         <a class="rail-mark" href="/" aria-label="Taffrail" title="Taffrail">
           <img src="/icon.svg" alt="" width="26" height="26" />
         </a>
-        {pages.map(({ path, start, label, icon: Icon }) => (
-          <a key={path} class="rail-link" href={start ?? path} aria-current={shown?.path === path ? "page" : undefined}>
+        {pages.map(({ path, start, label, key, icon: Icon }) => (
+          <a
+            key={path}
+            class="rail-link"
+            href={start ?? path}
+            title={`${label} (g ${key})`}
+            aria-current={shown?.path === path ? "page" : undefined}
+          >
             <Icon />
             <span>{label}</span>
           </a>
@@ -194,12 +133,6 @@ function NotLoaded() {
         Reload
       </button>
     </main>
-  );
-}
-
-function pageAt(path: string): PageEntry | undefined {
-  return pages.find((entry) =>
-    entry.path === "/" ? path === "/" : path === entry.path || path.startsWith(`${entry.path}/`),
   );
 }
 

@@ -66,7 +66,7 @@ export class Walk {
   }
 
   /** Waits until a function of ours says true; its name is what the failure says. */
-  async until(what, test, timeoutMs = 10_000) {
+  async until(what, test, timeoutMs = 60_000) {
     const end = performance.now() + timeoutMs;
     for (;;) {
       const last = await test();

@@ -4,20 +4,23 @@
  *
  *   BASE_URL     a running server with the demo's data; without it a mock server is started
  *   OUTPUT_DIR   where screenshots and report.json go (default test/browser/output)
+ *   PAGES        the only pages to walk, as `logs,trace` (default all)
+ *   LONG_LIST    `no` leaves the long list out
  *
- * The parts, in order: walk-others.mjs (Home, Metrics, Trace, Alerts), walk-logs.mjs (Logs), walk-ingest.mjs (Ingest);
- * with the mock also slow-search.mjs and long-list.mjs (LONG_LIST=no leaves the latter out).
+ * Each file of `pages/` is one page's part and is found by itself. It may export
+ *
+ *   steps(walk)       what is done there
+ *   portraits(walk)   pictures to take: [name, address, what must be there][]; each is taken in both themes, on a desk and
+ *                     on a phone, with axe and a look at what reaches beyond the edge
+ *   onMock            false when the page needs a real server: it is left out where there is none
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { startMock } from "../mock/serve.mjs";
 import { launchBrowser } from "./browser.mjs";
 import { Walk } from "./checks.mjs";
 import { scrollLongList } from "./long-list.mjs";
 import { cancelSlowSearch } from "./slow-search.mjs";
-import { walkIngest } from "./walk-ingest.mjs";
-import { walkLogs } from "./walk-logs.mjs";
-import { walkAlerts, walkHome, walkMetrics, walkTrace } from "./walk-others.mjs";
 
 const outputDirectory = process.env.OUTPUT_DIR ?? fileURLToPath(new URL("output", import.meta.url));
 mkdirSync(outputDirectory, { recursive: true });
@@ -32,15 +35,12 @@ const context = await browser.newContext({
 const walk = new Walk(await context.newPage(), base, outputDirectory);
 console.log(`walking ${base}`);
 
-await walkHome(walk);
-await walkLogs(walk);
-await walkMetrics(walk);
-const tracePath = await walkTrace(walk);
-await walkAlerts(walk);
-await walkIngest(walk);
-await portraits(tracePath);
-if (mock !== undefined) await cancelSlowSearch(walk, browser);
-if (mock !== undefined && process.env.LONG_LIST !== "no") await scrollLongList(walk, browser);
+const pages = await findPages();
+for (const { steps } of pages) await steps?.(walk);
+await takePortraits();
+const wholeWalk = process.env.PAGES === undefined;
+if (wholeWalk && mock !== undefined) await cancelSlowSearch(walk, browser);
+if (wholeWalk && mock !== undefined && process.env.LONG_LIST !== "no") await scrollLongList(walk, browser);
 
 walk.writeReport();
 await browser.close();
@@ -52,23 +52,27 @@ console.log(
 );
 process.exit(walk.failures.length === 0 ? 0 : 1);
 
+/** The parts of the walk, by the names of their files. */
+async function findPages() {
+  const wanted = process.env.PAGES?.split(",");
+  const folder = new URL("pages/", import.meta.url);
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith(".mjs"))
+    .sort();
+  const found = [];
+  for (const name of names) {
+    if (wanted !== undefined && !wanted.includes(name.replace(/\.mjs$/, ""))) continue;
+    const part = await import(new URL(name, folder).href);
+    if (mock === undefined || part.onMock !== false) found.push(part);
+  }
+  return found;
+}
+
 /** Every page in both themes and on a phone: a picture, axe, and nothing beyond the edge. */
-async function portraits(trace) {
+async function takePortraits() {
   const { page } = walk;
-  const timer = await firstMetric();
-  const agent = await firstAgent();
-  const pages = [
-    ["home", "/", ".rate-number"],
-    ["logs", "/logs", ".list-rows .row"],
-    ["logs-filtered", "/logs?q=level:error", ".list-rows .row"],
-    ["patterns", "/logs?view=patterns", ".patterns-table tbody tr"],
-    ["metrics", `/explore?name=${encodeURIComponent(timer)}`, ".chart canvas"],
-    ["traces", "/trace/find", ".trace-list tbody tr"],
-    ["trace", trace, ".trace-row"],
-    ["alerts", "/alerts", "main > *"],
-    ["ingest", "/ingest", ".agents tr.agent"],
-    ["ingest-open", `/ingest?agent=${agent}`, ".agent-detail"],
-  ];
+  const portraits = [];
+  for (const part of pages) portraits.push(...((await part.portraits?.(walk)) ?? []));
   for (const [size, width, height] of [
     ["desk", 1440, 900],
     ["phone", 390, 844],
@@ -76,11 +80,11 @@ async function portraits(trace) {
     await page.setViewportSize({ width, height });
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });
-      for (const [name, path, ready] of pages) {
+      for (const [name, path, ready] of portraits) {
         const title = `${name}-${size}-${scheme}`;
         await walk.step(`portrait ${title}`, async () => {
           await walk.open(path);
-          await page.locator(ready).first().waitFor({ timeout: 10_000 });
+          await page.locator(ready).first().waitFor({ timeout: 60_000 });
           await page.waitForTimeout(500);
           await walk.nothingOverflows(title);
           await walk.axe(title);
@@ -91,18 +95,4 @@ async function portraits(trace) {
   }
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.emulateMedia({ colorScheme: "light" });
-}
-
-/** An agent to open: the first that says how it does. */
-async function firstAgent() {
-  const response = await walk.page.request.get(`${base}/api/v1/agents`);
-  const { agents } = await response.json();
-  return agents.find(({ report }) => report !== null)?.agent ?? "";
-}
-
-/** A metric to draw: a distribution if there is one. */
-async function firstMetric() {
-  const response = await walk.page.request.get(`${base}/api/v1/metrics?limit=500`);
-  const { metrics } = await response.json();
-  return (metrics.find(({ type }) => type === "distribution") ?? metrics[0])?.name ?? "";
 }

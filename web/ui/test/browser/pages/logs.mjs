@@ -1,9 +1,15 @@
 /** The walk through the Logs page: search, complete, fail, drag, open, filter, tail, export. */
 
 /** Words that only this walk sends, so that its own lines can be told from all others. */
-export const mark = `walk${Date.now().toString(36)}`;
+const mark = `walk${Date.now().toString(36)}`;
 
-export async function walkLogs(walk) {
+export const portraits = () => [
+  ["logs", "/logs", ".list-rows .row"],
+  ["logs-filtered", "/logs?q=level:error", ".list-rows .row"],
+  ["patterns", "/logs?view=patterns", ".patterns-table tbody tr"],
+];
+
+export async function steps(walk) {
   const { page } = walk;
   const rows = page.locator(".list-rows .list-place > .row");
   const query = page.getByRole("combobox", { name: "Search the logs" });

@@ -1,6 +1,17 @@
 /** The walk through Ingest: agents in all their states, opened by keyboard, filtered, gone and missing. */
 
-export async function walkIngest(walk) {
+/** The list, and an agent open: the first that says how it does. */
+export async function portraits(walk) {
+  const response = await walk.page.request.get(`${walk.base}/api/v1/agents`);
+  const { agents } = await response.json();
+  const agent = agents.find(({ report }) => report !== null)?.agent ?? "";
+  return [
+    ["ingest", "/ingest", ".agents tr.agent"],
+    ["ingest-open", `/ingest?agent=${agent}`, ".agent-detail"],
+  ];
+}
+
+export async function steps(walk) {
   const { page } = walk;
   const agents = page.locator(".agents tr.agent");
   await walk.step("agents are listed with their state, above this server's sources", async () => {
