@@ -58,7 +58,12 @@ impl<F: FileSystem> JournalReader<F> {
         while segments.get(1).is_some_and(|&(next_first, _)| next_first <= from_seq) {
             segments.pop_front();
         }
-        Ok(JournalReader { file_system, from_seq, segments, open: None, report: ReadReport::default() })
+        Ok(JournalReader::over(file_system, segments, from_seq))
+    }
+
+    /// Reads these segments, given by first seq and file in order.
+    pub(super) fn over(file_system: F, segments: VecDeque<(u64, PathBuf)>, from_seq: u64) -> Self {
+        JournalReader { file_system, from_seq, segments, open: None, report: ReadReport::default() }
     }
 
     /// The next good record, or none at the end.

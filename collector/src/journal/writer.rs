@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::reader::segments_of;
+use super::reader::{JournalReader, segments_of};
 use super::segment::{
     NewerVersion, Next, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentCursor, numbers_taken, path_of, put_record,
     segment_header,
@@ -259,6 +259,17 @@ impl<F: FileSystem> JournalWriter<F> {
         self.file_system.sync_directory(directory).map_err(|source| failed("sync", directory, source))?;
         self.sync_directory()?;
         Ok(target)
+    }
+
+    /// Reads the records with sequence numbers from `from` to below `end`, and may read on. What was appended and not yet synced is read
+    /// too; what is appended later may be missing.
+    pub fn reader(&self, from: u64, end: u64) -> JournalReader<F> {
+        let first = self.segments.partition_point(|segment| segment.first_seq <= from).saturating_sub(1);
+        let beyond = self.segments.partition_point(|segment| segment.first_seq < end);
+        // The one beyond says where those before it end.
+        let segments = self.segments.get(first..(beyond + 1).min(self.segments.len())).unwrap_or_default();
+        let segments = segments.iter().map(|segment| (segment.first_seq, segment.path.clone())).collect();
+        JournalReader::over(self.file_system.clone(), segments, from)
     }
 
     /// Bytes of all segments on disk.

@@ -36,6 +36,7 @@ mod endpoint;
 mod greeting;
 mod identity;
 mod intake;
+mod lane_index;
 mod lanes;
 mod ledger;
 mod line;

@@ -48,6 +48,18 @@ impl RangeSet {
         });
     }
 
+    /// The end of the range that this number lies in.
+    pub(super) fn end_of(&self, number: u64) -> Option<u64> {
+        let at = self.0.partition_point(|range| range.end <= number);
+        self.0.get(at).filter(|range| range.start <= number).map(|range| range.end)
+    }
+
+    /// Whether the number lies in a range or next to one.
+    pub(super) fn touches(&self, number: u64) -> bool {
+        let at = self.0.partition_point(|range| range.end < number);
+        self.0.get(at).is_some_and(|range| range.start <= number.saturating_add(1))
+    }
+
     /// The lowest number.
     pub(super) fn first(&self) -> Option<u64> {
         self.0.first().map(|range| range.start)

@@ -23,7 +23,9 @@ impl<F: FileSystem> Sender<F> {
     pub(super) fn fetch(&mut self, now: Instant, end: u64) {
         // One at a time reads from disk: it is quick beside the network, and each thread that does keeps memory.
         let mut is_reading = self.lines.iter().any(|line| matches!(line.step, Step::Fetching));
-        for at in 0..self.lines.len() {
+        let lines = self.lines.len();
+        // Who read last is asked last: in a large backlog every stream wants the disk all the time.
+        for at in (self.read_last + 1..lines).chain(0..lines.min(self.read_last + 1)) {
             let (stream, line) = (&self.ledger.streams[at], &mut self.lines[at]);
             line.drop_what_was_given_back(stream.lease);
             let Some(lease) = stream.lease.filter(|lease| lease.next < end) else { continue };
@@ -31,18 +33,25 @@ impl<F: FileSystem> Sender<F> {
                 continue;
             }
             let (lane, from, to) = (stream.lane, lease.next, lease.end.min(end));
+            let possible = self.shared.spool.lock().first_possible(lane, from).min(to);
+            if possible == to {
+                self.ledger.go_over(at, to);
+                // No answer wakes the loop for what is next.
+                self.shared.changed.notify_one();
+                continue;
+            }
             let is_single = line.is_single || line.piece_rows.is_some() || lease.row > 0;
             let bytes_max = if is_single { 0 } else { self.servers[stream.server].pace.body_bytes() };
-            match find_recent(&self.shared, lane, from, to, bytes_max) {
+            match find_recent(&self.shared, lane, possible, to, bytes_max) {
                 Some(Found::Unit(unit)) => self.found(at, unit),
                 Some(Found::Nothing(next)) => self.ledger.go_over(at, next),
                 None if is_reading => {}
                 None => {
-                    is_reading = true;
+                    (is_reading, self.read_last) = (true, at);
                     line.step = Step::Fetching;
                     let (shared, reader, id) = (Arc::clone(&self.shared), line.reader.take(), stream.id);
                     self.spawn(async move {
-                        let find = move || find_on_disk(&shared, lane, from, to, bytes_max, reader);
+                        let find = move || find_on_disk(&shared, lane, possible, to, bytes_max, reader);
                         Event::Found { at, id, records: from..to, found: blocking(find).await }
                     });
                 }

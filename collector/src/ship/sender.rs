@@ -65,6 +65,8 @@ pub(super) struct Sender<F: FileSystem> {
     pub(super) missing: RangeSet,
     /// The segment that could not be read last, and how often.
     pub(super) unreadable: Option<(PathBuf, u32)>,
+    /// The stream whose turn to read from disk it was last.
+    pub(super) read_last: usize,
     /// The highest record that went out ahead of one before it.
     last_ahead: Option<u64>,
     /// The server that gets everything now.
@@ -134,6 +136,7 @@ impl<F: FileSystem> Sender<F> {
             cannot_write: false,
             missing: RangeSet::default(),
             unreadable: None,
+            read_last: 0,
             last_ahead: None,
             preferred: None,
         };

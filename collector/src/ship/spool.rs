@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::config::ShipConfig;
+use super::lane_index::LaneIndex;
 use super::lanes::room_percent;
 use super::ledger::{LANES, Ledger};
 use super::state::{KnownServer, State};
@@ -42,7 +43,6 @@ pub(super) const QUARANTINE: &str = "quarantine";
 
 /// See the module's documentation.
 pub(super) struct Spool<F: FileSystem> {
-    file_system: F,
     state_dir: PathBuf,
     bytes_max: u64,
     state: State,
@@ -59,6 +59,7 @@ pub(super) struct Spool<F: FileSystem> {
     generation: u64,
     /// The last record since the start that has a frame of each lane.
     last_in: [Option<u64>; LANES],
+    lane_index: LaneIndex,
 }
 
 /// A durable record.
@@ -112,10 +113,9 @@ impl<F: FileSystem> Spool<F> {
             loaded.unwrap_or_else(|| (State::fresh(directory), Ledger::default(), Vec::new()));
         let journal_config =
             JournalConfig { directory: directory.join("spool"), segment_bytes_max: config.segment_bytes_max() };
-        let journal = JournalWriter::open(file_system.clone(), journal_config, state.spooled)
+        let journal = JournalWriter::open(file_system, journal_config, state.spooled)
             .map_err(|error| refused(error.to_string()))?;
         let mut spool = Spool {
-            file_system,
             state_dir: directory.clone(),
             bytes_max: config.spool_bytes_max,
             state,
@@ -127,6 +127,7 @@ impl<F: FileSystem> Spool<F> {
             recent_bytes_max: 0,
             generation: 0,
             last_in: [None; LANES],
+            lane_index: LaneIndex::default(),
         };
         spool.set_outage(false);
         let first = spool.journal.first_seq();
@@ -149,7 +150,7 @@ impl<F: FileSystem> Spool<F> {
 
     /// Takes into account what was spooled after the state was last written.
     fn catch_up(&mut self) -> Result<(), JournalError> {
-        let mut reader = self.reader(self.state.spooled)?;
+        let mut reader = self.reader(self.state.spooled, u64::MAX);
         while let Some(record) = reader.next_record()? {
             let parts = parts_of(record.payload.into());
             if parts.len() > 1 {
@@ -309,6 +310,8 @@ impl<F: FileSystem> Spool<F> {
                 self.state.parted_until = record.number + 1;
             }
             self.note_checkpoints(checkpoints);
+            let lanes: Vec<Lane> = record.frames.iter().map(|(lane, _)| *lane).collect();
+            self.lane_index.note(record.number, &lanes);
             for (lane, bytes) in &record.frames {
                 self.note_rows(*lane, bytes);
                 self.last_in[*lane as usize] = Some(record.number);
@@ -346,14 +349,25 @@ impl<F: FileSystem> Spool<F> {
         self.generation
     }
 
-    /// Reads the durable records from this number on; records that are spooled later may be missing.
-    pub(super) fn reader(&self, from: u64) -> Result<JournalReader<F>, JournalError> {
-        JournalReader::open(self.file_system.clone(), &self.state_dir.join("spool"), from)
+    /// Reads the records of these numbers, and may read on; records that are spooled later may be missing.
+    pub(super) fn reader(&self, from: u64, end: u64) -> JournalReader<F> {
+        self.journal.reader(from, end)
+    }
+
+    /// Durable records were read, with frames of these lanes.
+    pub(super) fn note_lanes(&mut self, records: &[(u64, Vec<Lane>)]) {
+        records.iter().for_each(|(number, lanes)| self.lane_index.note(*number, lanes));
+    }
+
+    /// The first record from this number on that may have a frame of the lane.
+    pub(super) fn first_possible(&self, lane: Lane, from: u64) -> u64 {
+        self.lane_index.first_possible(lane, from)
     }
 
     /// The records below `number` are dealt with, and the written state says so.
     pub(super) fn remove_below(&mut self, number: u64) -> Result<(), JournalError> {
         self.forget_below(number);
+        self.lane_index.forget_below(number);
         if self.holds_nothing_but_room(number) {
             self.journal.rotate()?;
         }

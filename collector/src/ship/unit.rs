@@ -21,6 +21,9 @@ use crate::model::{Batch, Lane, StreamPlace};
 const JOINED_RAW_MAX: u64 = 1 << 20;
 const JOINED_ROWS_MAX: u32 = 16 << 10;
 
+/// Bytes that a search of the disk passes over without finding anything, before others have their turn: some 30 ms.
+const WALKED_BYTES_MAX: usize = if cfg!(test) { 2 << 10 } else { 8 << 20 };
+
 /// What a stream is to send next.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
@@ -221,33 +224,47 @@ pub(super) fn find_on_disk<F: FileSystem>(
     bytes_max: usize,
     kept: Reader<F>,
 ) -> Result<Search<F>, JournalError> {
+    let mut seen = Vec::new();
+    let search = search_disk(shared, lane, from..end, bytes_max, kept, &mut seen);
+    shared.spool.lock().note_lanes(&seen);
+    search
+}
+
+/// Notes the records that it reads with their lanes in `seen`.
+fn search_disk<F: FileSystem>(
+    shared: &Arc<Shared<F>>,
+    lane: Lane,
+    Range { start: from, end }: Range<u64>,
+    bytes_max: usize,
+    kept: Reader<F>,
+    seen: &mut Vec<(u64, Vec<Lane>)>,
+) -> Result<Search<F>, JournalError> {
     let generation = shared.spool.lock().generation();
     let kept = kept.filter(|reading| reading.next == from && reading.generation == generation);
-    let fresh = |from| -> Result<Reading<F>, JournalError> {
+    let fresh = |from| {
         let spool = shared.spool.lock();
-        Ok(Reading {
-            next: from,
-            read_to: from,
-            ahead: None,
-            generation: spool.generation(),
-            reader: spool.reader(from)?,
-        })
+        let (generation, reader) = (spool.generation(), spool.reader(from, end));
+        Reading { next: from, read_to: from, ahead: None, generation, reader }
     };
     // A reader that was opened before does not see what was appended since.
     let mut is_fresh = kept.is_none();
-    let mut reading = kept.map_or_else(|| fresh(from), Ok)?;
+    let mut reading = kept.unwrap_or_else(|| fresh(from));
     let mut missing = Vec::new();
-    let (mut expected, mut found) = (reading.read_to.max(from), None::<Unit>);
+    let (mut expected, mut found, mut walked) = (reading.read_to.max(from), None::<Unit>, 0);
     loop {
+        if found.is_none() && walked > WALKED_BYTES_MAX && expected < end {
+            return Ok(Search { found: Found::Nothing(expected), missing, reader: None });
+        }
         let record = match reading.ahead.take() {
             Some(record) => Ok(Some(record)),
+            None if expected >= end => Ok(None),
             None => reading.reader.next_record().map(|record| record.map(|record| (record.seq, record.payload.into()))),
         };
         let (number, payload) = match (record, &found) {
             (Ok(Some((number, payload))), _) if number < end => (number, payload),
-            (Ok(None), None) if !is_fresh => {
+            (Ok(None), None) if !is_fresh && expected < end => {
                 is_fresh = true;
-                reading = fresh(from)?;
+                reading = fresh(from);
                 (missing, expected) = (Vec::new(), from);
                 continue;
             }
@@ -259,7 +276,10 @@ pub(super) fn find_on_disk<F: FileSystem>(
                 return Ok(Search { found: Found::Nothing(end), missing, reader: None });
             }
         };
-        let frame = parts_of(Bytes::clone(&payload)).into_iter().find(|(of, _)| *of == lane);
+        walked += payload.len();
+        let frames = parts_of(Bytes::clone(&payload));
+        seen.push((number, frames.iter().map(|(of, _)| *of).collect()));
+        let frame = frames.into_iter().find(|(of, _)| *of == lane);
         let next = frame.and_then(|(_, frame)| Unit::new(number, frame));
         match &mut found {
             None => {
