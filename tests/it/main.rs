@@ -22,6 +22,7 @@
 //! - [`kill`]: an agent and its servers, killed hundreds of times at random moments and at every named step of both.
 //! - [`faults`]: twenty ways in which networks, servers, names, certificates, disks and clocks fail, each in its own network.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
+//! - [`annotations`]: deploys from the command line, StatsD events and lines, kept over a kill and in a backup.
 //! - [`log_metrics`]: errors in the log divided by requests in StatsD, recorded and alerted on; patterns on the command line.
 //! - [`browser`]: the pages in a real Chromium.
 //!
@@ -38,6 +39,7 @@
 mod agent;
 mod agents;
 mod alerts;
+mod annotations;
 mod backup;
 mod bad_input;
 mod browser;

@@ -1,7 +1,7 @@
 //! The web room: answers become pages, API replies, notifications and exit codes.
 //!
 //! It knows nothing of how data is stored or found. Reading order: [`cli`] (what can be typed), [`config`] (what can be set),
-//! [`server`] and [`agent`] (open, connect, stop), [`api`] (what can be asked over HTTP), [`ui_assets`] (the browser's files).
+//! [`server`] and [`agent`] (open, connect, stop), [`api`] (what can be asked over HTTP), [`watch`] (what is noted of records as they come), [`ui_assets`] (the browser's files).
 
 use mimalloc::MiMalloc;
 
@@ -23,6 +23,7 @@ pub mod server;
 mod service_manager;
 mod signals;
 pub mod ui_assets;
+pub mod watch;
 
 /// Measured elsewhere to be faster than the system's allocator for many small, short-lived texts on several threads.
 ///

@@ -25,6 +25,7 @@ use crate::http_server;
 use crate::known_agents::KnownAgents;
 use crate::local_sources;
 use crate::reload::Reload;
+use crate::watch::{Running as Watching, Watch};
 
 /// How long stopping waits for open requests before it cuts them.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ pub struct Server {
     http: http_server::Running,
     sources: Vec<Running>,
     alerting: Alerting,
+    watching: Watching,
     stop_sources: CancellationToken,
     keeping_agents: JoinHandle<()>,
     stop_keeping: CancellationToken,
@@ -56,6 +58,10 @@ impl Server {
         let ingest = ingest.await.context("open the store")?;
         let ingest = Arc::new(ingest.map_err(|error| anyhow!("server.{error} (--data-dir, TAFFRAIL_DATA_DIR)"))?);
 
+        // Before the doors open: it misses nothing.
+        let watch = Watch::new(settings.watch.clone());
+        let watching =
+            watch.start(ingest.clone(), CancellationToken::new()).await.context("read what was noted before")?;
         let tallies = Arc::new(Tallies::default());
         let stop_sources = CancellationToken::new();
         let checkpoints = ingest.checkpoints(AgentId::LOCAL);
@@ -116,12 +122,13 @@ impl Server {
             stopping: CancellationToken::new(),
             alerts,
             reload,
+            watch,
         });
         let guard = Guard::of_listener(settings.server.http, &settings.server.host_names);
         let receivers = local_sources::receivers(&settings.collector, &context, &ingest, &agents)?;
         let router = api::router(app.clone(), receivers, guard);
         let http = http_server::serve(listener, router);
-        Ok(Server { app, http, sources, alerting, stop_sources, keeping_agents, stop_keeping })
+        Ok(Server { app, http, sources, alerting, watching, stop_sources, keeping_agents, stop_keeping })
     }
 
     /// Where it listens.
@@ -145,7 +152,9 @@ impl Server {
         self.stop_keeping.cancel();
         // A panic of its task was logged by the panic itself.
         let _ = self.keeping_agents.await;
+        // Its feed ends with the store: what came last is noted too.
         self.app.ingest.shutdown().await;
+        self.watching.stopped().await;
         tracing::info!("stopped: everything taken is on disk");
     }
 }

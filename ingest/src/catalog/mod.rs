@@ -1,15 +1,18 @@
 //! The catalog: which splits and blocks exist, how far each agent's streams and sources are durable, and small documents
-//! (alert states, later dashboards and saved views). One SQLite file in WAL mode; one transaction per seal.
+//! (alert states, later dashboards and saved views), annotations. One SQLite file in WAL mode; one transaction per seal.
 //!
 //! This is the only place that knows SQL: `schema` (tables and their versions), `parts` (what a seal, a compaction and the
-//! retention change), `deletions` and `series_deletions`, `check` (what a sound one is), `copy` (for backups), here the documents.
+//! retention change), `deletions` and `series_deletions`, [`annotations`], `watched` (what was seen in the records that came), `check` (what a
+//! sound one is), `copy` (for backups), here the documents.
 
+pub mod annotations;
 mod check;
 mod copy;
 mod deletions;
 mod parts;
 mod schema;
 mod series_deletions;
+pub mod watched;
 
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use super::CatalogError;
 
 /// Numbers of 64 bits without sign (sequence numbers, epochs) are kept as the same bits with sign, as SQLite has no others;
 /// times are nanoseconds since the epoch.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE splits (
         tenant      TEXT NOT NULL,
@@ -101,6 +101,34 @@ const MIGRATIONS: [&str; 4] = [
         asked_at     INTEGER NOT NULL,
         finished_at  INTEGER,
         PRIMARY KEY (tenant, id)
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE annotations (
+        tenant       TEXT NOT NULL,
+        id           TEXT NOT NULL,
+        time         INTEGER NOT NULL,
+        end_time     INTEGER,
+        kind         TEXT NOT NULL,
+        service      TEXT NOT NULL,
+        version      TEXT NOT NULL,
+        text         TEXT NOT NULL,
+        author       TEXT NOT NULL,
+        links        TEXT NOT NULL,
+        source       TEXT NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX annotations_by_time ON annotations (tenant, time);
+    CREATE TABLE error_groups (
+        tenant       TEXT NOT NULL,
+        id           TEXT NOT NULL,
+        value        TEXT NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE watched (
+        tenant       TEXT NOT NULL,
+        next_seq     INTEGER NOT NULL,
+        PRIMARY KEY (tenant)
     ) WITHOUT ROWID;
 ",
 ];

@@ -1,6 +1,6 @@
 //! The HTTP API: one file per subject, and the router that holds them.
 //!
-//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`cardinality`], [`ingest_status`], [`agents`], [`health`], [`self_metrics`],
+//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`cardinality`], [`ingest_status`], [`agents`], [`annotations`], [`health`], [`self_metrics`],
 //! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
@@ -21,9 +21,11 @@ use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
 use crate::ui_assets;
+use crate::watch::Watch;
 
 pub mod admin;
 pub mod agents;
+pub mod annotations;
 pub mod cardinality;
 pub mod document;
 pub mod health;
@@ -70,6 +72,8 @@ pub struct App {
     pub alerts: Manager,
     /// Reads what can be read again.
     pub reload: Reload,
+    /// What is noted of records as they come.
+    pub watch: Watch,
 }
 
 /// The addresses that this server listens on, as `--print-addresses` prints them; none for what is off.
@@ -95,6 +99,7 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(cardinality::routes())
         .merge(ingest_status::routes())
         .merge(agents::routes())
+        .merge(annotations::routes())
         .merge(health::routes())
         .merge(self_metrics::routes())
         .merge(admin::routes())

@@ -198,6 +198,37 @@ const OPERATIONS: &[Operation] = &[
         &[],
     ),
     operation(
+        "GET",
+        "/api/v1/annotations",
+        "What people and programs say happened: deploys, incidents, notes, StatsD events; the newest that are asked for, by rising time",
+        &[
+            FROM,
+            TO,
+            ("kind", "kinds, separated by commas"),
+            ("service", "services, separated by commas; those about all are there too"),
+            LIMIT,
+        ],
+    ),
+    operation(
+        "POST",
+        "/api/v1/annotations",
+        "Writes one down, from the address, a form or a JSON object; under an id that is there already it takes that one's place",
+        &[
+            ("kind", "deploy, note, incident or any other word; default note"),
+            ("time", "when it happened, as `from`; default now"),
+            ("end", "when it was over, when it took a while"),
+            ("service", "the service that it is about"),
+            ("version", "the version that was deployed"),
+            ("text", "what people read"),
+            ("author", "who says so"),
+            ("link", "an address where more is told; may be repeated"),
+            ("links", "several of them, as a JSON list or separated by spaces"),
+            ("id", "its name; default a random one"),
+        ],
+    ),
+    operation("GET", "/api/v1/annotations/{id}", "One annotation", &[]),
+    operation("DELETE", "/api/v1/annotations/{id}", "Removes an annotation", &[]),
+    operation(
         "GET POST",
         "/api/v1/query",
         "PromQL at one moment",
@@ -290,7 +321,9 @@ fn document() -> Value {
     for operation in OPERATIONS {
         let methods = operation.methods.split(' ');
         let described = methods.map(|method| (method.to_ascii_lowercase(), describe(operation, method)));
-        paths.insert(operation.path.to_owned(), Value::Object(described.collect()));
+        // A path whose methods mean different things stands several times.
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        described.for_each(|(method, described)| path[method] = described);
     }
     json!({
         "openapi": "3.1.0",

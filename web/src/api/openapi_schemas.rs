@@ -55,6 +55,13 @@ pub fn answer(path: &str) -> Option<Answer> {
             Answer::Json(object(&[("record", record()), ("before", list(record())), ("after", list(record()))]))
         }
         "/api/v1/logs/record" => Answer::Json(object(&[("record", record())])),
+        "/api/v1/annotations" | "/api/v1/annotations/{id}" => {
+            // A list, or one that was asked for, written or removed.
+            let listed = object(&[("annotations", list(annotation())), ("partial", partial())]);
+            let one = object(&[("annotation", annotation())]);
+            let removed = object(&[("removed", annotation())]);
+            Answer::Json(json!({ "anyOf": [listed, one, removed] }))
+        }
         "/api/v1/logs/deletions" | "/api/v1/series/deletions" => {
             Answer::Json(object(&[("deletions", list(object(&[])))]))
         }
@@ -267,6 +274,22 @@ fn patterns() -> Value {
         ("other", integer()),
         ("trend", object(&[("start", text()), ("interval_ms", integer())])),
         ("summary", summary()),
+    ])
+}
+
+fn annotation() -> Value {
+    let text = || json!({ "type": "string" });
+    object(&[
+        ("id", text()),
+        ("time", text()),
+        ("end", json!({ "type": ["string", "null"] })),
+        ("kind", text()),
+        ("service", text()),
+        ("version", text()),
+        ("text", text()),
+        ("author", text()),
+        ("links", list(text())),
+        ("source", text()),
     ])
 }
 

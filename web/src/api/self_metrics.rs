@@ -103,6 +103,31 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
         "Deletions whose records, though hidden, may still be on the disk.",
         store.deletions_pending,
     );
+    let watched = app.watch.counters();
+    single(
+        "taffrail_watched_records_total",
+        "counter",
+        "Log records looked at for annotations and errors.",
+        watched.records.load(Relaxed),
+    );
+    single(
+        "taffrail_annotations_from_logs_total",
+        "counter",
+        "Annotations that log records made.",
+        watched.annotations.load(Relaxed),
+    );
+    single(
+        "taffrail_annotations_limited_total",
+        "counter",
+        "Annotations that were not made: more than 600 in a minute.",
+        watched.annotations_limited.load(Relaxed),
+    );
+    single(
+        "taffrail_annotations_removed_total",
+        "counter",
+        "Annotations that left for newer ones, by annotations.count_max.",
+        watched.annotations_left.load(Relaxed),
+    );
     let compaction = &store.compaction;
     single("taffrail_compactions_total", "counter", "Times that splits were rewritten.", compaction.rewrites);
     single("taffrail_compacted_splits_total", "counter", "Splits that were rewritten.", compaction.splits);

@@ -28,6 +28,7 @@ use crate::config::{Layers, QuerySettings};
 use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
+use crate::watch::Watch;
 
 /// When the world's first record was said: 2024-11-21T07:00:00Z.
 pub const START: i64 = 1_732_172_400;
@@ -82,6 +83,8 @@ impl World {
         let alerts =
             Manager::start(rules, source, ingest.outlet().clone(), Arc::new(Forgetful), stopping.clone()).unwrap();
         let agents = Arc::new(KnownAgents::load(ingest.catalog().clone()));
+        let watch = Watch::new(settings.watch);
+        watch.start(ingest.clone(), stopping.clone()).await.unwrap();
         let app = Arc::new(App {
             agents,
             ingest,
@@ -94,6 +97,7 @@ impl World {
             started: Timestamp::now(),
             stopping,
             reload: Reload::new(None, Vec::new(), layers),
+            watch,
         });
         let router = super::router(app.clone(), Router::new(), Guard::new(&[]));
         World { app, router, directory }

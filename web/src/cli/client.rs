@@ -94,6 +94,11 @@ impl Client {
         self.whole(Method::POST, path, parameters).await
     }
 
+    /// The whole answer to a request that removes something.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.whole(Method::DELETE, path, &[]).await
+    }
+
     async fn whole(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
         let body = self.send(method, path, parameters, "application/json").await?;
         let bytes = Limited::new(body, ANSWER_BYTES_MAX)

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
-//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`check`], [`demo`],
+//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`annotate`], [`check`], [`demo`],
 //! [`promql_test`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`output`] and [`promql_answer`] show answers in the form that `-o` asks for, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
@@ -16,6 +16,7 @@ use crate::alert_rules::BadRules;
 use crate::config::Mistake;
 
 mod agent_choice;
+mod annotate;
 mod backup;
 mod check;
 mod client;
@@ -78,6 +79,8 @@ enum Command {
     Tap(tap::TapArguments),
     /// Delete log records for good
     Delete(delete::DeleteArguments),
+    /// Write down that something happened: a deploy, an incident, a note
+    Annotate(annotate::AnnotateArguments),
     /// Check settings and rules files without starting anything
     Check(check::CheckArguments),
     /// Check every byte below the data directory, and repair what can be
@@ -184,6 +187,7 @@ pub fn run() -> ExitCode {
         Some(Command::Top(top)) => top::run(top),
         Some(Command::Tap(tap)) => tap::run(tap),
         Some(Command::Delete(delete)) => delete::run(delete),
+        Some(Command::Annotate(annotate)) => annotate::run(annotate),
         Some(Command::Check(check)) => check::run(check),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
         Some(Command::Backup(backup)) => backup::run(backup),

@@ -121,6 +121,10 @@ const KEYS: &[Key] = &[
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),
     key("alerts.repeat_interval", "How often people are reminded of what still fires."),
     key("alerts.external_url", "The address by which people reach this server, for links in notifications."),
+    key(
+        "annotations.count_max",
+        "Annotations (deploys, notes, events) that are kept; beyond it the oldest leave, deploys after all others.",
+    ),
     key("collector.host", "The name that this host's records and series carry; without it the system's host name."),
     key(
         "collector.state_dir",
@@ -474,6 +478,20 @@ pub const RETENTION_KEYS: &[(&str, &str, &str)] = &[
     ("keep", "How long they are kept; \"none\" keeps them for ever.", r#""1d""#),
 ];
 
+/// The keys of a repeated table, `[[annotations.from_logs]]`, with an example of each.
+pub const ANNOTATION_KEYS: &[(&str, &str, &str)] = &[
+    (
+        "query",
+        "Which log records, in the search language, once they come. DogStatsD's events are annotations without a rule.",
+        r#""service:deployer message:finished""#,
+    ),
+    ("kind", "Of what kind the annotation is; `deploy` when left out.", r#""deploy""#),
+    ("service_field", "The field with the service that it is about; `service` when left out.", r#""app""#),
+    ("version_field", "The field with the version; `version` when left out.", r#""release""#),
+    ("author_field", "The field that says who did it; `author` when left out.", r#""user""#),
+    ("text_field", "The field with what people read; `message` when left out.", r#""message""#),
+];
+
 /// The keys of a repeated table, `[[metric_retention]]`, with an example of each.
 pub const METRIC_RETENTION_KEYS: &[(&str, &str, &str)] = &[
     (
@@ -521,7 +539,14 @@ mod tests {
             paths.iter().filter(|path| !KEYS.iter().any(|key| key.path == path.as_str())).collect();
         assert_eq!(
             unexplained,
-            ["collector.files", "collector.scrape", "collector.shape", "metric_retention", "retention"],
+            [
+                "annotations.from_logs",
+                "collector.files",
+                "collector.scrape",
+                "collector.shape",
+                "metric_retention",
+                "retention"
+            ],
             "keys without an explanation (tables are explained apart)"
         );
         for key in KEYS {
@@ -564,6 +589,19 @@ mod tests {
         // All are given in the example, so all are written.
         let written = Table::try_from(rule).unwrap();
         let mut explained: Vec<&str> = METRIC_RETENTION_KEYS.iter().map(|(name, _, _)| *name).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_key_of_a_rule_of_annotations_is_explained() {
+        use crate::config::sections::AnnotationFromLogs;
+        let example: String =
+            ANNOTATION_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
+        let rule = toml::from_str::<AnnotationFromLogs>(&example).unwrap();
+        // All are given in the example, so all are written.
+        let written = Table::try_from(rule).unwrap();
+        let mut explained: Vec<&str> = ANNOTATION_KEYS.iter().map(|(name, _, _)| *name).collect();
         explained.sort_unstable();
         assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
     }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub query: QuerySettings,
     /// `[alerts]`.
     pub alerts: AlertSettings,
+    /// `[annotations]`.
+    pub watch: crate::watch::Settings,
 }
 
 /// Checked `[server]`.

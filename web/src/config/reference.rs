@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::keys::{FILES_KEYS, METRIC_RETENTION_KEYS, RETENTION_KEYS, SCRAPE_KEYS, SHAPE_KEYS, keys};
+use super::keys::{ANNOTATION_KEYS, FILES_KEYS, METRIC_RETENTION_KEYS, RETENTION_KEYS, SCRAPE_KEYS, SHAPE_KEYS, keys};
 use super::layers::{Layers, Origin};
 
 /// The settings as a file: every key with its explanation, its value, and where that came from.
@@ -45,6 +45,11 @@ pub fn print(layers: &Layers) -> String {
             "metric_retention",
             "Metric series that are kept for times of their own: a table for each rule.",
             METRIC_RETENTION_KEYS,
+        ),
+        (
+            "annotations.from_logs",
+            "Log records that are annotations (deploys): a table for each rule.",
+            ANNOTATION_KEYS,
         ),
         ("collector.files", "Log files to follow: a table for each group of files.", FILES_KEYS),
         ("collector.scrape", "Prometheus endpoints to read: a table for each group of targets.", SCRAPE_KEYS),

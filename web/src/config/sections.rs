@@ -4,15 +4,20 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use taffrail_ingest::catalog::annotations::DEPLOY;
+use taffrail_ingest::log_store::Field;
 use taffrail_ingest::series_store::{LabelMatcher, LevelAges, SeriesLimits, SeriesRetention, SeriesRetentionRule};
 use taffrail_ingest::{CompactionBudget, IngestConfig};
 use taffrail_query::{log_search, promql};
 
 use super::notation::{Bytes, Count, Limit, Span};
 use crate::notify::REPEAT_INTERVAL;
+use crate::watch;
+use crate::watch::annotation_rule::{AnnotationFields, AnnotationRule};
 
 use super::{AlertSettings, Mistake, QuerySettings, ServerSettings, Settings};
 
@@ -32,6 +37,8 @@ pub struct File {
     pub query: Query,
     /// `[alerts]`
     pub alerts: Alerts,
+    /// `[annotations]`
+    pub annotations: Annotations,
     /// `[collector]`
     pub collector: taffrail_collector::config::Config,
 }
@@ -124,6 +131,37 @@ pub struct Alerts {
     pub external_url: Option<String>,
 }
 
+/// `[annotations]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
+pub struct Annotations {
+    pub count_max: u64,
+    pub from_logs: Vec<AnnotationFromLogs>,
+}
+
+/// `[[annotations.from_logs]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/keys.rs, where its users see it")]
+pub struct AnnotationFromLogs {
+    pub query: String,
+    #[serde(default = "default_annotation_kind")]
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_field: Option<String>,
+}
+
+fn default_annotation_kind() -> String {
+    DEPLOY.to_owned()
+}
+
 /// An address with a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpAddress(pub SocketAddr);
@@ -190,10 +228,16 @@ impl Default for Alerts {
     }
 }
 
+impl Default for Annotations {
+    fn default() -> Annotations {
+        Annotations { count_max: 50_000, from_logs: Vec::new() }
+    }
+}
+
 impl File {
     /// Checks what no single value can show to be wrong.
     pub fn check(self) -> Result<Settings, Mistake> {
-        let File { server, store, retention, metric_retention, query, alerts, collector } = self;
+        let File { server, store, retention, metric_retention, query, alerts, annotations, collector } = self;
         let addresses = [
             ("server.http", Some(server.http.0)),
             ("collector.statsd.address", collector.statsd.address.address()),
@@ -213,6 +257,7 @@ impl File {
             }
         }
         for (key, zero) in [
+            ("annotations.count_max", annotations.count_max == 0),
             ("query.concurrency_max", query.concurrency_max == 0),
             ("query.exports_max", query.exports_max == 0),
             ("query.followers_max", query.followers_max == 0),
@@ -262,8 +307,33 @@ impl File {
                 repeat_interval: alerts.repeat_interval.0,
                 external_url: alerts.external_url,
             },
+            watch: watch::Settings {
+                annotations_max: annotations.count_max,
+                annotation_rules: annotations
+                    .from_logs
+                    .iter()
+                    .map(AnnotationFromLogs::check)
+                    .collect::<Result<_, _>>()?,
+            },
             collector,
         })
+    }
+}
+
+impl AnnotationFromLogs {
+    fn check(&self) -> Result<AnnotationRule, Mistake> {
+        let mistake =
+            |error: String| Mistake::of_setting(format!("[[annotations.from_logs]] query = {:?}", self.query), error);
+        let filter = log_search::parse(&self.query).map_err(|error| mistake(error.to_string()))?;
+        let matching = Arc::new(filter.compile().map_err(|error| mistake(error.to_string()))?);
+        let field = |named: &Option<String>, otherwise| Field::named(named.as_deref().unwrap_or(otherwise));
+        let fields = AnnotationFields {
+            service: field(&self.service_field, "service"),
+            version: field(&self.version_field, "version"),
+            author: field(&self.author_field, "author"),
+            text: field(&self.text_field, "message"),
+        };
+        Ok(AnnotationRule { filter, matching, kind: self.kind.clone(), fields })
     }
 }
 

@@ -3,6 +3,7 @@
  * bars for those who cannot drag.
  */
 import { useRef, useState } from "preact/hooks";
+import type { Annotation } from "../api/annotations";
 import { levels, levelClass } from "../api/log-record";
 import type { Histogram } from "../api/logs";
 import { count, shortCount } from "../app/number-format";
@@ -10,12 +11,15 @@ import type { Zone } from "../app/preferences";
 import { axisLabel, briefTime } from "../time/format";
 import { roundStep, type TimeRange } from "../time/range";
 import { minute } from "../time/span";
+import { AnnotationMarks } from "./annotation-marks";
 
 interface HistogramViewProps {
   readonly histogram: Histogram | undefined;
   readonly range: TimeRange;
   readonly zone: Zone;
   readonly loading: boolean;
+  /** What happened meanwhile. */
+  readonly annotations?: readonly Annotation[];
   onSelect(range: TimeRange): void;
 }
 
@@ -32,7 +36,7 @@ const height = 100;
 const stackOrder = [...levels, "" as const];
 const selectPixelsMin = 4;
 
-export function HistogramView({ histogram, range, zone, loading, onSelect }: HistogramViewProps) {
+export function HistogramView({ histogram, range, zone, loading, annotations = [], onSelect }: HistogramViewProps) {
   const plot = useRef<HTMLDivElement>(null);
   const [pointer, setPointer] = useState<number | undefined>(undefined);
   const [dragFrom, setDragFrom] = useState<number | undefined>(undefined);
@@ -150,6 +154,11 @@ export function HistogramView({ histogram, range, zone, loading, onSelect }: His
           </div>
         )}
       </div>
+      {annotations.length > 0 && (
+        <div class="histogram-annotations">
+          <AnnotationMarks annotations={annotations} range={range} zone={zone} />
+        </div>
+      )}
       <div class="histogram-axis" aria-hidden="true">
         {marks.map((time) => (
           <span key={time} style={{ left: `${x(time) / 10}%` }}>

@@ -5,10 +5,12 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import type { Annotation } from "../api/annotations";
 import type { Exemplar } from "../api/metrics";
 import type { Zone } from "../app/preferences";
 import { axisLabel, briefTime } from "../time/format";
 import type { TimeRange } from "../time/range";
+import { AnnotationMarks } from "./annotation-marks";
 import type { ChartData } from "./chart-data";
 import { colourOf, colourScheme, seriesVariable } from "./theme-colours";
 import { withUnit } from "./unit-format";
@@ -23,6 +25,8 @@ interface LineChartProps {
   readonly solo: ReadonlySet<string>;
   readonly exemplars?: readonly Exemplar[];
   readonly height?: number;
+  /** What happened meanwhile. */
+  readonly annotations?: readonly Annotation[];
   onZoom(range: TimeRange): void;
 }
 
@@ -32,6 +36,12 @@ interface Crosshair {
   readonly width: number;
   /** The value at the pointer, for the line nearest to it. */
   readonly value: number;
+}
+
+interface PlotBox {
+  readonly left: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 interface Dot {
@@ -56,11 +66,13 @@ export function LineChart({
   solo,
   exemplars = [],
   height = 230,
+  annotations = [],
   onZoom,
 }: LineChartProps) {
   const frame = useRef<HTMLDivElement>(null);
   const [crosshair, setCrosshair] = useState<Crosshair | undefined>(undefined);
   const [dots, setDots] = useState<readonly Dot[]>([]);
+  const [plotBox, setPlotBox] = useState<PlotBox | undefined>(undefined);
   const zoom = useRef(onZoom);
   zoom.current = onZoom;
   const scheme = colourScheme.value;
@@ -148,7 +160,17 @@ export function LineChart({
               chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
             },
           ],
-          draw: [(chart) => setDots(dotsOf(chart, exemplars))],
+          draw: [
+            (chart) => {
+              setDots(dotsOf(chart, exemplars));
+              const { offsetLeft: left, clientWidth: width, clientHeight } = chart.over;
+              setPlotBox((last) =>
+                last?.left === left && last.width === width && last.height === clientHeight
+                  ? last
+                  : { left, width, height: clientHeight },
+              );
+            },
+          ],
         },
       },
       [data.times as number[], ...data.lines.map(({ values }) => values as (number | null)[])],
@@ -179,6 +201,9 @@ export function LineChart({
           title={`${withUnit(Number(exemplar.value), unit)} · open its trace`}
         />
       ))}
+      {plotBox !== undefined && annotations.length > 0 && (
+        <AnnotationMarks annotations={annotations} range={range} zone={zone} plot={plotBox} />
+      )}
       {crosshair !== undefined && <Tooltip crosshair={crosshair} data={data} shown={shown} unit={unit} zone={zone} />}
     </figure>
   );

@@ -15,6 +15,7 @@ import { bindKeys } from "../../app/key-bindings";
 import { pageStatus, scannedText, setTitle } from "../../app/page-status";
 import { facetsShown, histogramShown, zone } from "../../app/preferences";
 import { HistogramView } from "../../chart/histogram";
+import { useAnnotations } from "../../chart/use-annotations";
 import { FacetPanel } from "../../facets/facet-panel";
 import type { ListHandle } from "../../list/virtual-list";
 import { QueryBox } from "../../query/query-box";
@@ -75,6 +76,7 @@ export function LogsPage() {
   );
   useEffect(() => bindKeys("Logs", keyBindings(listState)), []);
 
+  const annotations = useAnnotations(timeRange.value);
   const failure = state.session.failure.value;
   const queryFailure = failure?.status === 400 || failure?.column !== undefined ? failure : undefined;
   const withFacets = facetsShown.value === "yes";
@@ -135,6 +137,7 @@ export function LogsPage() {
                 range={timeRange.value}
                 zone={zone.value}
                 loading={state.histogram.loading.value}
+                annotations={annotations}
                 onSelect={setAbsoluteRange}
               />
               {state.histogram.failure.value !== undefined && queryFailure === undefined && (

@@ -13,6 +13,7 @@ import { share, TopBar } from "../../app/top-bar";
 import type { ChartData } from "../../chart/chart-data";
 import { ChartLegend } from "../../chart/chart-legend";
 import { LineChart } from "../../chart/line-chart";
+import { useAnnotations } from "../../chart/use-annotations";
 import { QueryBox } from "../../query/query-box";
 import type { Spot, Suggestion } from "../../query/query-complete";
 import { briefTime } from "../../time/format";
@@ -171,6 +172,7 @@ function Charts({
   const charts = state.charts.value.value ?? [];
   const loading = state.charts.loading.value;
   const begins = beginningOf(charts);
+  const annotations = useAnnotations(state.drawnRange.value);
   return (
     <div class={loading ? "charts charts-loading" : "charts"} aria-busy={loading}>
       {begins !== undefined && (
@@ -198,6 +200,7 @@ function Charts({
                   zone={zone.value}
                   solo={alone}
                   exemplars={exemplars}
+                  annotations={annotations}
                   height={index === 0 ? 240 : 130}
                   onZoom={setAbsoluteRange}
                 />
