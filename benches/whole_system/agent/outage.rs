@@ -53,10 +53,11 @@ fn measure_beside(table: &mut Table, outage: Duration, place: &Place, writer: &W
     eprintln!("agent: {} s without a server …", outage.as_secs());
     server.stop();
     let (spooled, written, started) = (place.spool_bytes(), writer.written(), Instant::now());
-    let (cpu, mut resident) = (agent.cpu_seconds(), Vec::new());
+    let (cpu, mut resident, mut own) = (agent.cpu_seconds(), Vec::new(), Vec::new());
     while started.elapsed() < outage {
         sleep(Duration::from_secs(1));
         resident.push(agent.resident_mib());
+        own.push(agent.anonymous_mib());
     }
     let lines = (writer.written() - written) as f64;
     let line_bytes = (place.spool_bytes() - spooled) as f64 / lines;
@@ -65,6 +66,7 @@ fn measure_beside(table: &mut Table, outage: Duration, place: &Place, writer: &W
     let drift = (during.high / before.median - 1.0) * 100.0;
     let remark = format!("{:.1} % above before at most", drift);
     table.row("RSS without a server", "MiB", during, most(before.median * 1.1, &remark));
+    table.row("of it the process's own", "MiB", Spread::of(own), Beside::default());
     table.row("10,000 lines/s without a server", "cores", Spread::one(share), Beside::default());
     let remark = format!("{:.3} for each byte of the program's line", line_bytes / LINE_BYTES as f64);
     table.row(

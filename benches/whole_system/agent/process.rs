@@ -95,6 +95,11 @@ impl Agent {
         server::memory_mib(self.process.id(), "VmRSS:")
     }
 
+    /// What of it is the process's own, in MiB: the rest are pages of the program's file, which the kernel maps as it has room.
+    pub fn anonymous_mib(&self) -> f64 {
+        server::memory_mib(self.process.id(), "RssAnon:")
+    }
+
     /// The most that was ever resident, in MiB.
     pub fn resident_peak_mib(&self) -> f64 {
         server::memory_mib(self.process.id(), "VmHWM:")
