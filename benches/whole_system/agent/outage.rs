@@ -78,7 +78,7 @@ fn measure_beside(table: &mut Table, outage: Duration, place: &Place, writer: &W
 
     let server = place.start_server(port);
     let (began, waiting, held) = (Instant::now(), writer.written(), stored(&server));
-    if !wait_until(LONGEST, || stored(&server) - held >= (lines as u64)) {
+    if !wait_until(LONGEST + outage, || stored(&server) - held >= (lines as u64)) {
         return table.wrong("agent: outage", "the backlog never arrived");
     }
     let took = began.elapsed().as_secs_f64();
