@@ -19,7 +19,11 @@ fn the_browser_walk_passes_over_the_demo() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start_command(taffrail().args(["demo"]), &directory.path().join("data"), &[]);
+    let server = Server::start_command(
+        taffrail().env_remove("TAFFRAIL_OWN_METRICS").args(["demo"]),
+        &directory.path().join("data"),
+        &[],
+    );
     // Two agents for the Ingest page: one that is well, and one whose other server is away.
     let well = Agent::start(&directory.path().join("well"), &[server.url("")]);
     let half = Agent::start(&directory.path().join("half"), &["http://127.0.0.1:1".to_owned(), server.url("")]);

@@ -23,6 +23,7 @@
 //! - [`faults`]: twenty ways in which networks, servers, names, certificates, disks and clocks fail, each in its own network.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
 //! - [`annotations`]: deploys from the command line, StatsD events and lines, kept over a kill and in a backup.
+//! - [`dashboards`]: files checked and read again, Grafana's imported, exported from the command line.
 //! - [`log_metrics`]: errors in the log divided by requests in StatsD, recorded and alerted on; patterns on the command line.
 //! - [`browser`]: the pages in a real Chromium.
 //!
@@ -46,6 +47,7 @@ mod browser;
 mod crash;
 mod crash_points;
 mod damage;
+mod dashboards;
 mod faults;
 mod field;
 mod first_answers;

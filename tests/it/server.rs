@@ -35,6 +35,8 @@ pub fn taffrail() -> Command {
         }
     }
     command.env("NO_COLOR", "1");
+    // Tests count what they sent.
+    command.env("TAFFRAIL_OWN_METRICS", "false");
     command
 }
 

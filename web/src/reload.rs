@@ -15,6 +15,7 @@ use crate::config::{Layers, Override, Settings};
 /// Keys whose new values take effect at once, beside `[[retention]]` and `[[metric_retention]]`, which have none of their own.
 const TAKEN: &[&str] = &[
     "alerts.rules",
+    "dashboards.files",
     "store.retention_age",
     "store.retention_bytes",
     "store.rollup_hour_age",
@@ -52,6 +53,11 @@ impl Reload {
     /// Says who takes the rules.
     pub fn set_take_rules(&self, take_rules: TakeRules) {
         *self.take_rules.lock() = Some(take_rules);
+    }
+
+    /// The settings at work, with where each came from.
+    pub fn at_work(&self) -> Layers {
+        self.at_work.lock().clone()
     }
 
     /// Reads and checks everything, then takes what can be taken. Blocks on files.

@@ -20,10 +20,12 @@ use crate::alert_rules::{BadRules, Running as Alerting};
 use crate::api::question::Questions;
 use crate::api::{self, App, Listeners};
 use crate::config::Settings;
+use crate::dashboards::Library;
 use crate::http_guard::Guard;
 use crate::http_server;
 use crate::known_agents::KnownAgents;
 use crate::local_sources;
+use crate::own_metrics;
 use crate::reload::Reload;
 use crate::watch::{Running as Watching, Watch};
 
@@ -39,6 +41,7 @@ pub struct Server {
     watching: Watching,
     stop_sources: CancellationToken,
     keeping_agents: JoinHandle<()>,
+    own_metrics: Option<JoinHandle<()>>,
     stop_keeping: CancellationToken,
 }
 
@@ -88,9 +91,11 @@ impl Server {
             }
         };
         let alerts = alerting.rules.clone();
+        let dashboards = Arc::new(Library::new(settings.dashboards.files.clone(), ingest.catalog().clone()));
         reload.set_take_rules({
-            let (alerts, ingest) = (alerts.clone(), ingest.clone());
+            let (alerts, ingest, dashboards) = (alerts.clone(), ingest.clone(), dashboards.clone());
             Arc::new(move |settings: &Settings| {
+                dashboards.set_files(settings.dashboards.files.clone());
                 alerts.reload(settings.alerts.rules.clone()).map_err(BadRules)?;
                 let store = &settings.store;
                 let rules = RetentionRules { rules: store.retention_rules.clone(), keep_rest: store.retention_age };
@@ -123,12 +128,17 @@ impl Server {
             alerts,
             reload,
             watch,
+            dashboards,
         });
         let guard = Guard::of_listener(settings.server.http, &settings.server.host_names);
         let receivers = local_sources::receivers(&settings.collector, &context, &ingest, &agents)?;
         let router = api::router(app.clone(), receivers, guard);
         let http = http_server::serve(listener, router);
-        Ok(Server { app, http, sources, alerting, watching, stop_sources, keeping_agents, stop_keeping })
+        let own_metrics = settings.server.own_metrics.then(|| {
+            let host = context.resource.host.clone();
+            tokio::spawn(own_metrics::keep(app.clone(), host, stop_keeping.clone()))
+        });
+        Ok(Server { app, http, sources, alerting, watching, stop_sources, keeping_agents, own_metrics, stop_keeping })
     }
 
     /// Where it listens.
@@ -152,6 +162,9 @@ impl Server {
         self.stop_keeping.cancel();
         // A panic of its task was logged by the panic itself.
         let _ = self.keeping_agents.await;
+        if let Some(own_metrics) = self.own_metrics {
+            let _ = own_metrics.await;
+        }
         // Its feed ends with the store: what came last is noted too.
         self.app.ingest.shutdown().await;
         self.watching.stopped().await;

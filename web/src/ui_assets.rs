@@ -13,7 +13,20 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// The routes that the page itself draws: each is answered with `index.html`.
-pub const PAGE_ROUTES: &[&str] = &["/", "/logs", "/explore", "/trace", "/trace/{id}", "/alerts", "/ingest"];
+pub const PAGE_ROUTES: &[&str] = &[
+    "/",
+    "/logs",
+    "/explore",
+    "/d",
+    "/d/{slug}",
+    "/trace",
+    "/trace/{id}",
+    "/alerts",
+    "/hosts",
+    "/hosts/{host}",
+    "/ingest",
+    "/settings",
+];
 
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/ui"]

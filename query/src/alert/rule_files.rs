@@ -67,11 +67,23 @@ impl RuleFiles {
     }
 }
 
+impl Stamp {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// The files that the patterns name, sorted, each once, with what tells whether they changed.
 pub fn stamps(patterns: &[String]) -> Result<Vec<Stamp>, Vec<Problem>> {
+    stamps_of("alerts.rules", patterns)
+}
+
+/// The same for the patterns of another setting.
+pub fn stamps_of(setting: &str, patterns: &[String]) -> Result<Vec<Stamp>, Vec<Problem>> {
     let (mut paths, mut problems) = (Vec::new(), Vec::new());
     for pattern in patterns {
-        match find(pattern) {
+        match find(setting, pattern) {
             Ok(found) => paths.extend(found),
             Err(message) => problems.push(whole_file(Path::new(pattern), message)),
         }
@@ -89,13 +101,13 @@ pub fn stamps(patterns: &[String]) -> Result<Vec<Stamp>, Vec<Problem>> {
 }
 
 /// A pattern that finds nothing is no mistake: files may come later. A plain name that is not there is one.
-fn find(pattern: &str) -> Result<Vec<PathBuf>, String> {
+fn find(setting: &str, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let is_pattern = |text: &str| text.contains(['*', '?', '[', '{']);
     if !is_pattern(pattern) {
         return Ok(vec![PathBuf::from(pattern)]);
     }
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-    let matcher = glob.map_err(|error| format!("alerts.rules: this is no pattern: {error}"))?.compile_matcher();
+    let matcher = glob.map_err(|error| format!("{setting}: this is no pattern: {error}"))?.compile_matcher();
     let fixed: PathBuf = Path::new(pattern)
         .components()
         .take_while(|component| !component.as_os_str().to_str().is_none_or(is_pattern))
@@ -110,7 +122,7 @@ fn find(pattern: &str) -> Result<Vec<PathBuf>, String> {
         for entry in entries.flatten() {
             seen += 1;
             if seen > FILES_MAX {
-                return Err(format!("alerts.rules: the pattern covers more than {FILES_MAX} files: start it deeper"));
+                return Err(format!("{setting}: the pattern covers more than {FILES_MAX} files: start it deeper"));
             }
             let path = entry.path();
             let path =

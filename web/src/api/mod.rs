@@ -1,6 +1,6 @@
 //! The HTTP API: one file per subject, and the router that holds them.
 //!
-//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`cardinality`], [`ingest_status`], [`agents`], [`annotations`], [`health`], [`self_metrics`],
+//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`cardinality`], [`dashboards`], [`settings`], [`ingest_status`], [`agents`], [`annotations`], [`health`], [`self_metrics`],
 //! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
@@ -17,6 +17,7 @@ use taffrail_query::alert::schedule::Manager;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
+use crate::dashboards::Library;
 use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
@@ -27,6 +28,7 @@ pub mod admin;
 pub mod agents;
 pub mod annotations;
 pub mod cardinality;
+pub mod dashboards;
 pub mod document;
 pub mod health;
 pub mod ingest_status;
@@ -41,6 +43,7 @@ pub mod question;
 pub mod record_json;
 pub mod row_json;
 pub mod self_metrics;
+pub mod settings;
 pub mod traces;
 #[cfg(test)]
 pub(crate) mod world;
@@ -74,6 +77,8 @@ pub struct App {
     pub reload: Reload,
     /// What is noted of records as they come.
     pub watch: Watch,
+    /// Dashboards.
+    pub dashboards: Arc<Library>,
 }
 
 /// The addresses that this server listens on, as `--print-addresses` prints them; none for what is off.
@@ -97,6 +102,8 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(prometheus::routes())
         .merge(metrics_catalog::routes())
         .merge(cardinality::routes())
+        .merge(dashboards::routes())
+        .merge(settings::routes())
         .merge(ingest_status::routes())
         .merge(agents::routes())
         .merge(annotations::routes())

@@ -299,6 +299,38 @@ const OPERATIONS: &[Operation] = &[
         "Hurries the removal from the disk of what was deleted, which goes on by itself otherwise; answers 204 at once",
         &[],
     ),
+    operation(
+        "GET",
+        "/api/v1/dashboards",
+        "The dashboards of files, of the catalog and of this binary, and what is wrong with files",
+        &[],
+    ),
+    operation(
+        "GET PUT DELETE",
+        "/api/v1/dashboards/{slug}",
+        "A dashboard as JSON, or as the YAML it was written in for who accepts application/yaml; its version stands in ETag. PUT takes \
+         either and keeps it in the catalog; it must say with If-Match which version it replaces, or with If-None-Match: * that there \
+         is none. DELETE removes it from the catalog; a built-in one comes back",
+        &[],
+    ),
+    operation(
+        "POST",
+        "/api/v1/dashboards/check",
+        "What a dashboard's text says, or everything that is wrong with it by line and column; nothing is kept",
+        &[],
+    ),
+    operation(
+        "POST",
+        "/api/v1/dashboards/import",
+        "A dashboard of Grafana (the JSON that it exports) as YAML, with a list of what could not be mapped; nothing is kept",
+        &[],
+    ),
+    operation(
+        "GET",
+        "/api/v1/settings",
+        "Every setting with its value, its default and where the value came from; secrets are not told",
+        &[],
+    ),
     operation("GET", "/api/v1/series/deletions", "Deletions of series and what became of them, the newest first", &[]),
     operation("GET", "/api/v1/status/tsdb", "Prometheus' figures of what is in memory", &[LIMIT]),
     operation("GET", "/api/v1/status/runtimeinfo", "When it started, as promtool asks for it", &[]),
@@ -365,7 +397,8 @@ fn describe(operation: &Operation, method: &str) -> Value {
         json!({ "application/x-www-form-urlencoded": { "schema": schema } })
     };
     let takes_form = operation.methods == "GET POST" && method == "POST";
-    if let Some(content) = schemas::body(path).or_else(|| takes_form.then(form)) {
+    let takes_body = !matches!(method, "GET" | "DELETE");
+    if let Some(content) = schemas::body(path).filter(|_| takes_body).or_else(|| takes_form.then(form)) {
         described["requestBody"] = json!({ "content": content });
     }
     described

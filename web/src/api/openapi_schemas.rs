@@ -91,6 +91,21 @@ pub fn answer(path: &str) -> Option<Answer> {
             ("partial", partial()),
         ])),
         "/api/v1/metrics" => Answer::Json(object(&[("metrics", list(object(&[("name", text())])))])),
+        "/api/v1/dashboards" => {
+            let listed = [("slug", text()), ("title", text()), ("origin", text()), ("version", text())];
+            Answer::Json(object(&[("dashboards", list(object(&listed))), ("problems", list(problem()))]))
+        }
+        "/api/v1/dashboards/{slug}" => Answer::File(&["application/json", "application/yaml"]),
+        "/api/v1/dashboards/check" => Answer::Json(object(&[("problems", list(problem()))])),
+        "/api/v1/dashboards/import" => {
+            let left = object(&[("place", text()), ("what", text())]);
+            let found = [("slug", text()), ("yaml", text()), ("problems", list(problem())), ("not_mapped", list(left))];
+            Answer::Json(object(&found))
+        }
+        "/api/v1/settings" => {
+            let setting = [("key", text()), ("doc", text()), ("origin", text()), ("from", text())];
+            Answer::Json(object(&[("settings", list(object(&setting))), ("tables", list(object(&[("key", text())])))]))
+        }
         "/api/v1/agents" => Answer::Json(object(&[("agents", list(object(&[])))])),
         "/-/seal" => Answer::Json(object(&[("log_rows", integer()), ("samples", integer()), ("bytes", integer())])),
         "/-/reload" => Answer::Json(object(&[("needs_restart", list(text()))])),
@@ -168,6 +183,10 @@ pub fn body(path: &str) -> Option<Value> {
             let records = json!({ "schema": { "type": "array", "items": { "type": "object" } } });
             Some(json!({ "application/json": records, "application/x-ndjson": bytes() }))
         }
+        "/api/v1/dashboards/{slug}" | "/api/v1/dashboards/check" => {
+            Some(json!({ "application/yaml": bytes(), "application/json": { "schema": { "type": "object" } } }))
+        }
+        "/api/v1/dashboards/import" => Some(json!({ "application/json": { "schema": { "type": "object" } } })),
         "/api/v1/write" => Some(json!({ "application/x-protobuf": bytes() })),
         "/v1/metrics" => {
             Some(json!({ "application/json": { "schema": { "type": "object" } }, "application/x-protobuf": bytes() }))
@@ -240,6 +259,12 @@ fn list(items: Value) -> Value {
 
 fn map(values: Value) -> Value {
     json!({ "type": "object", "additionalProperties": values })
+}
+
+/// Something wrong with a text, and where.
+fn problem() -> Value {
+    let integer = || json!({ "type": "integer" });
+    object(&[("line", integer()), ("column", integer()), ("message", json!({ "type": "string" }))])
 }
 
 fn partial() -> Value {

@@ -27,10 +27,15 @@ pub fn routes() -> Router<Arc<App>> {
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], exposition(&app).await)
+}
+
+/// The figures of this moment, as text.
+pub async fn exposition(app: &App) -> String {
     let (logs, series) = (app.ingest.logs().clone(), app.ingest.series().clone());
     let look = move || (logs.damaged_splits(), series.damaged_blocks());
     let (splits, blocks) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
-    ([(header::CONTENT_TYPE, content_type)], render(&app, &splits, &blocks))
+    render(app, &splits, &blocks)
 }
 
 fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> String {

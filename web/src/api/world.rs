@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use super::question::Questions;
 use super::{App, Listeners};
 use crate::config::{Layers, QuerySettings};
+use crate::dashboards::Library;
 use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
 use crate::reload::Reload;
@@ -85,6 +86,7 @@ impl World {
         let agents = Arc::new(KnownAgents::load(ingest.catalog().clone()));
         let watch = Watch::new(settings.watch);
         watch.start(ingest.clone(), stopping.clone()).await.unwrap();
+        let dashboards = Arc::new(Library::new(Vec::new(), ingest.catalog().clone()));
         let app = Arc::new(App {
             agents,
             ingest,
@@ -98,6 +100,7 @@ impl World {
             stopping,
             reload: Reload::new(None, Vec::new(), layers),
             watch,
+            dashboards,
         });
         let router = super::router(app.clone(), Router::new(), Guard::new(&[]));
         World { app, router, directory }

@@ -1,4 +1,4 @@
-//! `taffrail check`: are the settings and the rules files right? `--print` shows every key with its explanation.
+//! `taffrail check`: are the settings, the rules files and the dashboards right? `--print` shows every key with its explanation.
 
 use clap::Args;
 
@@ -24,6 +24,7 @@ pub fn run(arguments: CheckArguments) -> Outcome {
         print_remark(&warning);
     }
     rules(&settings.alerts.rules)?;
+    super::dashboards::check_files(&settings.dashboards.files)?;
     if arguments.print {
         print_line(reference::print(&layers).trim_end())?;
     } else {

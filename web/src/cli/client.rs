@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -32,7 +32,7 @@ pub struct Client {
 /// How it is reached.
 #[derive(Clone, Debug)]
 enum Way {
-    Network(Box<HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>>),
+    Network(Box<HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>>),
     /// The socket in the state directory.
     Socket(PathBuf),
 }
@@ -99,8 +99,23 @@ impl Client {
         self.whole(Method::DELETE, path, &[]).await
     }
 
+    /// The whole answer to a request with a body and headers of its own.
+    pub async fn send_body(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Value> {
+        let headers = [&[("accept", "application/json")], headers].concat();
+        Self::read_whole(self.send_with(method, path, &[], &headers, body.into()).await?).await
+    }
+
     async fn whole(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let body = self.send(method, path, parameters, "application/json").await?;
+        Self::read_whole(self.send(method, path, parameters, "application/json").await?).await
+    }
+
+    async fn read_whole(body: Incoming) -> anyhow::Result<Value> {
         let bytes = Limited::new(body, ANSWER_BYTES_MAX)
             .collect()
             .await
@@ -121,13 +136,25 @@ impl Client {
         parameters: &[(&str, &str)],
         accept: &str,
     ) -> anyhow::Result<Incoming> {
-        let request = Request::builder()
+        self.send_with(method, path, parameters, &[("accept", accept)], Bytes::new()).await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Incoming> {
+        let mut request = Request::builder()
             .method(method)
             .uri(self.url(path, parameters))
-            .header(header::ACCEPT, accept)
-            .header(header::USER_AGENT, concat!("taffrail/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())
-            .context("the question does not make a URL")?;
+            .header(header::USER_AGENT, concat!("taffrail/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).context("the question does not make a URL")?;
         let response = match &self.way {
             Way::Network(http) => self.over_network(http, request).await?,
             Way::Socket(path) => over_socket(path, request).await?,
@@ -143,8 +170,8 @@ impl Client {
 
     async fn over_network(
         &self,
-        http: &HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-        request: Request<Empty<Bytes>>,
+        http: &HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> anyhow::Result<Response<Incoming>> {
         http.request(request).await.map_err(|error| {
             let mut causes = anyhow!("{error}");
@@ -159,7 +186,7 @@ impl Client {
 }
 
 /// One connection for one request; it ends with the answer, or when the answer is dropped.
-async fn over_socket(path: &Path, request: Request<Empty<Bytes>>) -> anyhow::Result<Response<Incoming>> {
+async fn over_socket(path: &Path, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>> {
     let stream = UnixStream::connect(path).await.map_err(|error| no_agent(path, &error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("talk to the agent")?;
     tokio::spawn(connection);

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`annotate`], [`check`], [`demo`],
-//! [`promql_test`], [`doctor`], [`backup`] (and restore).
+//! [`promql_test`], [`dashboards`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`output`] and [`promql_answer`] show answers in the form that `-o` asks for, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
 //!
@@ -21,6 +21,7 @@ mod backup;
 mod check;
 mod client;
 mod collect;
+mod dashboards;
 mod delete;
 mod demo;
 mod doctor;
@@ -92,6 +93,9 @@ enum Command {
     /// Alert rules
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Dashboards as files: list, export, import (also from Grafana), check
+    #[command(subcommand)]
+    Dashboards(dashboards::DashboardsCommand),
     /// PromQL without a server
     #[command(subcommand)]
     Promql(PromqlCommand),
@@ -195,6 +199,7 @@ pub fn run() -> ExitCode {
         Some(Command::Rules(RulesCommand::Check { files })) => {
             check::rules(&files).and_then(|()| Ok(terminal::print_line(&format!("{}: good", files.join(", ")))?))
         }
+        Some(Command::Dashboards(command)) => dashboards::run(command),
         Some(Command::Promql(PromqlCommand::Test(test))) => promql_test::run(&test),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "taffrail", &mut io::stdout());

@@ -63,6 +63,11 @@ const KEYS: &[Key] = &[
          every name, and so does an empty list where other machines can reach server.http.",
     ),
     key(
+        "server.own_metrics",
+        "Store this server's own figures, which /metrics shows too, every 15 s as series with job=\"taffrail\": its dashboards and \
+         rules about itself need them.",
+    ),
+    key(
         "store.retention_age",
         "Log records, and metric windows as they came, older than this are removed; \"none\" keeps them for ever. Log records that a \
          [[retention]] rule matches have the rule's age instead, metrics that of a [[metric_retention]] rule. A reload changes it at \
@@ -116,6 +121,11 @@ const KEYS: &[Key] = &[
     key("query.followers_max", "How many may follow live records at once; more are turned away."),
     key("query.exports_max", "How many files of records are written at once; more are turned away."),
     key("query.export_time_max", "How long one file of records may take before it is cut and says so."),
+    key(
+        "dashboards.files",
+        "Names or patterns of dashboards' YAML files (`/etc/taffrail/dashboards/*.yaml`); they are read again when they change, and one \
+         that has become bad keeps what it said. A file's name is the dashboard's. A reload changes the patterns.",
+    ),
     key("alerts.rules", "Prometheus rules files to evaluate; they are read again when they change.").flag("--rules"),
     key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),

@@ -158,6 +158,11 @@ pub fn default_table() -> Table {
     Table::try_from(File::default()).expect("the default settings are a table")
 }
 
+/// The default of one key; none where there is none.
+pub fn default_value(path: &str) -> Option<Value> {
+    find(&default_table(), path).cloned()
+}
+
 /// The value at a dotted path.
 pub fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     let mut steps = path.split('.');

@@ -37,6 +37,8 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// `[annotations]`.
     pub watch: crate::watch::Settings,
+    /// `[dashboards]`.
+    pub dashboards: DashboardSettings,
 }
 
 /// Checked `[server]`.
@@ -50,6 +52,8 @@ pub struct ServerSettings {
     pub insecure: bool,
     /// Names, besides addresses and `localhost`, by which browsers may call this server.
     pub host_names: Vec<String>,
+    /// Whether the server stores its own figures.
+    pub own_metrics: bool,
 }
 
 /// Checked `[query]`: what one question may cost.
@@ -88,6 +92,13 @@ pub struct AlertSettings {
     pub repeat_interval: Duration,
     /// The address by which people reach this server, for links in notifications.
     pub external_url: Option<String>,
+}
+
+/// Checked `[dashboards]`.
+#[derive(Clone, Debug)]
+pub struct DashboardSettings {
+    /// Names or patterns of files.
+    pub files: Vec<String>,
 }
 
 impl Default for QuerySettings {

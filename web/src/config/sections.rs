@@ -19,7 +19,7 @@ use crate::notify::REPEAT_INTERVAL;
 use crate::watch;
 use crate::watch::annotation_rule::{AnnotationFields, AnnotationRule};
 
-use super::{AlertSettings, Mistake, QuerySettings, ServerSettings, Settings};
+use super::{AlertSettings, DashboardSettings, Mistake, QuerySettings, ServerSettings, Settings};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -39,6 +39,8 @@ pub struct File {
     pub alerts: Alerts,
     /// `[annotations]`
     pub annotations: Annotations,
+    /// `[dashboards]`
+    pub dashboards: Dashboards,
     /// `[collector]`
     pub collector: taffrail_collector::config::Config,
 }
@@ -52,6 +54,7 @@ pub struct Server {
     pub http: HttpAddress,
     pub insecure: bool,
     pub host_names: Vec<String>,
+    pub own_metrics: bool,
 }
 
 /// `[store]`
@@ -162,6 +165,14 @@ fn default_annotation_kind() -> String {
     DEPLOY.to_owned()
 }
 
+/// `[dashboards]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/keys.rs, where its users see it")]
+pub struct Dashboards {
+    pub files: Vec<String>,
+}
+
 /// An address with a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpAddress(pub SocketAddr);
@@ -173,6 +184,7 @@ impl Default for Server {
             http: HttpAddress(([127, 0, 0, 1], 6464).into()),
             insecure: false,
             host_names: Vec::new(),
+            own_metrics: true,
         }
     }
 }
@@ -237,7 +249,8 @@ impl Default for Annotations {
 impl File {
     /// Checks what no single value can show to be wrong.
     pub fn check(self) -> Result<Settings, Mistake> {
-        let File { server, store, retention, metric_retention, query, alerts, annotations, collector } = self;
+        let File { server, store, retention, metric_retention, query, alerts, annotations, dashboards, collector } =
+            self;
         let addresses = [
             ("server.http", Some(server.http.0)),
             ("collector.statsd.address", collector.statsd.address.address()),
@@ -298,6 +311,7 @@ impl File {
                 http: server.http.0,
                 insecure: server.insecure,
                 host_names: server.host_names,
+                own_metrics: server.own_metrics,
             },
             query: query.check(),
             alerts: AlertSettings {
@@ -315,6 +329,7 @@ impl File {
                     .map(AnnotationFromLogs::check)
                     .collect::<Result<_, _>>()?,
             },
+            dashboards: DashboardSettings { files: dashboards.files },
             collector,
         })
     }

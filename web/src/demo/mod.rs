@@ -5,7 +5,7 @@
 //! the last hour is sent as well, so that every page is alive at once.
 //!
 //! Reading order: [`shop`] (what happens), [`speech`] (what is said of it), [`format`] (how each service writes it),
-//! [`metrics`], [`senders`] (the ways out), [`dice`].
+//! [`metrics`], [`hosts`], [`senders`] (the ways out), [`dice`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +25,7 @@ use self::speech::Service;
 
 pub mod dice;
 pub mod format;
+pub mod hosts;
 pub mod metrics;
 pub mod senders;
 pub mod shop;
@@ -90,6 +91,7 @@ pub async fn run(addresses: Addresses, settings: Settings, stop: CancellationTok
     tokio::select! {
         () = keep_open(shop, start, &outlets.sockets) => {}
         () = announce(story, start, &outlets.sockets.statsd) => {}
+        () = measure_hosts(story, &outlets.sockets.statsd) => {}
         () = stop.cancelled() => {}
     }
     let _ = history.await;
@@ -177,6 +179,15 @@ async fn announce(story: Story, start: Timestamp, statsd: &UdpSocket) {
     std::future::pending().await
 }
 
+/// Sends what the machines say of themselves, again and again. Never ends.
+async fn measure_hosts(story: Story, statsd: &UdpSocket) {
+    let mut ticks = tokio::time::interval(hosts::INTERVAL);
+    loop {
+        ticks.tick().await;
+        send_statsd(statsd, &hosts::at(&story, Timestamp::now(), false)).await;
+    }
+}
+
 async fn send_statsd(socket: &UdpSocket, lines: &str) {
     // Whoever sends StatsD does not care whether anybody listens.
     let _ = socket.send(lines.as_bytes()).await;
@@ -191,6 +202,11 @@ async fn send_history(mut shop: Shop, story: Story, from: Timestamp, to: Timesta
     let happen = async move {
         for at in events {
             let _ = statsd.send(metrics::deployment(&story, at)).await;
+        }
+        let mut measured = from;
+        while measured < to {
+            let _ = statsd.send(hosts::at(&story, measured, true)).await;
+            measured = measured.saturating_add(hosts::INTERVAL);
         }
         let mut at = from.saturating_add(shop.wait(from));
         while at < to {

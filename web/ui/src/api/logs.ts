@@ -135,8 +135,12 @@ export function fetchExplanation(question: Question, signal: AbortSignal): Promi
   return getJson("/api/v1/logs/explain", { ...question }, signal);
 }
 
-export function fetchHistogram(question: Question, signal: AbortSignal): Promise<Answer<Histogram>> {
-  return getJson("/api/v1/logs/histogram", { ...question, by: "level" }, signal);
+export function fetchHistogram(
+  question: Question,
+  signal: AbortSignal,
+  { by = "level", interval }: { readonly by?: string; readonly interval?: string } = {},
+): Promise<Answer<Histogram>> {
+  return getJson("/api/v1/logs/histogram", { ...question, by: by === "" ? undefined : by, interval }, signal);
 }
 
 export function fetchFacets(

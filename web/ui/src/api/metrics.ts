@@ -16,7 +16,22 @@ export type Labels = Readonly<Record<string, string>>;
 /** One line of a chart: its labels and (Unix seconds, value as text) pairs. */
 export interface Series {
   readonly metric: Labels;
-  readonly values: readonly (readonly [number, string])[];
+  readonly values?: readonly (readonly [number, string])[];
+  /** Of native histograms. */
+  readonly histograms?: readonly (readonly [number, NativeHistogram])[];
+}
+
+/** A distribution of values at a moment: each bucket is [rule of its ends, low end, high end, count]. */
+export interface NativeHistogram {
+  readonly count: string;
+  readonly sum: string;
+  readonly buckets?: readonly (readonly [number, string, string, string])[];
+}
+
+/** One value of an instant query. */
+export interface InstantValue {
+  readonly metric: Labels;
+  readonly value?: readonly [number, string];
 }
 
 export interface Exemplar {
@@ -59,6 +74,35 @@ export async function fetchRange(
     signal,
   );
   return answer.ok ? answered(answer.value.result) : answer;
+}
+
+/** An instant query at Unix seconds; a single number is one value without labels. */
+export async function fetchInstant(
+  query: string,
+  time: number,
+  signal: AbortSignal,
+): Promise<Answer<readonly InstantValue[]>> {
+  const answer = await prometheus<{ resultType: string; result: unknown }>("/api/v1/query", { query, time }, signal);
+  if (!answer.ok) return answer;
+  const { resultType, result } = answer.value;
+  if (resultType === "vector") return answered(result as InstantValue[]);
+  if (resultType === "scalar") return answered([{ metric: {}, value: result as [number, string] }]);
+  return failed({ kind: "refused", message: `The expression gives a ${resultType}, not values to show` });
+}
+
+/** The values of a label among the series that a selector matches, or among all. */
+export function fetchLabelValues(
+  label: string,
+  selector: string | undefined,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Answer<string[]>> {
+  return prometheus(
+    `/api/v1/label/${encodeURIComponent(label)}/values`,
+    { "match[]": selector, start, end, limit: 1000 },
+    signal,
+  );
 }
 
 /** The label sets of the series that a selector matches. */

@@ -12,11 +12,14 @@ function icon(children: ComponentChildren) {
 export const HomeIcon = icon(<path d="M2.5 7.5 8 3l5.5 4.5M4 6.5v6.5h8V6.5M6.5 13V9.5h3V13" />);
 export const LogsIcon = icon(<path d="M2.5 3.5h2M6.5 3.5h7M2.5 8h2M6.5 8h7M2.5 12.5h2M6.5 12.5h4" />);
 export const MetricsIcon = icon(<path d="M2.5 2.5v11h11M4.5 10.5l3-4 2.5 2 3.5-5" />);
+export const BoardsIcon = icon(<path d="M2.5 2.5h5v6h-5zM9.5 2.5h4v3h-4zM9.5 7.5h4v6h-4zM2.5 10.5h5v3h-5z" />);
 export const TraceIcon = icon(<path d="M2.5 4h6M5.5 8h6M9 12h4.5M2.5 2.5v3M5.5 6.5v3M9 10.5v3" />);
 export const AlertsIcon = icon(
   <path d="M8 2.5c-2.4 0-3.8 1.8-3.8 4.2 0 3-1.2 3.8-1.7 4.8h11c-.5-1-1.7-1.8-1.7-4.8 0-2.4-1.4-4.2-3.8-4.2ZM6.7 13.5c.6.7 2 .7 2.6 0" />,
 );
 export const IngestIcon = icon(<path d="M8 2.5v6M5.3 6 8 8.7 10.7 6M2.5 9.5v4h11v-4h-3L9.2 11H6.8L5.5 9.5z" />);
+export const HostsIcon = icon(<path d="M2.5 2.5h11v4.5h-11zM2.5 9h11v4.5h-11zM5 4.8h.1M5 11.3h.1M8 4.8h3M8 11.3h3" />);
+export const SettingsIcon = icon(<path d="M2.5 4.5h6M11.5 4.5h2M2.5 11.5h2M7.5 11.5h6M10 3v3M6 10v3" />);
 export const SearchIcon = icon(<path d="M7 2.8a4.2 4.2 0 1 0 0 8.4 4.2 4.2 0 0 0 0-8.4ZM10.2 10.2l3.3 3.3" />);
 export const ClockIcon = icon(<path d="M8 2.3a5.7 5.7 0 1 0 0 11.4A5.7 5.7 0 0 0 8 2.3ZM8 5v3.2l2.2 1.5" />);
 export const LiveIcon = icon(<path d="M5.5 3.5v9l7-4.5z" />);

@@ -1,6 +1,16 @@
 /** The pages there are: where they live, how they stand in the rail, which keys lead there, and the code that draws them, fetched when first opened. */
 import type { ComponentType } from "preact";
-import { AlertsIcon, HomeIcon, IngestIcon, LogsIcon, MetricsIcon, TraceIcon } from "./icons";
+import {
+  AlertsIcon,
+  BoardsIcon,
+  HomeIcon,
+  HostsIcon,
+  IngestIcon,
+  LogsIcon,
+  MetricsIcon,
+  SettingsIcon,
+  TraceIcon,
+} from "./icons";
 
 export interface PageEntry {
   /** What its addresses begin with. */
@@ -36,6 +46,13 @@ export const pages: readonly PageEntry[] = [
     load: async () => (await import("../pages/metrics/metrics-page")).MetricsPage,
   },
   {
+    path: "/d",
+    label: "Boards",
+    key: "d",
+    icon: BoardsIcon,
+    load: async () => (await import("../pages/dashboards/dashboards-page")).DashboardsPage,
+  },
+  {
     path: "/trace",
     start: "/trace/find",
     label: "Traces",
@@ -51,11 +68,25 @@ export const pages: readonly PageEntry[] = [
     load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage,
   },
   {
+    path: "/hosts",
+    label: "Hosts",
+    key: "o",
+    icon: HostsIcon,
+    load: async () => (await import("../pages/hosts/hosts-page")).HostsPage,
+  },
+  {
     path: "/ingest",
     label: "Ingest",
     key: "i",
     icon: IngestIcon,
     load: async () => (await import("../pages/ingest/ingest-page")).IngestPage,
+  },
+  {
+    path: "/settings",
+    label: "Settings",
+    key: "s",
+    icon: SettingsIcon,
+    load: async () => (await import("../pages/settings/settings-page")).SettingsPage,
   },
 ];
 

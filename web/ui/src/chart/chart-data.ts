@@ -1,10 +1,13 @@
 /** Turns the answers of range queries into the columns that the chart library draws, and into the numbers of the legend. */
+import { levels } from "../api/log-record";
 import type { Labels, Series } from "../api/metrics";
 
 /** One line of a chart. */
 export interface ChartLine {
   readonly name: string;
   readonly labels: Labels;
+  /** The style sheet's colour of what it stands for, where that has one. */
+  readonly colour?: string;
   /** A value for every time of the chart; null where there is none. */
   readonly values: readonly (number | null)[];
   readonly last: number | undefined;
@@ -21,21 +24,27 @@ export interface ChartData {
   readonly leftOut: number;
 }
 
-/** An answer with the name for its lines; empty names them by their labels. */
+/** An answer with the name for its lines: a text whose `{{label}}` are replaced; empty names them by their labels. */
 export interface NamedAnswer {
   readonly label: string;
   readonly series: readonly Series[];
 }
 
 /** More lines than this nobody tells apart; the largest are kept. */
-const linesMax = 24;
+export const linesUsual = 24;
 
 /** Puts all series on one grid of times. */
-export function chartDataOf(answers: readonly NamedAnswer[], start: number, end: number, step: number): ChartData {
+export function chartDataOf(
+  answers: readonly NamedAnswer[],
+  start: number,
+  end: number,
+  step: number,
+  linesMax = linesUsual,
+): ChartData {
   const points = Math.floor((end - start) / step + 1e-6) + 1;
   const times = Array.from({ length: points }, (_, at) => start + at * step);
   const lines = answers.flatMap(({ label, series }) =>
-    series.map(({ metric, values }) => {
+    series.map(({ metric, values = [] }) => {
       const column: (number | null)[] = Array<number | null>(points).fill(null);
       for (const [time, text] of values) {
         const at = Math.round((time - start) / step);
@@ -66,13 +75,35 @@ export function labelsText(labels: Labels): string {
 
 function lineName(label: string, labels: Labels, siblings: number): string {
   if (label === "") return labelsText(labels);
+  if (label.includes("{{")) return filledName(label, labels);
   return siblings === 1 ? label : `${label} ${labelsText(labels)}`;
 }
 
-function lineOf(name: string, labels: Labels, values: readonly (number | null)[]): ChartLine {
+/** `{{label}}` replaced by the label's value. */
+export function filledName(template: string, labels: Labels): string {
+  return template.replace(/\{\{\s*([^}]+?)\s*\}\}/g, (_, name: string) => labels[name] ?? "").trim();
+}
+
+/** Severities keep their colours wherever they are drawn. */
+function ownColour(labels: Labels): { readonly colour?: string } {
+  const { level } = labels;
+  if (level === undefined || Object.keys(labels).length !== 1) return {};
+  return { colour: (levels as readonly string[]).includes(level) ? `--fill-${level}` : "--fill-none" };
+}
+
+export function lineOf(name: string, labels: Labels, values: readonly (number | null)[]): ChartLine {
   const known = values.filter((value) => value !== null);
   if (known.length === 0)
-    return { name, labels, values, last: undefined, lowest: undefined, highest: undefined, mean: undefined };
+    return {
+      name,
+      labels,
+      ...ownColour(labels),
+      values,
+      last: undefined,
+      lowest: undefined,
+      highest: undefined,
+      mean: undefined,
+    };
   let lowest = Infinity;
   let highest = -Infinity;
   let sum = 0;
@@ -81,5 +112,5 @@ function lineOf(name: string, labels: Labels, values: readonly (number | null)[]
     highest = Math.max(highest, value);
     sum += value;
   }
-  return { name, labels, values, last: known.at(-1), lowest, highest, mean: sum / known.length };
+  return { name, labels, ...ownColour(labels), values, last: known.at(-1), lowest, highest, mean: sum / known.length };
 }

@@ -1,6 +1,6 @@
 /**
  * Lines over time, drawn by uPlot: crosshair shared with the other charts of the page, sorted tooltip, drag to zoom, dots
- * for exemplars that lead to their trace.
+ * for exemplars that lead to their trace, marks of what happened. How values are laid out is in `chart-shape.ts`.
  */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
@@ -12,8 +12,25 @@ import { axisLabel, briefTime } from "../time/format";
 import type { TimeRange } from "../time/range";
 import { AnnotationMarks } from "./annotation-marks";
 import type { ChartData } from "./chart-data";
-import { colourOf, colourScheme, seriesVariable } from "./theme-colours";
+import "../styles/chart.css";
+import { drawnColumns, logRange, valueRange, type Draw, type Gaps, type Scale } from "./chart-shape";
+import { colourOf, colourScheme, lineVariable, withAlpha } from "./theme-colours";
 import { withUnit } from "./unit-format";
+
+/** Something that happened at a moment: a deployment, an alert, a note. */
+export interface Mark {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly kind: "deploy" | "alert" | "note";
+  readonly label: string;
+  readonly href?: string;
+}
+
+/** A line at a value: `level` is one of the style sheet's colours (`bad`, `warn` …). */
+export interface Limit {
+  readonly value: number;
+  readonly variable: string;
+}
 
 interface LineChartProps {
   readonly label: string;
@@ -27,7 +44,26 @@ interface LineChartProps {
   readonly height?: number;
   /** What happened meanwhile. */
   readonly annotations?: readonly Annotation[];
+  readonly draw?: Draw;
+  readonly scale?: Scale;
+  readonly gaps?: Gaps;
+  readonly min?: number | undefined;
+  readonly max?: number | undefined;
+  readonly decimals?: number | undefined;
+  readonly limits?: readonly Limit[];
+  readonly marks?: readonly Mark[];
   onZoom(range: TimeRange): void;
+  /** The moment under the crosshair, in milliseconds; undefined when it leaves. */
+  onMoment?(time: number | undefined): void;
+  /** A click on a moment, in milliseconds. */
+  onPick?(time: number): void;
+}
+
+interface PlacedMark {
+  readonly left: number;
+  readonly top: number;
+  readonly height: number;
+  readonly mark: Mark;
 }
 
 interface Crosshair {
@@ -56,6 +92,11 @@ const dotsMax = 60;
 /** Room that each dot has for itself. */
 const dotPixels = 16;
 const syncKey = "explore";
+/** Always the same, so that a chart without any is not drawn anew. */
+const noLimits: readonly Limit[] = [];
+const noMarks: readonly Mark[] = [];
+const noAnnotations: readonly Annotation[] = [];
+const noExemplars: readonly Exemplar[] = [];
 
 export function LineChart({
   label,
@@ -64,17 +105,28 @@ export function LineChart({
   unit,
   zone,
   solo,
-  exemplars = [],
+  exemplars = noExemplars,
   height = 230,
-  annotations = [],
+  annotations = noAnnotations,
+  draw = "lines",
+  scale = "linear",
+  gaps = "gap",
+  min,
+  max,
+  decimals,
+  limits = noLimits,
+  marks = noMarks,
   onZoom,
+  onMoment,
+  onPick,
 }: LineChartProps) {
   const frame = useRef<HTMLDivElement>(null);
   const [crosshair, setCrosshair] = useState<Crosshair | undefined>(undefined);
   const [dots, setDots] = useState<readonly Dot[]>([]);
   const [plotBox, setPlotBox] = useState<PlotBox | undefined>(undefined);
-  const zoom = useRef(onZoom);
-  zoom.current = onZoom;
+  const [placed, setPlaced] = useState<readonly PlacedMark[]>([]);
+  const told = useRef({ onZoom, onMoment, onPick });
+  told.current = { onZoom, onMoment, onPick };
   const scheme = colourScheme.value;
   const shown = data.lines.map(({ name }) => solo.size === 0 || solo.has(name));
 
@@ -89,6 +141,12 @@ export function LineChart({
       grid: { stroke: gridColour, width: 1 },
       ticks: { stroke: gridColour, width: 1, size: 4 },
     };
+    const isStack = draw === "stacked" || draw === "bars";
+    const columns = drawnColumns(data, shown, draw, scale, gaps);
+    const bars = uPlot.paths.bars?.({ size: [0.82, 40], align: 1 });
+    const order = data.lines.map((_, index) => index);
+    // Bars stand on zero, so the highest of a stack comes first and the others before it.
+    if (draw === "bars") order.reverse();
     const plot = new uPlot(
       {
         width: element.clientWidth,
@@ -99,7 +157,10 @@ export function LineChart({
         padding: [8, 10, 0, 0],
         scales: {
           x: { range: [range.from / 1000, range.to / 1000] },
-          y: { range: (_, low, high) => valueRange(low, high) },
+          y:
+            scale === "log"
+              ? { distr: 3, log: 10, range: (_, low, high) => logRange(low, high) }
+              : { range: (_, low, high) => valueRange(low, high, { min, max, fromZero: isStack || draw === "area" }) },
         },
         axes: [
           {
@@ -117,19 +178,28 @@ export function LineChart({
             size: 62,
             gap: 4,
             space: 34,
-            values: (_, splits) => splits.map((number) => withUnit(number, unit)),
+            values: (_, splits) => splits.map((number) => (number === null ? "" : withUnit(number, unit, decimals))),
           },
         ],
         series: [
           {},
-          ...data.lines.map((_, index) => ({
-            stroke: colourOf(seriesVariable(index)),
-            width: 1.5,
-            points: { show: false },
-            show: shown[index] ?? true,
-            spanGaps: false,
-          })),
+          ...order.map((index) => {
+            const colour = colourOf(lineVariable(data.lines[index], index));
+            return {
+              stroke: colour,
+              width: draw === "bars" ? 0 : 1.5,
+              points: { show: draw === "points", size: 4, fill: colour },
+              show: shown[index] ?? true,
+              spanGaps: gaps === "join",
+              ...(draw === "points" ? { paths: () => null } : {}),
+              ...(draw === "bars" && bars !== undefined ? { paths: bars, fill: colour } : {}),
+              ...(draw === "area" || (draw === "stacked" && index === shown.indexOf(true))
+                ? { fill: withAlpha(colour, draw === "area" ? 0.16 : 0.4) }
+                : {}),
+            };
+          }),
         ],
+        ...(draw === "stacked" ? { bands: bandsOf(data, shown) } : {}),
         cursor: {
           drag: { x: true, y: false, setScale: false },
           points: { size: 6 },
@@ -139,21 +209,26 @@ export function LineChart({
           setCursor: [
             (chart) => {
               const { idx, left, top } = chart.cursor;
-              if (idx === null || idx === undefined || left === undefined || left < 0) setCrosshair(undefined);
-              else
+              if (idx === null || idx === undefined || left === undefined || left < 0) {
+                setCrosshair(undefined);
+                told.current.onMoment?.(undefined);
+              } else {
+                const time = data.times[idx];
+                if (time !== undefined) told.current.onMoment?.(time * 1000);
                 setCrosshair({
                   index: idx,
                   left: chart.over.offsetLeft + left,
                   width: element.clientWidth,
                   value: top === undefined || top < 0 ? NaN : chart.posToVal(top, "y"),
                 });
+              }
             },
           ],
           setSelect: [
             (chart) => {
               const { left, width } = chart.select;
               if (width < 4) return;
-              zoom.current({
+              told.current.onZoom({
                 from: Math.round(chart.posToVal(left, "x") * 1000),
                 to: Math.round(chart.posToVal(left + width, "x") * 1000),
               });
@@ -169,13 +244,23 @@ export function LineChart({
                   ? last
                   : { left, width, height: clientHeight },
               );
+              drawLimits(chart, limits);
+              setDots(dotsOf(chart, exemplars));
+              setPlaced(marksOf(chart, marks));
             },
           ],
         },
       },
-      [data.times as number[], ...data.lines.map(({ values }) => values as (number | null)[])],
+      [data.times as number[], ...order.map((index) => columns[index] ?? [])],
       element,
     );
+    let pressed = 0;
+    plot.over.addEventListener("pointerdown", (event) => (pressed = event.clientX));
+    plot.over.addEventListener("click", (event) => {
+      const time = data.times[plot.cursor.idx ?? -1];
+      // The end of a drag is no click.
+      if (time !== undefined && Math.abs(event.clientX - pressed) < 4) told.current.onPick?.(time * 1000);
+    });
     const observer = new ResizeObserver(() => {
       if (element.clientWidth > 0 && element.clientWidth !== plot.width)
         plot.setSize({ width: element.clientWidth, height });
@@ -186,7 +271,25 @@ export function LineChart({
       plot.destroy();
       setCrosshair(undefined);
     };
-  }, [data, range.from, range.to, unit, zone, scheme, exemplars, height, shown.join()]);
+  }, [
+    data,
+    range.from,
+    range.to,
+    unit,
+    zone,
+    scheme,
+    exemplars,
+    height,
+    draw,
+    scale,
+    gaps,
+    min,
+    max,
+    decimals,
+    limits,
+    marks,
+    shown.join(),
+  ]);
 
   return (
     <figure class="chart" aria-label={label}>
@@ -204,7 +307,24 @@ export function LineChart({
       {plotBox !== undefined && annotations.length > 0 && (
         <AnnotationMarks annotations={annotations} range={range} zone={zone} plot={plotBox} />
       )}
-      {crosshair !== undefined && <Tooltip crosshair={crosshair} data={data} shown={shown} unit={unit} zone={zone} />}
+      {placed.map(({ left, top, height: tall, mark }) => {
+        const label = `${mark.label}, ${briefTime(mark.time, zone, true)}`;
+        const style = { left: `${left}px`, top: `${top}px`, height: `${tall}px` };
+        const inner = <span class="chart-mark-label">{label}</span>;
+        const name = `chart-mark chart-mark-${mark.kind}`;
+        return mark.href === undefined ? (
+          <button key={`${mark.time} ${mark.label}`} type="button" class={name} style={style} aria-label={label}>
+            {inner}
+          </button>
+        ) : (
+          <a key={`${mark.time} ${mark.label}`} class={name} style={style} href={mark.href} aria-label={label}>
+            {inner}
+          </a>
+        );
+      })}
+      {crosshair !== undefined && (
+        <Tooltip crosshair={crosshair} data={data} shown={shown} unit={unit} decimals={decimals} zone={zone} />
+      )}
     </figure>
   );
 }
@@ -214,11 +334,12 @@ interface TooltipProps {
   readonly data: ChartData;
   readonly shown: readonly boolean[];
   readonly unit: string;
+  readonly decimals: number | undefined;
   readonly zone: Zone;
 }
 
 /** The values under the crosshair, largest first, the line nearest to the pointer set off. */
-function Tooltip({ crosshair, data, shown, unit, zone }: TooltipProps) {
+function Tooltip({ crosshair, data, shown, unit, decimals, zone }: TooltipProps) {
   const time = data.times[crosshair.index];
   const rows = data.lines
     .map(({ name, values }, index) => ({ name, index, value: values[crosshair.index] ?? null }))
@@ -240,9 +361,9 @@ function Tooltip({ crosshair, data, shown, unit, zone }: TooltipProps) {
       <div class="tooltip-title">{briefTime(time * 1000, zone, true)}</div>
       {rows.slice(0, tooltipLines).map(({ name, index, value }) => (
         <div key={name} class={index === nearest.index && rows.length > 1 ? "tooltip-row tooltip-near" : "tooltip-row"}>
-          <span class="swatch" style={{ background: `var(${seriesVariable(index)})` }} />
+          <span class="swatch" style={{ background: `var(${lineVariable(data.lines[index], index)})` }} />
           <span class="tooltip-name">{name}</span>
-          <span class="tooltip-number">{withUnit(value, unit)}</span>
+          <span class="tooltip-number">{withUnit(value, unit, decimals)}</span>
         </div>
       ))}
       {rows.length > tooltipLines && <div class="muted">and {rows.length - tooltipLines} more</div>}
@@ -250,13 +371,42 @@ function Tooltip({ crosshair, data, shown, unit, zone }: TooltipProps) {
   );
 }
 
-/** The scale of the values: from zero where that costs little, with air above. */
-function valueRange(low: number | null, high: number | null): [number, number] {
-  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
-  if (low === high) return low === 0 ? [0, 1] : low > 0 ? [0, low * 1.25] : [low * 1.25, 0];
-  const air = (high - low) * 0.08;
-  const fromZero = low >= 0 && low < high * 0.75;
-  return [fromZero ? 0 : low - air, high + air];
+/** In a stack each shown line is filled down to the shown one below it. */
+function bandsOf(data: ChartData, shown: readonly boolean[]): uPlot.Band[] {
+  const places = shown.flatMap((is, index) => (is ? [index] : []));
+  return places.slice(1).map((index, at) => ({
+    series: [index + 1, (places[at] ?? 0) + 1],
+    fill: withAlpha(colourOf(lineVariable(data.lines[index], index)), 0.4),
+  }));
+}
+
+/** Lines at values that mean something. */
+function drawLimits(chart: uPlot, limits: readonly Limit[]): void {
+  const { ctx, bbox } = chart;
+  for (const { value, variable } of limits) {
+    const y = Math.round(chart.valToPos(value, "y", true)) + 0.5;
+    if (!(y >= bbox.top && y <= bbox.top + bbox.height)) continue;
+    ctx.save();
+    ctx.strokeStyle = colourOf(variable);
+    ctx.globalAlpha = 0.8;
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
+  }
+}
+
+/** Where the marks stand that the chart's time holds. */
+function marksOf(chart: uPlot, marks: readonly Mark[]): readonly PlacedMark[] {
+  const { offsetLeft, offsetTop, clientWidth, clientHeight } = chart.over;
+  return marks.flatMap((mark) => {
+    const left = chart.valToPos(mark.time / 1000, "x");
+    if (!(left >= 0 && left <= clientWidth)) return [];
+    return [{ left: offsetLeft + left, top: offsetTop, height: clientHeight, mark }];
+  });
 }
 
 /**

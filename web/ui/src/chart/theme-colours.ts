@@ -16,14 +16,41 @@ export const colourScheme = computed(() =>
 /** How many series colours the style sheet has. */
 const seriesColours = 8;
 
+/** Colours that were resolved, and the scheme that they are for: each costs the browser a look at all styles. */
+let resolved = new Map<string, string>();
+let resolvedFor = "";
+
 /** The colour of a style sheet's variable, resolved for the theme in force. */
 export function colourOf(variable: string): string {
+  const scheme = colourScheme.peek();
+  if (scheme !== resolvedFor) {
+    resolved = new Map();
+    resolvedFor = scheme;
+  }
+  const known = resolved.get(variable) ?? resolve(variable);
+  resolved.set(variable, known);
+  return known;
+}
+
+/** A resolved colour, see-through. */
+export function withAlpha(colour: string, alpha: number): string {
+  return colour.replace(/^rgb\((.*)\)$/, (_, parts: string) =>
+    parts.includes(",") ? `rgba(${parts}, ${alpha})` : `rgb(${parts} / ${alpha})`,
+  );
+}
+
+function resolve(variable: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${variable})`;
   document.body.append(probe);
   const colour = getComputedStyle(probe).color;
   probe.remove();
   return colour;
+}
+
+/** The name of the colour of the n-th line, unless it has one of its own. */
+export function lineVariable(line: { readonly colour?: string } | undefined, index: number): string {
+  return line?.colour ?? seriesVariable(index);
 }
 
 /** The name of the colour of the n-th line. */

@@ -2,7 +2,8 @@
 import { bytes, value } from "../app/number-format";
 import { formatSpan } from "../time/span";
 
-export function withUnit(number: number, unit: string): string {
+export function withUnit(number: number, unit: string, decimals?: number): string {
+  if (decimals !== undefined && !sized.has(unit)) return fixed(number, unit, decimals);
   switch (unit) {
     case "bytes":
     case "byte":
@@ -24,6 +25,15 @@ export function withUnit(number: number, unit: string): string {
     case "percent":
       return `${value(number)} %`;
     default:
-      return `${value(number)} ${unit}`.replace(" /s", "/s");
+      return `${value(number)} ${unit}`.replace(" /", "/");
   }
+}
+
+/** Units whose numbers choose their own size, and with it their digits. */
+const sized: ReadonlySet<string> = new Set(["bytes", "byte", "B", "bytes/s", "ms", "milliseconds", "s", "seconds"]);
+
+function fixed(number: number, unit: string, decimals: number): string {
+  const [shown, word] = unit === "ratio" ? [number * 100, "%"] : [number, unit === "percent" ? "%" : unit];
+  const text = shown.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return word === "" ? text : `${text} ${word}`.replace(" /", "/");
 }

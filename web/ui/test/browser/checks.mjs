@@ -98,6 +98,12 @@ export class Walk {
     this.#steps.push({ name: `axe on ${name}`, violations: violations.length });
   }
 
+  /** Writes a measured number down; nothing depends on it. */
+  figure(name, value) {
+    this.#steps.push({ name, value });
+    console.log(`  ${String(value).padStart(6)}     ${name}`);
+  }
+
   async screenshot(name) {
     await this.page.screenshot({ path: join(this.#outputDirectory, `${name}.png`) });
   }

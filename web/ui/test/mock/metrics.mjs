@@ -79,7 +79,7 @@ export function rangeOf(expression, start, end, step, world) {
     .split(",")
     .map((name) => name.trim())
     .filter((name) => name !== "");
-  const quantile = /quantile="([\d.]+)"/.exec(expression)?.[1];
+  const quantile = /quantile(?:="|\()([\d.]+)/.exec(expression)?.[1];
   const aggregated = /\b(sum|avg|min|max|count|topk)\b/.test(expression);
   const groups = new Map();
   for (const labels of seriesOf(metric)) {

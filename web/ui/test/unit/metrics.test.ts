@@ -43,9 +43,10 @@ describe("a metric is asked for", () => {
       "",
       "",
       [
-        ["p99", 'max ({"web.hits", quantile="0.99"})'],
-        ["p95", 'max ({"web.hits", quantile="0.95"})'],
-        ["p50", 'max ({"web.hits", quantile="0.5"})'],
+        ["p99", 'histogram_quantile(0.99, sum (rate({"web.hits"}[1m])))'],
+        ["p95", 'histogram_quantile(0.95, sum (rate({"web.hits"}[1m])))'],
+        ["p50", 'histogram_quantile(0.5, sum (rate({"web.hits"}[1m])))'],
+        ["", 'sum (rate({"web.hits"}[30s]))'],
         ["count", 'sum (rate({"web.hits_count"}[1m]))'],
       ],
     ],
@@ -54,7 +55,7 @@ describe("a metric is asked for", () => {
       "p90",
       "host",
       [
-        ["", 'max by (host) ({"web.hits", quantile="0.9"})'],
+        ["", 'histogram_quantile(0.9, sum by (host) (rate({"web.hits"}[1m])))'],
         ["", 'sum by (host) (rate({"web.hits_count"}[1m]))'],
       ],
     ],

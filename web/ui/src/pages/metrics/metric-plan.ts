@@ -19,6 +19,8 @@ export interface PlannedChart {
   readonly queries: readonly PlannedQuery[];
   /** The expression whose exemplars are drawn into it. */
   readonly exemplarsOf?: string;
+  /** Drawn as a heat map: the answer is a distribution. */
+  readonly isHeat?: boolean;
 }
 
 /** What can be chosen as the way to sum a type up; the first is the default. */
@@ -82,15 +84,17 @@ export function planOf(metric: Metric, aggregation: string, split: string, range
       const together = type === "gauge" && split === "" && chosen === "avg";
       return [
         {
-          title: together ? "average, lowest and highest" : chosen,
+          title: type === "set" ? `how many different, ${chosen}` : together ? "average, lowest and highest" : chosen,
           unit,
           queries: together ? [over("max"), over("avg"), over("min")] : [over(chosen)],
         },
       ];
     }
     case "distribution": {
+      // Sketches are put together before the percentile is read: true over all hosts, not the highest of theirs.
+      const together = `sum${by} (rate(${selectorOf(name)}[${rateWindow}]))`;
       const quantile = (percent: string): PlannedQuery => ({
-        expression: `max${by} (${selectorOf(name, [`quantile="0.${percent.replace(/0$/, "")}"`])})`,
+        expression: `histogram_quantile(0.${percent.replace(/0$/, "")}, ${together})`,
         label: named(`p${percent}`),
       });
       const count = {
@@ -116,11 +120,19 @@ export function planOf(metric: Metric, aggregation: string, split: string, range
           ? { title: "percentiles", unit, queries: [quantile("99"), quantile("95"), quantile("50")] }
           : { title: "p95", unit, queries: [quantile("95")] };
       })();
-      const note =
-        metric.series > 1 && main.title.startsWith("p")
-          ? `${main.title}, the highest of ${split === "" ? `${metric.series} series` : "each group"}`
-          : main.title;
-      return [{ ...main, title: note, exemplarsOf: selectorOf(name) }, count];
+      const spread = {
+        title: "spread",
+        unit,
+        queries: [
+          {
+            expression: `sum (rate(${selectorOf(name)}[${spanParameter(Math.max(stepOf(range), 3 * windowMs))}]))`,
+            label: "",
+          },
+        ],
+        isHeat: true,
+      };
+      const drawn = { ...main, exemplarsOf: selectorOf(name) };
+      return split === "" && chosen === "percentiles" ? [drawn, spread, count] : [drawn, count];
     }
   }
 }

@@ -1,29 +1,31 @@
 /** The Metrics page: choose a name or write PromQL, see it drawn the way its type wants, with the logs of the same time below. */
 import { effect, untracked } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import "../../styles/rows.css";
 import "../../styles/metrics.css";
 import { fetchMetrics } from "../../api/metrics";
-import { hrefOf } from "../../app/address";
 import { bindKeys } from "../../app/key-bindings";
-import { amend, parameter, place } from "../../app/location";
+import { amend, place } from "../../app/location";
 import { pageStatus, setTitle } from "../../app/page-status";
 import { zone } from "../../app/preferences";
 import { share, TopBar } from "../../app/top-bar";
 import type { ChartData } from "../../chart/chart-data";
 import { ChartLegend } from "../../chart/chart-legend";
-import { LineChart } from "../../chart/line-chart";
-import { useAnnotations } from "../../chart/use-annotations";
+import { HeatMap } from "../../chart/heat-map";
+import { LineChart, type Mark } from "../../chart/line-chart";
+import { annotations as annotationsOfTime, loadMarks, marks as marksOfTime } from "../../chart/marks";
+import { withUnit } from "../../chart/unit-format";
 import { QueryBox } from "../../query/query-box";
 import type { Spot, Suggestion } from "../../query/query-complete";
 import { briefTime } from "../../time/format";
-import type { TimeRange } from "../../time/range";
+import { isoOf, type TimeRange } from "../../time/range";
 import { runs, setAbsoluteRange, writtenRange } from "../../time/range-state";
 import { timePickerId } from "../../time/time-picker";
 import { aggregations, selectorOf } from "./metric-plan";
 import { MetricList, metricSearchId } from "./metric-list";
 import * as state from "./metrics-state";
 import { RelatedLogs } from "./related-logs";
+import { Ways } from "./ways";
 
 export function MetricsPage() {
   const [solo, setSolo] = useState<ReadonlySet<string>>(new Set());
@@ -42,6 +44,7 @@ export function MetricsPage() {
         untracked(() => {
           void state.loadCharts();
           state.loadLabels();
+          void loadMarks();
         });
       }),
     [],
@@ -49,7 +52,7 @@ export function MetricsPage() {
   const chosen = state.metricName.value !== "" || state.expression.value !== "";
   useEffect(() => {
     if (chosen) state.loadRelated(solo);
-  }, [state.metricName.value, state.expression.value, writtenRange.value, runs.value, solo]);
+  }, [state.metricName.value, state.expression.value, state.pinned.value, writtenRange.value, runs.value, solo]);
   useEffect(
     () =>
       effect(() => {
@@ -64,7 +67,14 @@ export function MetricsPage() {
         { keys: "/", does: "Search a metric", run: () => document.getElementById(metricSearchId)?.focus() },
         { keys: "p", does: "Write PromQL", run: () => document.getElementById("promql")?.focus() },
         { keys: "t", does: "Time range", run: () => document.getElementById(timePickerId)?.click() },
-        { keys: "Escape", does: "Show all series", run: () => setSolo(new Set()) },
+        {
+          keys: "Escape",
+          does: "Show all series, and the logs of the whole time",
+          run: () => {
+            setSolo(new Set());
+            amend({ at: null });
+          },
+        },
         { keys: "y", does: "Copy a link to this view", run: () => void share(true) },
       ]),
     [],
@@ -113,9 +123,17 @@ export function MetricsPage() {
 /** What the metric is, and how it is summed up and split. */
 function Controls() {
   const metric = state.metric.value;
-  if (metric === undefined || state.expression.value !== "") return null;
+  const [firstChart] = state.charts.value.value ?? [];
+  if (state.expression.value !== "")
+    return (
+      <header class="metric-head">
+        <span class="metric-space" />
+        <DrawingChoices />
+        <Ways chart={firstChart} />
+      </header>
+    );
+  if (metric === undefined) return null;
   const ways = aggregations[metric.type];
-  const [firstQuery] = state.charts.value.value?.[0]?.plan.queries ?? [];
   return (
     <header class="metric-head">
       <h2 class="metric-title">{metric.name}</h2>
@@ -149,16 +167,49 @@ function Controls() {
           ))}
         </select>
       </label>
-      {firstQuery !== undefined && (
-        <a
+      {state.split.value !== "" && (
+        <button
+          type="button"
           class="button"
-          title={firstQuery.expression}
-          href={hrefOf("/explore", { expr: firstQuery.expression, from: parameter("from"), to: parameter("to") })}
+          aria-pressed={state.isMultiples.value}
+          title="A small chart for each, all on one scale"
+          onClick={() => amend({ multiples: state.isMultiples.peek() ? null : "1" })}
         >
-          As PromQL
-        </a>
+          Small multiples
+        </button>
       )}
+      <DrawingChoices />
+      <Ways chart={firstChart} />
     </header>
+  );
+}
+
+/** How the lines are drawn. */
+function DrawingChoices() {
+  return (
+    <>
+      <button
+        type="button"
+        class="button"
+        aria-pressed={state.scale.value === "log"}
+        title="A logarithmic scale"
+        onClick={() => amend({ scale: state.scale.peek() === "log" ? null : "log" })}
+      >
+        Log
+      </button>
+      <label class="control">
+        <span class="field-label">gaps</span>
+        <select
+          class="select"
+          value={state.gaps.value}
+          onChange={(event) => amend({ gaps: event.currentTarget.value === "gap" ? null : event.currentTarget.value })}
+        >
+          <option value="gap">as they are</option>
+          <option value="join">joined</option>
+          <option value="zero">as zero</option>
+        </select>
+      </label>
+    </>
   );
 }
 
@@ -172,7 +223,8 @@ function Charts({
   const charts = state.charts.value.value ?? [];
   const loading = state.charts.loading.value;
   const begins = beginningOf(charts);
-  const annotations = useAnnotations(state.drawnRange.value);
+  const annotations = annotationsOfTime.value;
+  const marks = useMarks();
   return (
     <div class={loading ? "charts charts-loading" : "charts"} aria-busy={loading}>
       {begins !== undefined && (
@@ -183,8 +235,24 @@ function Charts({
           </button>
         </p>
       )}
-      {charts.map(({ plan, data, exemplars }, index) => {
+      {charts.map(({ plan, data, exemplars, heat }, index) => {
         const alone = amongLines(data, solo);
+        if (plan.isHeat === true)
+          return heat === undefined ? null : (
+            <section key={plan.title} class="chart-section">
+              <h3 class="chart-title">{plan.title}</h3>
+              <HeatMap
+                label={`${state.metricName.value}, ${plan.title}`}
+                heat={heat}
+                range={state.drawnRange.value}
+                unit={plan.unit}
+                zone={zone.value}
+                height={170}
+              />
+            </section>
+          );
+        if (index === 0 && state.isMultiples.value && data.lines.length > 1)
+          return <Multiples key={plan.title} chart={{ plan, data, exemplars }} />;
         return (
           <section key={plan.title} class="chart-section">
             <h3 class="chart-title">{plan.title}</h3>
@@ -202,7 +270,11 @@ function Charts({
                   exemplars={exemplars}
                   annotations={annotations}
                   height={index === 0 ? 240 : 130}
+                  scale={state.scale.value}
+                  gaps={state.gaps.value}
+                  marks={marks}
                   onZoom={setAbsoluteRange}
+                  onPick={pick}
                 />
                 <ChartLegend data={data} unit={plan.unit} solo={alone} onSolo={onSolo} />
               </>
@@ -213,6 +285,70 @@ function Charts({
     </div>
   );
 }
+
+/** The logs below are those around the moment that was clicked; clicking it again lets go. */
+function pick(time: number): void {
+  amend({ at: state.pinned.peek() === time ? null : isoOf(time) }, "replace");
+}
+
+/** What happened, and the moment that was clicked. */
+function useMarks(): readonly Mark[] {
+  const at = state.pinned.value;
+  const happened = marksOfTime.value;
+  return useMemo(
+    () => (at === undefined ? happened : [...happened, { time: at, kind: "note", label: "logs below" }]),
+    [at, happened],
+  );
+}
+
+/** A small chart for each line, all with the same ends, their crosshairs linked. */
+function Multiples({ chart }: { readonly chart: state.DrawnChart }) {
+  const { plan, data } = chart;
+  const marks = useMarks();
+  const annotations = annotationsOfTime.value;
+  const highest = Math.max(...data.lines.map(({ highest }) => highest ?? -Infinity));
+  const lowest = Math.min(...data.lines.map(({ lowest }) => lowest ?? Infinity));
+  // Each keeps its own columns, so that moving the pointer draws none of them anew.
+  const single = useMemo(() => data.lines.map((line) => ({ times: data.times, lines: [line], leftOut: 0 })), [data]);
+  return (
+    <section class="chart-section">
+      <h3 class="chart-title">{plan.title}, one chart each on one scale</h3>
+      <div class="multiples">
+        {single.map((one) => {
+          const [line] = one.lines;
+          return (
+            <figure key={line?.name} class="multiple">
+              <figcaption title={line?.name}>
+                <span>{line?.name}</span>
+                <span class="muted">{line?.last === undefined ? "–" : withUnit(line.last, plan.unit)}</span>
+              </figcaption>
+              <LineChart
+                label={line?.name ?? ""}
+                data={one}
+                range={state.drawnRange.value}
+                unit={plan.unit}
+                zone={zone.value}
+                solo={noneAlone}
+                height={110}
+                scale={state.scale.value}
+                gaps={state.gaps.value}
+                min={lowest > 0 && lowest > highest * 0.75 ? lowest : Math.min(0, lowest)}
+                max={highest}
+                marks={marks}
+                annotations={annotations}
+                onZoom={setAbsoluteRange}
+                onPick={pick}
+              />
+            </figure>
+          );
+        })}
+      </div>
+      {data.leftOut > 0 && <p class="muted">{data.leftOut} smaller series are not drawn.</p>}
+    </section>
+  );
+}
+
+const noneAlone: ReadonlySet<string> = new Set();
 
 /** The names that this chart has lines for: a chart without any of the chosen lines shows all of its own. */
 function amongLines(data: ChartData, solo: ReadonlySet<string>): ReadonlySet<string> {

@@ -7,6 +7,8 @@ import { fetchExemplars, fetchMetrics, fetchRange, fetchSeries, type Exemplar, t
 import { createRemote } from "../../api/remote";
 import { amend, parameter } from "../../app/location";
 import { chartDataOf, type ChartData, type NamedAnswer } from "../../chart/chart-data";
+import type { Gaps, Scale } from "../../chart/chart-shape";
+import { heatOf, type Heat } from "../../chart/heat";
 import { quoted } from "../../query/query-text";
 import { isoOf, type TimeRange } from "../../time/range";
 import { runAgain, timeRange } from "../../time/range-state";
@@ -22,11 +24,15 @@ export interface DrawnChart {
   readonly plan: PlannedChart;
   readonly data: ChartData;
   readonly exemplars: readonly Exemplar[];
+  /** Of a chart that is a heat map. */
+  readonly heat?: Heat | undefined;
 }
 
 /** Logs of the same time, with the query that found them. */
 export interface RelatedLogs {
   readonly query: string;
+  /** The time that they are of. */
+  readonly range: TimeRange;
   readonly records: readonly LogRecord[];
 }
 
@@ -34,6 +40,17 @@ export const metricName = computed(() => parameter("name"));
 export const aggregation = computed(() => parameter("agg"));
 export const split = computed(() => parameter("split"));
 export const expression = computed(() => parameter("expr"));
+export const scale = computed<Scale>(() => (parameter("scale") === "log" ? "log" : "linear"));
+export const gaps = computed<Gaps>(() => {
+  const written = parameter("gaps");
+  return written === "join" || written === "zero" ? written : "gap";
+});
+export const isMultiples = computed(() => parameter("multiples") !== "" && split.value !== "");
+/** The moment that was clicked: the logs below are those around it. */
+export const pinned = computed(() => {
+  const time = Date.parse(parameter("at"));
+  return Number.isNaN(time) ? undefined : time;
+});
 
 export const search = signal("");
 export const names = createRemote<readonly Metric[]>();
@@ -105,8 +122,8 @@ export function loadLabels(): void {
 
 /** Logs of the same time: of the service that the metric's name begins with, of the host that is shown alone. */
 export function loadRelated(solo: ReadonlySet<string>): void {
-  const { from, to } = timeRange.peek();
-  const question = { from: isoOf(from), to: isoOf(to) };
+  const range = relatedRange();
+  const question = { from: isoOf(range.from), to: isoOf(range.to) };
   const service =
     (metricName.peek() || (/[{(,\s]"?([a-z][\w-]*)[._]/i.exec(` ${expression.peek()}`)?.[1] ?? "")).split(
       /[._]/,
@@ -136,12 +153,21 @@ export function loadRelated(solo: ReadonlySet<string>): void {
       { record: (record) => void records.push(record), progress: () => undefined },
       signal,
     );
-    return answer.ok ? answered({ query, records }) : answer;
+    return answer.ok ? answered({ query, range, records }) : answer;
   });
 }
 
+/** Around the pinned moment as far as one point of the chart reaches, or the whole time shown. */
+function relatedRange(): TimeRange {
+  const range = timeRange.peek();
+  const at = pinned.peek();
+  if (at === undefined) return range;
+  const reach = Math.max(stepOf(range), 15 * second);
+  return { from: at - reach, to: at + reach };
+}
+
 export function choose(name: string): void {
-  amend({ name, split: null, agg: null, expr: null });
+  amend({ name, split: null, agg: null, expr: null, multiples: null, at: null });
 }
 
 export function submitExpression(text: string): void {
@@ -162,6 +188,11 @@ async function drawn(plan: PlannedChart, range: TimeRange, signal: AbortSignal):
   for (const [index, answer] of answers.entries()) {
     if (!answer.ok) return answer;
     named.push({ label: plan.queries[index]?.label ?? "", series: answer.value });
+  }
+  if (plan.isHeat === true) {
+    const series = named.flatMap(({ series }) => series);
+    const heat = heatOf(series, start, Math.max(start, end), step);
+    return answered({ plan, data: { times: [], lines: [], leftOut: 0 }, exemplars: [], heat });
   }
   // Exemplars are a help beside the lines: without them the chart is still whole.
   const dots = exemplars.ok ? exemplars.value.flatMap((series) => series.exemplars) : [];

@@ -71,7 +71,59 @@ export async function steps(walk) {
     await walk.until("the range is absolute", async () => /from=\d{4}-/.test(page.url()));
     await page.goBack();
   });
+  await walk.step("a moment is clicked, and the lines around it stand below", async () => {
+    await walk.open("/explore?name=web.request.duration");
+    await walk.until("a chart", async () => (await page.locator(".chart .u-over").count()) > 0);
+    const box = await page.locator(".chart .u-over").first().boundingBox();
+    await page.mouse.click(box.x + box.width * 0.9, box.y + box.height * 0.8);
+    await walk.until("the address has it", async () => /[?&]at=\d{4}-/.test(page.url()));
+    await walk.until("the heading says so", async () =>
+      /Logs around/.test(
+        (await page
+          .locator(".related h3")
+          .textContent()
+          .catch(() => "")) ?? "",
+      ),
+    );
+    await page.getByRole("button", { name: "Whole time" }).click();
+    await walk.until("let go", async () => !page.url().includes("at="));
+  });
+  await walk.step("a logarithmic scale, gaps and small multiples stand in the address", async () => {
+    await page.getByRole("button", { name: "Log", exact: true }).click();
+    await page.getByLabel("gaps").selectOption("join");
+    await walk.until("both", async () => page.url().includes("scale=log") && page.url().includes("gaps=join"));
+    await walk.until("labels", async () => (await page.getByLabel("split by").locator("option").count()) > 1);
+    await page.getByLabel("split by").selectOption({ index: 1 });
+    await page.getByRole("button", { name: "Small multiples" }).click();
+    await walk.until(
+      "a chart each, or one line alone",
+      async () => (await page.locator(".multiple canvas, .legend tbody tr").count()) > 0,
+    );
+    await walk.screenshot("metrics-multiples");
+  });
+  await walk.step("a chart becomes an alert rule", async () => {
+    await walk.open("/explore?name=web.request.duration");
+    await page.getByRole("button", { name: "Make an alert" }).click();
+    const rule = page.getByLabel("The rule as YAML");
+    await walk.until("it is written", async () => (await rule.inputValue()).includes("- alert: WebRequestDuration"));
+    await page.getByLabel("above").fill("1234");
+    await walk.until("with the threshold", async () => (await rule.inputValue()).includes("> 1234"));
+    await walk.axe("metrics-alert");
+    await walk.screenshot("metrics-alert");
+    await page.getByRole("button", { name: "Close" }).click();
+  });
+  await walk.step("a spike leads to a trace", async () => {
+    await walk.open("/explore?name=web.request.duration");
+    await walk.until("dots", async () => (await page.locator(".chart-dot").count()) > 0, 60_000);
+    // The highest dot stands for the slowest request.
+    const dots = page.locator(".chart-dot");
+    const tops = await dots.evaluateAll((all) => all.map((dot) => parseFloat(dot.style.top)));
+    await dots.nth(tops.indexOf(Math.min(...tops))).click();
+    await walk.until("its trace", async () => /\/trace\/[0-9a-f]{32}$/.test(new URL(page.url()).pathname));
+    await walk.until("its lines", async () => (await page.locator(".trace-row").count()) > 0);
+  });
   await walk.step("PromQL is drawn, and refused in place when wrong", async () => {
+    await walk.open("/explore");
     const box = page.getByRole("combobox", { name: "PromQL expression" });
     await box.fill('count({__name__=~"web.*"})');
     await box.press("Enter");

@@ -1,0 +1,40 @@
+//! Grafana's identifiers of units (`packages/grafana-data/src/valueFormats/categories.ts` lists them) as our words.
+
+/// Our word; none for one that is not known.
+pub fn map(unit: &str) -> Option<&str> {
+    Some(match unit {
+        "" | "short" | "none" | "string" | "sishort" | "locale" => "",
+        "bytes" | "decbytes" => "bytes",
+        "Bps" | "binBps" | "decBps" => "bytes/s",
+        "bits" | "decbits" => "bits",
+        "bps" | "binbps" => "bits/s",
+        "s" | "dtdurations" | "dthms" => "s",
+        "ms" | "dtdurationms" => "ms",
+        "µs" => "µs",
+        "ns" => "ns",
+        "m" => "min",
+        "h" => "h",
+        "d" => "d",
+        "percent" => "percent",
+        "percentunit" => "ratio",
+        "reqps" => "req/s",
+        "ops" => "ops/s",
+        "rps" => "reads/s",
+        "wps" => "writes/s",
+        "iops" => "io/s",
+        "cps" | "eps" => "/s",
+        "mps" => "messages/s",
+        "pps" => "packets/s",
+        "opm" | "cpm" | "rpm" => "/min",
+        "celsius" => "°C",
+        "fahrenheit" => "°F",
+        "hertz" => "Hz",
+        "watt" => "W",
+        "volt" => "V",
+        "amp" => "A",
+        "currencyUSD" => "$",
+        "currencyEUR" => "€",
+        "currencyGBP" => "£",
+        other => return other.strip_prefix("suffix:").or_else(|| other.strip_prefix("si:")),
+    })
+}
