@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod log_search;
+pub mod metric_moves;
 pub mod promql;
 pub mod time_range;
 pub mod trace;

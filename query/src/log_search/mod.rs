@@ -4,7 +4,8 @@
 //! (the tree of a search from the characters), `plan` (the filter from the tree), `own_field` (level, time and ids, which have
 //! rules of their own), `quantity` (numbers with units); [`question`] (a search and its stages), [`row`] (what flows between
 //! them), [`stage`] (each of them), [`memory`] (what they may keep), [`run`] (the answer), [`explain`] (why there is none); [`near`] (the name that was meant),
-//! [`execute`] (single records and what stands around them), [`pattern_change`] (what a deploy changed).
+//! [`execute`] (single records and what stands around them), [`pattern_change`] (what a deploy changed), [`difference`] (what differs between two
+//! stretches of time).
 //!
 //! ```text
 //! question = search *("|" stage)
@@ -23,6 +24,7 @@ pub mod ast;
 #[cfg(test)]
 mod cases;
 mod cursor;
+pub mod difference;
 #[cfg(test)]
 mod documentation_tests;
 pub mod execute;

@@ -26,7 +26,7 @@ pub struct Stretch {
 }
 
 /// Differences with a score below are taken for chance: three standard deviations.
-const SCORE_MIN: f64 = 3.0;
+pub const SCORE_MIN: f64 = 3.0;
 
 impl Stretch {
     /// Records a second.

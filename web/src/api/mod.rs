@@ -1,6 +1,7 @@
 //! The HTTP API: one file per subject, and the router that holds them.
 //!
-//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`cardinality`], [`dashboards`], [`settings`], [`ingest_status`], [`agents`], [`annotations`], [`health`], [`self_metrics`],
+//! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`metrics_moved`], [`views`], [`cardinality`], [`dashboards`], [`settings`],
+//! [`ingest_status`], [`agents`], [`annotations`], [`health`], [`self_metrics`],
 //! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
@@ -34,6 +35,7 @@ pub mod health;
 pub mod ingest_status;
 pub mod logs;
 pub mod metrics_catalog;
+pub mod metrics_moved;
 pub mod ndjson;
 pub mod openapi;
 mod openapi_schemas;
@@ -45,6 +47,7 @@ pub mod row_json;
 pub mod self_metrics;
 pub mod settings;
 pub mod traces;
+pub mod views;
 #[cfg(test)]
 pub(crate) mod world;
 
@@ -101,6 +104,8 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(traces::routes())
         .merge(prometheus::routes())
         .merge(metrics_catalog::routes())
+        .merge(metrics_moved::routes())
+        .merge(views::routes())
         .merge(cardinality::routes())
         .merge(dashboards::routes())
         .merge(settings::routes())

@@ -43,6 +43,10 @@ const STATS: (&str, &str) = ("stats", "anything: how long it took and how many s
 const TIMEOUT: (&str, &str) = ("timeout", "seconds or a duration that it may take; never longer than query.time_max");
 const LOOKBACK: (&str, &str) =
     ("lookback_delta", "how far back instant selectors look: seconds or a duration; default 5m");
+const BEFORE_FROM: (&str, &str) = ("before_from", "where the first stretch begins, as `from`");
+const BEFORE_TO: (&str, &str) = ("before_to", "where it ends");
+const AFTER_FROM: (&str, &str) = ("after_from", "where the second stretch begins");
+const AFTER_TO: (&str, &str) = ("after_to", "where it ends");
 const QUERY: (&str, &str) = ("query", "PromQL");
 const MATCH: (&str, &str) = ("match[]", "a series selector; may be repeated");
 const LIMIT: (&str, &str) = ("limit", "how many at most");
@@ -122,6 +126,19 @@ const OPERATIONS: &[Operation] = &[
     ),
     operation(
         "GET",
+        "/api/v1/logs/pattern",
+        "The pattern that a message of this text has, for `pattern:<id>`",
+        &[("text", "a message")],
+    ),
+    operation(
+        "GET POST",
+        "/api/v1/logs/compare",
+        "What differs between two stretches of time: patterns that came, went, grew or shrank by their rates, and values of fields by \
+         their share of all records",
+        &[QUESTION, BEFORE_FROM, BEFORE_TO, AFTER_FROM, AFTER_TO, LIMIT],
+    ),
+    operation(
+        "GET",
         "/api/v1/logs/context",
         "A record and its neighbours in the same log",
         &[("id", "the record"), ("before", "how many"), ("after", "how many"), ("by", "fields they share, or none")],
@@ -189,6 +206,19 @@ const OPERATIONS: &[Operation] = &[
         &[],
     ),
     operation("GET", "/api/v1/metrics", "Which metrics there are", &[("search", "a part of the name"), LIMIT]),
+    operation(
+        "GET",
+        "/api/v1/metrics/moved",
+        "Which metrics moved most between two stretches of time, in standard deviations of the first",
+        &[BEFORE_FROM, BEFORE_TO, AFTER_FROM, AFTER_TO, ("search", "a part of the name"), LIMIT],
+    ),
+    operation("GET", "/api/v1/views", "Views that somebody gave a name: addresses of the page", &[]),
+    operation(
+        "PUT DELETE",
+        "/api/v1/views/{name}",
+        "Keeps a view under its name, or forgets it; either answers with the view",
+        &[("address", "when it is kept: a path of the page with its parameters, as /logs?q=level:error")],
+    ),
     operation("GET", "/api/v1/ingest", "What arrived, what was refused and why, and how the store stands", &[]),
     operation(
         "GET",

@@ -114,7 +114,28 @@ pub fn answer(path: &str) -> Option<Answer> {
         | "/api/v1/ingest"
         | "/api/v1/series/cardinality"
         | "/openapi.json" => Answer::Json(object(&[])),
+        "/api/v1/logs/pattern" => Answer::Json(object(&[("id", text()), ("pattern", text())])),
         "/api/v1/logs/patterns" => Answer::Json(patterns()),
+        "/api/v1/logs/compare" => {
+            let change = || ("change", json!({ "enum": ["new", "gone", "grown", "shrunk"] }));
+            let side = || object(&[("from", text()), ("to", text()), ("total", integer())]);
+            let pattern = object(&[("id", text()), ("pattern", text()), change()]);
+            let field = object(&[("field", text()), ("values", list(object(&[("value", text()), change()])))]);
+            Answer::Json(object(&[
+                ("before", side()),
+                ("after", side()),
+                ("patterns", list(pattern)),
+                ("patterns_total", integer()),
+                ("fields", list(field)),
+                ("summary", summary()),
+            ]))
+        }
+        "/api/v1/metrics/moved" => {
+            let metric = object(&[("name", text()), ("expression", text()), ("change", text())]);
+            Answer::Json(object(&[("metrics", list(metric)), ("total", integer()), ("summary", summary())]))
+        }
+        "/api/v1/views" => Answer::Json(object(&[("views", list(view()))])),
+        "/api/v1/views/{name}" => Answer::Json(object(&[("view", view())])),
         "/api/v1/logs/explain" => {
             let condition = object(&[("text", text()), ("column", integer())]);
             Answer::Json(object(&[
@@ -216,6 +237,8 @@ pub fn is_required(path: &str, name: &str) -> bool {
         "query" => true,
         "step" => path == "/api/v1/query_range",
         "start" | "end" => path == "/api/v1/query_range",
+        "before_from" | "before_to" | "after_from" | "after_to" => true,
+        "text" => path == "/api/v1/logs/pattern",
         "id" => path.starts_with("/api/v1/logs/"),
         "match[]" => path == "/api/v1/series" || path.ends_with("delete_series"),
         "agent" => path == "/api/v1/streams",
@@ -265,6 +288,11 @@ fn map(values: Value) -> Value {
 fn problem() -> Value {
     let integer = || json!({ "type": "integer" });
     object(&[("line", integer()), ("column", integer()), ("message", json!({ "type": "string" }))])
+}
+
+fn view() -> Value {
+    let text = || json!({ "type": "string" });
+    object(&[("name", text()), ("address", text()), ("saved", text())])
 }
 
 fn partial() -> Value {

@@ -60,6 +60,16 @@ impl Parameters {
         time_range::parse_range(self.get("from"), self.get("to"), Timestamp::now()).map_err(ApiError::bad_request)
     }
 
+    /// The two stretches of time of a comparison: `before_from` to `before_to`, and `after_from` to `after_to`.
+    pub fn two_ranges(&self) -> Result<(TimeRange, TimeRange), ApiError> {
+        let now = Timestamp::now();
+        let range = |from: &str, to: &str| {
+            time_range::parse_range(Some(self.required(from)?), Some(self.required(to)?), now)
+                .map_err(|why| ApiError::bad_request(format!("`{from}` and `{to}`: {why}")))
+        };
+        Ok((range("before_from", "before_to")?, range("after_from", "after_to")?))
+    }
+
     /// `order`: the newest first when absent.
     pub fn order(&self) -> Result<Order, ApiError> {
         match self.get("order") {

@@ -1,7 +1,7 @@
 //! `/api/v1/logs/*`: questions about log records.
 //!
 //! [`search`] (records or a table, streamed), [`explain`] (why there are none), [`export`] (records as a file), [`tail`] (records as they come), [`counts`] (histogram, facets, fields),
-//! [`patterns`] (like messages as one), [`context`] (one record and its neighbours), [`delete`] (records removed for good).
+//! [`patterns`] (like messages as one), [`compare`] (what differs between two stretches of time), [`context`] (one record and its neighbours), [`delete`] (records removed for good).
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 
 use super::App;
 
+pub mod compare;
 pub mod context;
 pub mod counts;
 pub mod delete;
@@ -30,6 +31,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/logs/facets", get(counts::facets).post(counts::facets))
         .route("/api/v1/logs/fields", get(counts::fields).post(counts::fields))
         .route("/api/v1/logs/patterns", get(patterns::patterns).post(patterns::patterns))
+        .route("/api/v1/logs/pattern", get(patterns::pattern_of))
+        .route("/api/v1/logs/compare", get(compare::compare).post(compare::compare))
         .route("/api/v1/logs/context", get(context::context))
         .route("/api/v1/logs/record", get(context::record))
         .route("/api/v1/logs/delete", post(delete::delete))

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 use taffrail_collector::model::Timestamp;
-use taffrail_ingest::log_store::{Filter, LogStore, PatternCount, PatternId, PatternQuestion};
+use taffrail_ingest::log_store::{Filter, LogStore, Pattern, PatternCount, PatternId, PatternQuestion};
 use taffrail_ingest::{Scan, TimeRange};
 use taffrail_query::log_search;
 use taffrail_query::log_search::pattern_change::{Change, Stretch};
@@ -70,6 +70,12 @@ pub async fn patterns(State(app): State<Arc<App>>, parameters: Parameters) -> Re
         answer["since"] = json!({ "time": since.to_string(), "seconds_before": before, "seconds_after": after });
     }
     Ok(Json(answer))
+}
+
+/// Answers `text`: the pattern that a message of this text has, whether or not there is one in the store.
+pub async fn pattern_of(parameters: Parameters) -> Result<Json<Value>, ApiError> {
+    let pattern = Pattern::of(parameters.required("text")?);
+    Ok(Json(json!({ "id": pattern.id().to_string(), "pattern": pattern.shown() })))
 }
 
 /// In which order patterns stand.
@@ -232,7 +238,7 @@ impl Asked {
 
 /// The pattern's newest record: its id and what it says. The message is missing once the record is gone, or the question out
 /// of time.
-fn example(logs: &LogStore, pattern: &PatternCount, scan: &Scan) -> Value {
+pub(super) fn example(logs: &LogStore, pattern: &PatternCount, scan: &Scan) -> Value {
     let mut example = json!({ "id": record_id_text(pattern.last) });
     if let Ok(Some(stored)) = log_search::execute::record(logs, pattern.last, scan) {
         let message = &stored.record.body;
@@ -281,6 +287,16 @@ mod tests {
         let without =
             world.get(&format!("/api/v1/logs/patterns?{SHOP}&q=-pattern:{}", first["id"].as_str().unwrap())).await;
         assert_eq!(without["patterns"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_text_names_the_pattern_that_its_like_have() {
+        let world = World::shop().await;
+        let named = world.get("/api/v1/logs/pattern?text=line%20987%20of%20the%20shop").await;
+        assert_eq!(named["pattern"], "line <num> of the shop");
+        let stored = world.get(&format!("/api/v1/logs/patterns?{SHOP}")).await;
+        assert_eq!(named["id"], stored["patterns"][0]["id"]);
+        assert_eq!(world.text("/api/v1/logs/pattern").await.0, 400);
     }
 
     #[tokio::test]

@@ -143,6 +143,11 @@ export function fetchHistogram(
   return getJson("/api/v1/logs/histogram", { ...question, by: by === "" ? undefined : by, interval }, signal);
 }
 
+/** The pattern that a message with this text has, whether or not there is one. */
+export function fetchPatternOf(text: string): Promise<Answer<{ id: string; pattern: string }>> {
+  return getJson("/api/v1/logs/pattern", { text });
+}
+
 export function fetchFacets(
   question: Question,
   fields: readonly string[],

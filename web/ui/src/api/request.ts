@@ -20,10 +20,15 @@ export function addressOf(path: string, parameters: Parameters = {}): string {
 }
 
 /** Asks and returns the open response once its status says that it is an answer. */
-export async function open(address: string, accept: string, signal?: AbortSignal): Promise<Answer<Response>> {
+export async function open(
+  address: string,
+  accept: string,
+  signal?: AbortSignal,
+  method = "GET",
+): Promise<Answer<Response>> {
   let response: Response;
   try {
-    response = await fetch(address, { headers: { accept }, ...(signal === undefined ? {} : { signal }) });
+    response = await fetch(address, { method, headers: { accept }, ...(signal === undefined ? {} : { signal }) });
   } catch (cause) {
     return failed(failureOf(cause));
   }

@@ -2,7 +2,7 @@
  * The live stream of records, with numbers that make it honest: it resumes after the last number it has seen, so a broken
  * connection loses nothing, and a silence longer than the server's heartbeat counts as a broken connection.
  */
-import type { Failure } from "./answer";
+import { answered, failed, type Answer, type Failure } from "./answer";
 import type { LogRecord } from "./log-record";
 import { readLines } from "./ndjson";
 import { addressOf, failureOf, open } from "./request";
@@ -14,9 +14,20 @@ export interface Gap {
   readonly rows: number;
 }
 
+/** What the server counted since the connection began. */
+export interface TailCounts {
+  /** Everything that was stored. */
+  readonly received: number;
+  readonly matched: number;
+  readonly shown: number;
+  readonly dropped: number;
+}
+
 export interface TailListener {
   record(record: LogRecord): void;
   gap(gap: Gap): void;
+  /** The server's own count, each second. */
+  counts?(counts: TailCounts): void;
   /** The connection's state; `waiting` tells when the next attempt is made. */
   state(state: "connecting" | "live" | "waiting", failure?: Failure): void;
 }
@@ -24,7 +35,7 @@ export interface TailListener {
 interface TailLine {
   readonly record?: LogRecord;
   readonly gap?: Gap;
-  readonly heartbeat?: { readonly seq: number | null };
+  readonly heartbeat?: { readonly seq: number | null } & TailCounts;
   readonly reset?: { readonly seq: number };
 }
 
@@ -32,6 +43,8 @@ interface TailLine {
 const silenceMsMax = 10_000;
 const retryMsFirst = 500;
 const retryMsMax = 10_000;
+/** What a gap left out comes within this long, or the gap stays. */
+const gapMsMax = 30_000;
 
 /** Follows a query from `fromSeq` (or from now) until the signal stops it; a query that is refused ends it. */
 export async function followTail(
@@ -74,6 +87,7 @@ export async function followTail(
             listener.gap(gap);
           } else if (heartbeat !== undefined) {
             nextSeq = Math.max(nextSeq ?? 0, heartbeat.seq ?? 0);
+            listener.counts?.(heartbeat);
           } else if (reset !== undefined) {
             // The store is another one, or was restored: its numbers are lower than those we know.
             nextSeq = reset.seq;
@@ -92,6 +106,35 @@ export async function followTail(
     if (failure?.kind === "refused" && failure.status === 400) return;
     await pause(retryMs, signal);
     retryMs = Math.min(retryMs * 2, retryMsMax);
+  }
+}
+
+/**
+ * What a gap left out, oldest first: the stream from the gap's first number to its last. What the server cannot tell any
+ * more, or not as fast, is a gap again.
+ */
+export async function fetchGap(q: string, gap: Gap): Promise<Answer<readonly (LogRecord | Gap)[]>> {
+  const told: (LogRecord | Gap)[] = [];
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), gapMsMax);
+  try {
+    const address = addressOf("/api/v1/logs/tail", { q, from_seq: gap.from_seq });
+    const opened = await open(address, "application/x-ndjson", stop.signal);
+    if (!opened.ok) return opened;
+    if (opened.value.body === null) return answered(told);
+    for await (const line of readLines(opened.value.body)) {
+      if ("malformed" in line) continue;
+      const { record, gap: inner, heartbeat } = line.value as TailLine;
+      if (record !== undefined && record.seq <= gap.to_seq) told.push(record);
+      else if (inner !== undefined && inner.from_seq <= gap.to_seq) told.push(inner);
+      if ((record?.seq ?? inner?.to_seq ?? (heartbeat?.seq ?? 0) - 1) >= gap.to_seq) break;
+    }
+    return answered(told);
+  } catch (cause) {
+    return failed(failureOf(cause));
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
   }
 }
 

@@ -57,3 +57,6 @@ export const AutoIcon = icon(
 );
 export const KeyboardIcon = icon(<path d="M1.8 4.5h12.4v7H1.8zM4 7h.1M6.6 7h.1M9.3 7h.1M12 7h.1M5 9.3h6" />);
 export const CheckIcon = icon(<path d="m3.5 8.5 3 3 6-7" />);
+export const ViewsIcon = icon(<path d="M4 2.5h8v11l-4-3-4 3z" />);
+export const CompareIcon = icon(<path d="M2.5 3.5h4v9h-4zM9.5 3.5h4v9h-4zM8 2v12" />);
+export const DedupeIcon = icon(<path d="M2.5 3.5h11M2.5 6.5h11M5 10.5h8.5M5 13.5h8.5" />);

@@ -5,7 +5,7 @@
 import { signal } from "@preact/signals";
 
 export interface KeyBinding {
-  /** As `KeyboardEvent.key` says it, or `g` and a second key with a space between. */
+  /** As `KeyboardEvent.key` says it, `g` and a second key with a space between, or `Ctrl+` and a letter. */
   readonly keys: string;
   readonly does: string;
   /** The key whose other spelling this is; the help shows only that one. */
@@ -33,15 +33,16 @@ export function bindKeys(title: string, bindings: readonly KeyBinding[]): () => 
 /** Listens; to be called once. */
 export function listenToKeys(): void {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || event.altKey) return;
+    const withControl = event.ctrlKey || event.metaKey;
     // An open dialog has the keys to itself.
     if (document.querySelector("dialog[open]") !== null) return;
-    if (event.key !== "Escape" && isTyping(event.target)) return;
+    if (event.key !== "Escape" && !withControl && isTyping(event.target)) return;
     if (event.key === "Enter" && isControl(event.target)) return;
-    const onJourney = performance.now() < journeyUntil;
+    const onJourney = !withControl && performance.now() < journeyUntil;
     journeyUntil = 0;
-    const wanted = onJourney ? `g ${event.key}` : event.key;
-    if (!onJourney && event.key === "g") {
+    const wanted = withControl ? `Ctrl+${event.key.toLowerCase()}` : onJourney ? `g ${event.key}` : event.key;
+    if (!onJourney && wanted === "g") {
       journeyUntil = performance.now() + journeyMs;
       return;
     }

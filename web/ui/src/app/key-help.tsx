@@ -1,18 +1,13 @@
 /** The list of keys that work where the reader is, as a dialog. */
-import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { CloseIcon } from "./icons";
 import { boundKeys } from "./key-bindings";
-
-export const keyHelpShown = signal(false);
+import { keyHelpShown } from "./overlays";
+import "../styles/key-help.css";
 
 export function KeyHelp() {
   const dialog = useRef<HTMLDialogElement>(null);
-  const shown = keyHelpShown.value;
-  useEffect(() => {
-    if (shown) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [shown]);
+  useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} class="dialog" aria-label="Keys" onClose={() => (keyHelpShown.value = false)}>
       <header class="dialog-head">
@@ -31,7 +26,7 @@ export function KeyHelp() {
                 .map(({ keys, does }) => (
                   <div key={keys}>
                     <dt>
-                      {keys.split(" ").map((key) => (
+                      {keys.split(/[ +]/).map((key) => (
                         <kbd key={key}>{key}</kbd>
                       ))}
                     </dt>

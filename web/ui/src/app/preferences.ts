@@ -10,6 +10,7 @@ export type Zone = "local" | "utc";
 export const theme = preference<Theme>("theme", "auto", ["auto", "light", "dark"]);
 export const zone = preference<Zone>("zone", "local", ["local", "utc"]);
 export const histogramShown = preference<"yes" | "no">("histogram", "yes", ["yes", "no"]);
+export const density = preference<"compact" | "comfortable">("density", "compact", ["compact", "comfortable"]);
 /** A phone has no room for the facets until they are asked for, and remembers that by itself. */
 const isNarrow = window.matchMedia("(max-width: 700px)").matches;
 export const facetsShown = isNarrow

@@ -7,13 +7,17 @@ import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { go, place } from "./location";
 import { bindKeys } from "./key-bindings";
-import { KeyHelp, keyHelpShown } from "./key-help";
-import { AutoIcon, KeyboardIcon, MoonIcon, SunIcon } from "./icons";
+import { later } from "./later";
+import { keyHelpShown, paletteShown } from "./overlays";
+import { AutoIcon, KeyboardIcon, MoonIcon, SearchIcon, SunIcon } from "./icons";
 import { theme, zone, type Theme } from "./preferences";
 import { pageStatus } from "./page-status";
 import { pageAt, pages, type PageEntry } from "./pages";
 import { StatusFoot } from "./status-foot";
 import { Toast } from "./toast";
+
+const KeyHelp = later(async () => (await import("./key-help")).KeyHelp);
+const Palette = later(async () => (await import("./palette")).Palette);
 
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map());
 const loadFailure = signal("");
@@ -39,6 +43,7 @@ export function Shell() {
           run: () => go(start ?? path),
         })),
         { keys: "?", does: "Show these keys", run: () => (keyHelpShown.value = !keyHelpShown.peek()) },
+        { keys: "Ctrl+k", does: "Go anywhere, do anything", run: () => (paletteShown.value = true) },
       ]),
     [],
   );
@@ -77,7 +82,8 @@ export function Shell() {
       </div>
       <StatusFoot />
       <Toast />
-      <KeyHelp />
+      {keyHelpShown.value && <KeyHelp />}
+      {paletteShown.value && <Palette />}
     </div>
   );
 }
@@ -104,6 +110,15 @@ function RailChoices() {
       >
         <Icon />
         <span class="visually-hidden">Theme: {theme.value}, switch</span>
+      </button>
+      <button
+        type="button"
+        class="rail-button"
+        title="Go anywhere, do anything (Ctrl-K)"
+        onClick={() => (paletteShown.value = true)}
+      >
+        <SearchIcon />
+        <span class="visually-hidden">Open the palette</span>
       </button>
       <button type="button" class="rail-button" title="Keys (?)" onClick={() => (keyHelpShown.value = true)}>
         <KeyboardIcon />

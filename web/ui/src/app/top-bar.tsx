@@ -1,12 +1,11 @@
-/** The bar at the top of every page: the page's question on the left, then time, live and share. */
-import type { ComponentChildren } from "preact";
+/** The bar at the top of every page: the page's question on the left, then time, live, saved views and share. */
+import type { ComponentChildren, FunctionComponent } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { TimePicker } from "../time/time-picker";
-import { timeRange } from "../time/range-state";
-import { absoluteRange } from "../time/range";
-import { copyText } from "./clipboard";
-import { hrefOf } from "./address";
-import { place } from "./location";
-import { ShareIcon } from "./icons";
+import { later } from "./later";
+import { ShareIcon, ViewsIcon } from "./icons";
+
+export { share } from "./share";
 
 interface TopBarProps {
   readonly title: string;
@@ -17,6 +16,9 @@ interface TopBarProps {
   readonly actions?: ComponentChildren;
 }
 
+const SharePanel = later(async () => (await import("./share-panel")).SharePanel);
+const ViewsPanel = later(async () => (await import("../views/views-panel")).ViewsPanel);
+
 export function TopBar({ title, children, withTime = false, actions }: TopBarProps) {
   return (
     <header class={withTime ? "top-bar" : "top-bar top-bar-timeless"}>
@@ -24,24 +26,62 @@ export function TopBar({ title, children, withTime = false, actions }: TopBarPro
       <div class="top-question">{children}</div>
       {withTime && <TimePicker />}
       {actions}
-      <button
-        type="button"
-        class="button top-share"
-        title="Copy a link to this view, its time range made absolute (y)"
-        onClick={() => void share(withTime)}
-      >
-        <ShareIcon />
-        <span class="button-label">Share</span>
-      </button>
+      <PanelButton label="Views" title="Saved views" icon={ViewsIcon}>
+        {(close) => <ViewsPanel close={close} />}
+      </PanelButton>
+      <PanelButton label="Share" title="Take this view elsewhere; y copies its link" icon={ShareIcon}>
+        {(close) => <SharePanel withTime={withTime} close={close} />}
+      </PanelButton>
     </header>
   );
 }
 
-/** Copies the address; relative times are made absolute, so that the link shows the same tomorrow. */
-export async function share(withTime: boolean): Promise<void> {
-  const { path, parameters } = place.peek();
-  const amendments: Record<string, string> = Object.fromEntries(parameters);
-  if (withTime) Object.assign(amendments, absoluteRange(timeRange.peek()));
-  delete amendments["live"];
-  await copyText(window.location.origin + hrefOf(path, amendments), "Link");
+interface PanelButtonProps {
+  readonly label: string;
+  readonly title: string;
+  readonly icon: FunctionComponent;
+  children(close: () => void): ComponentChildren;
+}
+
+/** A button with a panel below it, which a press elsewhere and Escape close. */
+function PanelButton({ label, title, icon: Icon, children }: PanelButtonProps) {
+  const [open, setOpen] = useState(false);
+  const root = useRef<HTMLDivElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (!open) return undefined;
+    const onPress = (event: MouseEvent): void => {
+      if (event.target instanceof Node && root.current?.contains(event.target) === false) setOpen(false);
+    };
+    document.addEventListener("mousedown", onPress);
+    return () => document.removeEventListener("mousedown", onPress);
+  }, [open]);
+  const close = (): void => {
+    setOpen(false);
+    button.current?.focus();
+  };
+  return (
+    <div
+      class="top-panel"
+      ref={root}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !open) return;
+        event.preventDefault();
+        close();
+      }}
+    >
+      <button
+        ref={button}
+        type="button"
+        class="button"
+        aria-expanded={open}
+        title={title}
+        onClick={() => setOpen(!open)}
+      >
+        <Icon />
+        <span class="button-label">{label}</span>
+      </button>
+      {open && children(close)}
+    </div>
+  );
 }

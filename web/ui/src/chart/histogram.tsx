@@ -1,17 +1,21 @@
 /**
- * Counts over time, stacked by level, drawn as one path a level. Dragging selects a time range; the arrow keys walk the
- * bars for those who cannot drag.
+ * Counts over time, stacked by level or by another field, drawn as one path a value. Dragging selects a time range; the
+ * arrow keys walk the bars for those who cannot drag.
  */
-import { useRef, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useMemo, useRef, useState } from "preact/hooks";
 import type { Annotation } from "../api/annotations";
 import { levels, levelClass } from "../api/log-record";
 import type { Histogram } from "../api/logs";
 import { count, shortCount } from "../app/number-format";
+import { later } from "../app/later";
 import type { Zone } from "../app/preferences";
+import { plainLine } from "../list/line-text";
 import { axisLabel, briefTime } from "../time/format";
 import { roundStep, type TimeRange } from "../time/range";
 import { minute } from "../time/span";
-import { AnnotationMarks } from "./annotation-marks";
+
+const AnnotationMarks = later(async () => (await import("./annotation-marks")).AnnotationMarks);
 
 interface HistogramViewProps {
   readonly histogram: Histogram | undefined;
@@ -20,7 +24,11 @@ interface HistogramViewProps {
   readonly loading: boolean;
   /** What happened meanwhile. */
   readonly annotations?: readonly Annotation[];
+  /** What the bars are stacked by. */
+  readonly by: string;
   onSelect(range: TimeRange): void;
+  /** What is drawn over the bars: given where a moment stands, in per cent from the left. */
+  readonly children?: (placeOf: (time: number) => number) => ComponentChildren;
 }
 
 interface Bar {
@@ -32,16 +40,33 @@ interface Bar {
 /** The drawing's own units; the browser stretches them to the box. */
 const width = 1000;
 const height = 100;
+
+/** One part of every bar: a level or a value, with what it is called and the end of its class names. */
+interface Part {
+  readonly key: string;
+  readonly label: string;
+  readonly style: string;
+  /** Whether it holds whatever the other parts do not. */
+  readonly isRest?: boolean;
+}
+
 /** Levels from the bottom of a bar to its top: the gravest stand on the base line, where they are compared. */
-const stackOrder = [...levels, "" as const];
+const levelParts: readonly Part[] = [
+  ...levels.map((level) => ({ key: level, label: level, style: levelClass(level) })),
+  { key: "", label: "no level", style: levelClass(""), isRest: true },
+];
+/** How many colours there are for values. */
+const valueColours = 8;
 const selectPixelsMin = 4;
 
-export function HistogramView({ histogram, range, zone, loading, annotations = [], onSelect }: HistogramViewProps) {
+export function HistogramView(props: HistogramViewProps) {
+  const { histogram, range, zone, loading, annotations = [], by, onSelect, children } = props;
   const plot = useRef<HTMLDivElement>(null);
   const [pointer, setPointer] = useState<number | undefined>(undefined);
   const [dragFrom, setDragFrom] = useState<number | undefined>(undefined);
   const [walked, setWalked] = useState<number | undefined>(undefined);
-  const bars = barsOf(histogram);
+  const bars = useMemo(() => barsOf(histogram), [histogram]);
+  const parts = useMemo(() => (by === "level" ? levelParts : valueParts(bars)), [bars, by]);
   const interval = histogram?.interval_ms ?? 1;
   const span = range.to - range.from;
   const highest = Math.max(1, ...bars.map(({ sum }) => sum));
@@ -91,7 +116,9 @@ export function HistogramView({ histogram, range, zone, loading, annotations = [
         aria-valuemin={0}
         aria-valuemax={Math.max(0, bars.length - 1)}
         aria-valuenow={walked ?? 0}
-        aria-valuetext={pointed === undefined ? `${count(histogram?.total ?? 0)} records` : describe(pointed, zone)}
+        aria-valuetext={
+          pointed === undefined ? `${count(histogram?.total ?? 0)} records` : describe(pointed, parts, zone)
+        }
         onPointerDown={(event) => {
           if (event.button !== 0) return;
           event.currentTarget.setPointerCapture(event.pointerId);
@@ -120,8 +147,12 @@ export function HistogramView({ histogram, range, zone, loading, annotations = [
         }}
       >
         <svg class="histogram-bars" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
-          {stackOrder.map((level) => (
-            <path key={level} class={`histogram-${levelClass(level)}`} d={pathOf(bars, level, x, interval, highest)} />
+          {parts.map((part) => (
+            <path
+              key={part.key}
+              class={`histogram-${part.style}`}
+              d={pathOf(bars, parts, part, x, interval, highest)}
+            />
           ))}
         </svg>
         {pointed !== undefined && (
@@ -133,6 +164,7 @@ export function HistogramView({ histogram, range, zone, loading, annotations = [
             style={placeOf(Math.min(dragFrom, pointer) * width, Math.max(dragFrom, pointer) * width)}
           />
         )}
+        {children?.((time) => x(time) / 10)}
         {bars.length > 0 && (histogram?.total ?? 0) > 0 && <span class="histogram-scale">{shortCount(highest)}</span>}
         {pointed !== undefined && (
           <div
@@ -144,10 +176,10 @@ export function HistogramView({ histogram, range, zone, loading, annotations = [
             }
           >
             <div class="tooltip-title">{briefTime(pointed.time, zone, true)}</div>
-            {levelCounts(pointed).map(([level, number]) => (
-              <div key={level} class="tooltip-row">
-                <span class={`swatch swatch-${levelClass(level)}`} />
-                <span>{level === "" ? "no level" : level}</span>
+            {partCounts(pointed, parts).map(([{ key, label, style }, number]) => (
+              <div key={key} class="tooltip-row">
+                <span class={`swatch swatch-${style}`} />
+                <span>{label}</span>
                 <span class="tooltip-number">{count(number)}</span>
               </div>
             ))}
@@ -182,21 +214,37 @@ function barAt(bars: readonly Bar[], interval: number, time: number): Bar | unde
   return bars.find((bar) => time >= bar.time && time < bar.time + interval);
 }
 
-/** The level's share of every bar as one path of rectangles. */
+/** Values by how many records they have, the most at the bottom; the rest, and what has none, on top. */
+function valueParts(bars: readonly Bar[]): readonly Part[] {
+  const sums = new Map<string, number>();
+  for (const { counts } of bars)
+    for (const [key, number] of Object.entries(counts)) sums.set(key, (sums.get(key) ?? 0) + number);
+  const rank = (key: string): number => (key === "" ? 2 : key === "other" ? 1 : 0);
+  return [...sums]
+    .sort(([a, many], [b, few]) => rank(a) - rank(b) || few - many)
+    .map(([key], at) => ({
+      key,
+      label: key === "" ? "none" : plainLine(key.slice(0, 80)),
+      style: rank(key) > 0 ? "level-none" : `series-${(at % valueColours) + 1}`,
+    }));
+}
+
+/** The part's share of every bar as one path of rectangles. */
 function pathOf(
   bars: readonly Bar[],
-  level: (typeof stackOrder)[number],
+  parts: readonly Part[],
+  part: Part,
   x: (time: number) => number,
   interval: number,
   highest: number,
 ): string {
   let path = "";
   for (const bar of bars) {
-    const number = countOf(bar, level);
+    const number = countOf(bar, part);
     if (number === 0) continue;
     let below = 0;
-    for (const lower of stackOrder) {
-      if (lower === level) break;
+    for (const lower of parts) {
+      if (lower === part) break;
       below += countOf(bar, lower);
     }
     const left = Math.max(0, x(bar.time));
@@ -210,19 +258,19 @@ function pathOf(
   return path;
 }
 
-/** A bar's count of a level; words that are no level of ours are counted with those that have none. */
-function countOf(bar: Bar, level: string): number {
-  if (level !== "") return bar.counts[level] ?? 0;
+/** A bar's count of a part; levels that are none of ours are counted with those that have none. */
+function countOf(bar: Bar, { key, isRest }: Part): number {
+  if (isRest !== true) return bar.counts[key] ?? 0;
   return levels.reduce((rest, known) => rest - (bar.counts[known] ?? 0), bar.sum);
 }
 
-function levelCounts(bar: Bar): readonly (readonly [string, number])[] {
-  return stackOrder.map((level) => [level, countOf(bar, level)] as const).filter(([, number]) => number > 0);
+function partCounts(bar: Bar, parts: readonly Part[]): readonly (readonly [Part, number])[] {
+  return parts.map((part) => [part, countOf(bar, part)] as const).filter(([, number]) => number > 0);
 }
 
-function describe(bar: Bar, zone: Zone): string {
-  const parts = levelCounts(bar).map(([level, number]) => `${number} ${level === "" ? "without level" : level}`);
-  return `${briefTime(bar.time, zone, true)}: ${parts.join(", ") || "nothing"}`;
+function describe(bar: Bar, parts: readonly Part[], zone: Zone): string {
+  const counts = partCounts(bar, parts).map(([{ label }, number]) => `${number} ${label}`);
+  return `${briefTime(bar.time, zone, true)}: ${counts.join(", ") || "nothing"}`;
 }
 
 function placeOf(from: number, to: number): { left: string; width: string } {

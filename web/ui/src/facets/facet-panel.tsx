@@ -2,11 +2,13 @@
  * The sidebar of counts by field: a click filters for a value, Alt-click (or the minus) filters it out, "only" drops the
  * other values. Counts always reflect every filter.
  */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Facet, FieldCount } from "../api/logs";
 import { levelClass } from "../api/log-record";
 import { count, shortCount } from "../app/number-format";
 import { CloseIcon, MinusIcon, PlusIcon } from "../app/icons";
+import { plainLine } from "../list/line-text";
+import { LineView } from "../list/line-view";
 import { mentionOf } from "../query/query-edit";
 
 interface FacetPanelProps {
@@ -23,6 +25,8 @@ interface FacetPanelProps {
   addField(name: string): void;
   removeField(name: string): void;
   addColumn(name: string): void;
+  /** Values that hold a text, or with an empty one as many as there is room for. */
+  searchValues(field: string, text: string, signal: AbortSignal): Promise<Facet["values"] | undefined>;
 }
 
 export function FacetPanel(props: FacetPanelProps) {
@@ -47,11 +51,24 @@ function FacetSection({
   only,
   removeField,
   addColumn,
+  searchValues,
 }: FacetPanelProps & { readonly facet: Facet }) {
-  const [filter, setFilter] = useState("");
+  // Undefined until somebody looks for more than the commonest.
+  const [filter, setFilter] = useState<string | undefined>(undefined);
+  const [found, setFound] = useState<Facet["values"] | undefined>(undefined);
   const { field, other, missing } = facet;
-  const values = facet.values.filter(({ value }) => value.toLowerCase().includes(filter.toLowerCase()));
-  const largest = Math.max(1, ...facet.values.map(({ count }) => count));
+  useEffect(() => {
+    const asking = new AbortController();
+    if (filter === undefined) setFound(undefined);
+    else
+      void searchValues(field, filter, asking.signal).then((more) => {
+        if (!asking.signal.aborted && more !== undefined) setFound(more);
+      });
+    return () => asking.abort();
+  }, [filter, facet]);
+  const text = (filter ?? "").toLowerCase();
+  const values = (found ?? facet.values).filter(({ value }) => value.toLowerCase().includes(text));
+  const largest = Math.max(1, ...values.map(({ count }) => count));
   return (
     <section class="facet">
       <header class="facet-head">
@@ -79,13 +96,13 @@ function FacetSection({
           </>
         )}
       </header>
-      {(facet.values.length >= 8 || filter !== "") && (
+      {(facet.values.length >= 8 || filter !== undefined) && (
         <input
           class="text-input facet-search"
           aria-label={`Search the values of ${field}`}
           placeholder="find a value"
-          value={filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
+          value={filter ?? ""}
+          onInput={(event) => setFilter(event.currentTarget.value || undefined)}
         />
       )}
       <ul>
@@ -97,14 +114,16 @@ function FacetSection({
                 type="button"
                 class="facet-main"
                 aria-pressed={mention === "included"}
-                title={`${value}: ${count(number)}\nClick filters for it, Alt-click filters it out`}
+                title={`${plainLine(value.slice(0, 300))}: ${count(number)}\nClick filters for it, Alt-click filters it out`}
                 onClick={(event) => (event.altKey ? exclude(field, value) : include(field, value))}
               >
                 <span
                   class={field === "level" ? `facet-bar swatch-${levelClass(value)}` : "facet-bar"}
                   style={{ width: `${(number / largest) * 100}%` }}
                 />
-                <span class="facet-label">{value === "" ? "(empty)" : value}</span>
+                <span class="facet-label">
+                  {value === "" ? "(empty)" : <LineView text={value} terms={undefined} oneLine charactersMax={300} />}
+                </span>
                 <span class="facet-count">{shortCount(number)}</span>
               </button>
               <span class="facet-actions">
@@ -129,11 +148,15 @@ function FacetSection({
             </li>
           );
         })}
-        {other > 0 && <li class="facet-rest">{shortCount(other)} others</li>}
-        {missing > 0 && <li class="facet-rest">{shortCount(missing)} without</li>}
-        {values.length === 0 && (
-          <li class="facet-rest">{filter === "" ? "nothing" : "no such value among the first"}</li>
+        {other > 0 && filter === undefined && (
+          <li class="facet-rest">
+            <button type="button" class="link-button" onClick={() => setFilter("")}>
+              {shortCount(other)} others
+            </button>
+          </li>
         )}
+        {missing > 0 && <li class="facet-rest">{shortCount(missing)} without</li>}
+        {values.length === 0 && <li class="facet-rest">{text === "" ? "nothing" : "no such value"}</li>}
       </ul>
     </section>
   );

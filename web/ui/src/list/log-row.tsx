@@ -10,6 +10,9 @@ export interface LogRowProps {
   readonly columns: readonly string[];
   readonly zone: Zone;
   readonly withDate: boolean;
+  readonly timeHidden?: boolean;
+  /** How many rows like it are folded into this one. */
+  readonly repeats?: number;
   readonly wrap: boolean;
   readonly terms: RegExp | undefined;
   readonly selected: boolean;
@@ -18,7 +21,21 @@ export interface LogRowProps {
   onToggle(index: number): void;
 }
 
-export function LogRow({ record, index, columns, zone, withDate, wrap, terms, selected, open, onToggle }: LogRowProps) {
+export function LogRow(props: LogRowProps) {
+  const {
+    record,
+    index,
+    columns,
+    zone,
+    withDate,
+    timeHidden = false,
+    repeats = 0,
+    wrap,
+    terms,
+    selected,
+    open,
+  } = props;
+  const { onToggle } = props;
   const milliseconds = Date.parse(record.time);
   const clock = clockTime(milliseconds, zone);
   const classes = ["row", levelClass(record.level)];
@@ -40,11 +57,13 @@ export function LogRow({ record, index, columns, zone, withDate, wrap, terms, se
       {...(open === undefined ? {} : { "aria-expanded": open })}
       onClick={toggle}
     >
-      <span class="cell cell-time" role="gridcell" title={everyZone(record.time)}>
-        {withDate && <span class="cell-date">{shortDate(milliseconds, zone)} </span>}
-        {clock.slice(0, 8)}
-        <span class="cell-fraction">{clock.slice(8)}</span>
-      </span>
+      {!timeHidden && (
+        <span class="cell cell-time" role="gridcell" title={everyZone(record.time)}>
+          {withDate && <span class="cell-date">{shortDate(milliseconds, zone)} </span>}
+          {clock.slice(0, 8)}
+          <span class="cell-fraction">{clock.slice(8)}</span>
+        </span>
+      )}
       <span class="cell cell-level" role="gridcell" title={record.severity_text ?? record.level ?? "no level"}>
         {levelLetter(record.level)}
       </span>
@@ -54,6 +73,11 @@ export function LogRow({ record, index, columns, zone, withDate, wrap, terms, se
         </span>
       ))}
       <span class="cell cell-message" role="gridcell">
+        {repeats > 0 && (
+          <span class="row-repeats" title={`${repeats} more like it`}>
+            ×{repeats + 1}
+          </span>
+        )}
         <LineView text={record.message ?? ""} terms={terms} oneLine={!wrap} />
       </span>
     </div>

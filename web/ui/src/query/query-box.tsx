@@ -6,8 +6,17 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Failure } from "../api/answer";
 import { count as countText } from "../app/number-format";
 import { CloseIcon, SearchIcon } from "../app/icons";
-import { applySuggestion, spotAt, type Suggestion, type Spot } from "./query-complete";
+import type { Suggestion, Spot } from "./query-complete";
+import { plainLine } from "../list/line-text";
 import { queryHistory } from "./history";
+
+/** Completion is fetched with the first letter typed. */
+type Completion = typeof import("./query-complete");
+let completion: Completion | undefined;
+async function loadCompletion(): Promise<Completion> {
+  completion ??= await import("./query-complete");
+  return completion;
+}
 
 interface QueryBoxProps {
   readonly id: string;
@@ -17,6 +26,8 @@ interface QueryBoxProps {
   readonly value: string;
   readonly failure: Failure | undefined;
   readonly withHistory?: boolean;
+  /** Takes a pasted text that is no query; tells whether it did. */
+  readonly onPasteOther?: (text: string) => boolean;
   onSubmit(query: string): void;
   /** Suggestions for the place of the caret; an outdated question's answer is dropped. */
   suggest(spot: Spot, query: string, signal: AbortSignal): Promise<readonly Suggestion[]>;
@@ -35,6 +46,7 @@ export function QueryBox({
   value,
   failure,
   withHistory = true,
+  onPasteOther,
   onSubmit,
   suggest,
 }: QueryBoxProps) {
@@ -55,6 +67,8 @@ export function QueryBox({
     asking.current?.abort();
     const mine = new AbortController();
     asking.current = mine;
+    const { spotAt } = await loadCompletion();
+    if (mine.signal.aborted) return;
     const spot = spotAt(text, caret);
     const suggestions = await suggest(spot, text, mine.signal);
     if (mine.signal.aborted) return;
@@ -65,10 +79,15 @@ export function QueryBox({
       .filter((past) => past.includes(draft) && past !== draft)
       .slice(0, 12)
       .map((past): Suggestion => ({ label: past, insert: past, kind: "history" }));
-    if (suggestions.length > 0) setOffer({ spot: spotAt(draft, draft.length), suggestions, chosen: 0 });
+    // What was asked before stands for the whole query.
+    const spot: Spot = { kind: "field", field: "", prefix: draft, start: 0, end: draft.length };
+    if (suggestions.length > 0) setOffer({ spot, suggestions, chosen: 0 });
   };
   const take = (suggestion: Suggestion, spot: Spot): void => {
-    const applied = applySuggestion(draft, spot, suggestion);
+    const applied = completion?.applySuggestion(draft, spot, suggestion) ?? {
+      query: suggestion.insert,
+      caret: suggestion.insert.length,
+    };
     setDraft(applied.query);
     setOffer(undefined);
     input.current?.focus();
@@ -158,6 +177,9 @@ export function QueryBox({
           onScroll={(event) => {
             if (mirror.current !== null) mirror.current.scrollLeft = event.currentTarget.scrollLeft;
           }}
+          onPaste={(event) => {
+            if (onPasteOther?.(event.clipboardData?.getData("text") ?? "") === true) event.preventDefault();
+          }}
           onKeyDown={onKeyDown}
           onBlur={close}
         />
@@ -191,7 +213,7 @@ export function QueryBox({
               take(suggestion, offer.spot);
             }}
           >
-            <span class="suggestion-label">{suggestion.label}</span>
+            <span class="suggestion-label">{plainLine(suggestion.label)}</span>
             <span class="muted">
               {suggestion.kind === "history"
                 ? "history"

@@ -1,18 +1,18 @@
-/**
- * The time range in the top bar: what it is, and the ways to change it: presets, free text, from and to, shift, zoom out,
- * freeze. The range itself lives in the address.
- */
+/** The time range in the top bar: what it is, shift, zoom out, and the panel to change it. The range itself lives in the address. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ClockIcon, DownIcon, FreezeIcon, LeftIcon, RightIcon, ZoomOutIcon } from "../app/icons";
+import { ClockIcon, DownIcon, LeftIcon, RightIcon, ZoomOutIcon } from "../app/icons";
+import { later } from "../app/later";
 import { zone } from "../app/preferences";
 import { serverNow } from "./clock";
 import { briefTime, fullTime } from "./format";
-import { absoluteRange, parseRangeText, presets, relativeLabel, shifted, widened } from "./range";
-import { setAbsoluteRange, setRange, timeRange, writtenRange } from "./range-state";
+import { relativeLabel, shifted, widened } from "./range";
+import { setAbsoluteRange, timeRange, writtenRange } from "./range-state";
 import { formatSpan, minute } from "./span";
 
 /** The element that the key `t` opens. */
 export const timePickerId = "time-range";
+
+const TimePanel = later(async () => (await import("./time-panel")).TimePanel);
 
 export function TimePicker() {
   const [open, setOpen] = useState(false);
@@ -60,6 +60,7 @@ export function TimePicker() {
         class="button time-button"
         aria-expanded={open}
         title={`${fullTime(range.from, "local")} – ${fullTime(range.to, "local")} local\n${fullTime(range.from, "utc")} – ${fullTime(range.to, "utc")} UTC`}
+        onPointerEnter={TimePanel.preload}
         onClick={() => setOpen(!open)}
       >
         <ClockIcon />
@@ -85,119 +86,6 @@ export function TimePicker() {
         <ZoomOutIcon />
       </button>
       {open && <TimePanel close={close} />}
-    </div>
-  );
-}
-
-function TimePanel({ close }: { readonly close: () => void }) {
-  const range = timeRange.value;
-  const [text, setText] = useState("");
-  const [from, setFrom] = useState(fullTime(range.from, zone.value).slice(0, 19));
-  const [to, setTo] = useState(fullTime(range.to, zone.value).slice(0, 19));
-  const [problem, setProblem] = useState("");
-  const first = useRef<HTMLInputElement>(null);
-  useEffect(() => first.current?.focus(), []);
-
-  const reading = { now: serverNow(), zone: zone.value };
-  const preview = parseRangeText(text, reading);
-  const apply = (typed: string): void => {
-    const parsed = parseRangeText(typed, reading);
-    if (parsed === undefined) {
-      setProblem("Not understood. Try 3h ago, yesterday 17:30, 2026-11-20 08:00 to 09:30, or Unix seconds.");
-      return;
-    }
-    setRange(parsed);
-    close();
-  };
-  return (
-    <div class="time-panel" role="dialog" aria-label="Time range">
-      <form
-        class="time-form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          apply(text);
-        }}
-      >
-        <label class="field-label" for="time-text">
-          Any time
-        </label>
-        <input
-          ref={first}
-          id="time-text"
-          class="text-input"
-          placeholder="3h ago · yesterday 17:30 · 08:00 to 09:30"
-          autocomplete="off"
-          spellcheck={false}
-          value={text}
-          onInput={(event) => {
-            setText(event.currentTarget.value);
-            setProblem("");
-          }}
-        />
-        <p class="time-preview" role="status">
-          {problem !== "" ? problem : preview === undefined ? "" : `${preview.from} → ${preview.to}`}
-        </p>
-      </form>
-      <div class="time-presets">
-        {presets.map((preset) => (
-          <button
-            type="button"
-            key={preset.from}
-            class="preset"
-            aria-pressed={writtenRange.value.from === preset.from && writtenRange.value.to === "now"}
-            onClick={() => {
-              setRange({ from: preset.from, to: "now" });
-              close();
-            }}
-          >
-            {preset.label}
-          </button>
-        ))}
-      </div>
-      <form
-        class="time-absolute"
-        onSubmit={(event) => {
-          event.preventDefault();
-          apply(`${from} to ${to}`);
-        }}
-      >
-        <label class="field-label" for="time-from">
-          From ({zone.value === "utc" ? "UTC" : "local"})
-        </label>
-        <input
-          id="time-from"
-          class="text-input"
-          value={from}
-          spellcheck={false}
-          onInput={(event) => setFrom(event.currentTarget.value)}
-        />
-        <label class="field-label" for="time-to">
-          To
-        </label>
-        <input
-          id="time-to"
-          class="text-input"
-          value={to}
-          spellcheck={false}
-          onInput={(event) => setTo(event.currentTarget.value)}
-        />
-        <div class="time-actions">
-          <button
-            type="button"
-            class="button"
-            title="Make the range absolute, so that a link shows the same for ever"
-            onClick={() => {
-              setRange(absoluteRange(range));
-              close();
-            }}
-          >
-            <FreezeIcon /> Freeze
-          </button>
-          <button type="submit" class="button button-main">
-            Apply
-          </button>
-        </div>
-      </form>
     </div>
   );
 }

@@ -9,6 +9,7 @@ export class Walk {
   #failures = [];
   #steps = [];
   #expectedErrors = [];
+  #figures = {};
   #outputDirectory;
 
   constructor(page, base, outputDirectory) {
@@ -18,7 +19,7 @@ export class Walk {
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       if (!this.#expectedErrors.some((expected) => message.text().includes(expected)))
-        this.fail("console", message.text());
+        this.fail("console", `${message.text()} ${message.location().url}`);
     });
     page.on("pageerror", (error) => this.fail("page error", error.message));
     page.on("request", (request) => {
@@ -66,7 +67,7 @@ export class Walk {
   }
 
   /** Waits until a function of ours says true; its name is what the failure says. */
-  async until(what, test, timeoutMs = 60_000) {
+  async until(what, test, timeoutMs = Number(process.env.UNTIL_MS ?? 60_000)) {
     const end = performance.now() + timeoutMs;
     for (;;) {
       const last = await test();
@@ -75,6 +76,11 @@ export class Walk {
         throw new Error(`waited ${timeoutMs} ms in vain: ${what} (last: ${JSON.stringify(last)})`);
       await this.page.waitForTimeout(50);
     }
+  }
+
+  /** Keeps what was measured for the report. */
+  figure(name, value) {
+    this.#figures[name] = value;
   }
 
   check(condition, message) {
@@ -117,7 +123,7 @@ export class Walk {
   writeReport() {
     writeFileSync(
       join(this.#outputDirectory, "report.json"),
-      `${JSON.stringify({ base: this.base, steps: this.#steps, failures: this.#failures }, null, 2)}\n`,
+      `${JSON.stringify({ base: this.base, steps: this.#steps, figures: this.#figures, failures: this.#failures }, null, 2)}\n`,
     );
   }
 }

@@ -40,7 +40,7 @@ for (const { steps } of pages) await steps?.(walk);
 await takePortraits();
 const wholeWalk = process.env.PAGES === undefined;
 if (wholeWalk && mock !== undefined) await cancelSlowSearch(walk, browser);
-if (wholeWalk && mock !== undefined && process.env.LONG_LIST !== "no") await scrollLongList(walk, browser);
+if (wholeWalk && process.env.LONG_LIST !== "no") await scrollLongList(walk, browser);
 
 walk.writeReport();
 await browser.close();

@@ -89,6 +89,18 @@ function routes(world, followers, counts, started, slowMs, address) {
   return [
     ["/api/v1/logs/search", (url, request, response) => search(world, url, response, range, summary, slowMs, counts)],
     [
+      "/api/v1/logs/explain",
+      (url, _, response) =>
+        json(response, 200, {
+          rows: range(url).found.length,
+          conditions: [],
+          stages: [],
+          nearest: { before: null, after: null },
+          unknown_fields: [],
+        }),
+    ],
+    ["/api/v1/views", (_url, _request, response) => json(response, 200, { views: [] })],
+    [
       "/api/v1/logs/histogram",
       (url, _, response) => {
         const { from, to, found } = range(url);

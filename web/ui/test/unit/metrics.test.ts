@@ -5,7 +5,7 @@ import { withUnit } from "../../src/chart/unit-format";
 import { bytes, rate, shortCount, value } from "../../src/app/number-format";
 import { planOf, selectorOf, stepOf } from "../../src/pages/metrics/metric-plan";
 import { sendersFor } from "../../src/pages/home/senders";
-import { lanesOf, millisecondsBetween } from "../../src/pages/trace/lanes";
+import { millisecondsBetween, timelineOf } from "../../src/pages/trace/lanes";
 
 const hour = { from: 0, to: 3_600_000 };
 const plan = (type: "counter" | "gauge" | "distribution" | "set", aggregation: string, split: string, series = 1) =>
@@ -162,12 +162,35 @@ describe("a trace", () => {
       host,
       level,
     });
-    const lanes = lanesOf([record(1, "web", "a", 0), record(2, "pay", "b", 10, "error"), record(3, "web", "a", 30)]);
+    const records = [record(1, "web", "a", 0), record(2, "pay", "b", 10, "error"), record(3, "web", "a", 30)];
+    const { lanes } = timelineOf(records, []);
     expect(lanes.map(({ service, first, last, errors }) => [service, first, last, errors])).toEqual([
       ["web", 0, 30, 0],
       ["pay", 10, 10, 1],
     ]);
-    expect(lanesOf([])).toEqual([]);
+    expect(timelineOf([], [])).toEqual({ start: "", duration: 0, lanes: [] });
+  });
+
+  test("begins with its first span, and stacks those that overlap", () => {
+    const span = (span_id: string, milliseconds: number, duration_ms: number) => ({
+      span_id,
+      parent_span_id: null,
+      service: "web",
+      host: "a",
+      start: new Date(milliseconds).toISOString(),
+      duration_ms,
+      known_by: "duration" as const,
+      records: 1,
+      errors: 0,
+    });
+    const { start, duration, lanes } = timelineOf([], [span("c", 60, 40), span("b", 10, 20), span("a", 0, 50)]);
+    expect([start, duration]).toEqual(["1970-01-01T00:00:00.000Z", 100]);
+    expect(lanes[0]?.rows).toBe(2);
+    expect(lanes[0]?.bars.map(({ span: { span_id: id }, from, to, row }) => [id, from, to, row])).toEqual([
+      ["a", 0, 50, 0],
+      ["b", 10, 30, 1],
+      ["c", 60, 100, 0],
+    ]);
   });
 });
 

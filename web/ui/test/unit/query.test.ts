@@ -4,7 +4,6 @@ import { applySuggestion, spotAt, suggestFields, suggestValues } from "../../src
 import { conjoin, exclude, include, mentionOf, only, withoutEachClause } from "../../src/query/query-edit";
 import { termsExpression } from "../../src/query/query-terms";
 import { clauseOf, quoted, tokenize } from "../../src/query/query-text";
-import { traceIdIn, destinationOf } from "../../src/query/paste";
 
 describe("tokens", () => {
   test.each([
@@ -129,23 +128,4 @@ describe("completion", () => {
     expect(spotAt('service:"a b', 12)).toMatchObject({ kind: "value", field: "service", prefix: "a b" });
     expect(spotAt("-ser", 4)).toMatchObject({ kind: "field", prefix: "ser", start: 1 });
   });
-});
-
-describe("a pasted text", () => {
-  const id = "4bf92f3577b34da6a3ce929d0e0e4736";
-  test.each([
-    [id, id],
-    [id.toUpperCase(), id],
-    [`00-${id}-00f067aa0ba902b7-01`, id],
-    [`trace_id=${id}`, id],
-    ["4bf92f35-77b3-4da6-a3ce-929d0e0e4736", id],
-    ["0".repeat(32), undefined],
-    ["timeout", undefined],
-  ])("%s", (text, expected) => expect(traceIdIn(text)).toBe(expected));
-
-  test.each([
-    [id, `/trace/${id}`],
-    ["rate(web.hits[5m])", "/explore?expr=rate%28web.hits%5B5m%5D%29"],
-    ["level:error timeout", "/logs?q=level:error+timeout"],
-  ])("%s leads to %s", (text, expected) => expect(destinationOf(text)).toBe(expected));
 });

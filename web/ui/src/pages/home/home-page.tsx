@@ -4,9 +4,8 @@ import "../../styles/home.css";
 import { SearchIcon } from "../../app/icons";
 import { ingestFailure, ingestReport } from "../../app/ingest-watch";
 import { bindKeys } from "../../app/key-bindings";
-import { go } from "../../app/location";
 import { setTitle } from "../../app/page-status";
-import { destinationOf } from "../../query/paste";
+import { land } from "../../query/landing";
 import { FiringPanel } from "./firing-panel";
 import { SenderPanel } from "./sender-panel";
 import { SourceTable } from "./source-table";
@@ -20,7 +19,7 @@ export function HomePage() {
   const report = ingestReport.value;
   const submit = (event: Event): void => {
     event.preventDefault();
-    go(destinationOf(text));
+    void land(text);
   };
   return (
     <main class="page-scroll home">
@@ -30,12 +29,19 @@ export function HomePage() {
         <input
           ref={box}
           class="home-input"
-          aria-label="Search the logs, or paste a trace id"
-          placeholder="Search the logs, or paste a trace id"
+          aria-label="Search the logs, or paste anything"
+          placeholder="Search, or paste a line, a trace id, a time, a Kibana or Grafana address"
           autocomplete="off"
           spellcheck={false}
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
+          onPaste={(event) => {
+            // A field of one line would lose the ends of lines.
+            const pasted = event.clipboardData?.getData("text") ?? "";
+            if (!pasted.includes("\n")) return;
+            event.preventDefault();
+            void land(pasted);
+          }}
         />
         <button type="submit" class="button button-main">
           Search

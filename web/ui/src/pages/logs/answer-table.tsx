@@ -5,6 +5,7 @@ import { valueText, type AttributeValue } from "../../api/log-record";
 import type { AnswerColumn, AnswerRow } from "../../api/logs";
 import { count } from "../../app/number-format";
 import { zone } from "../../app/preferences";
+import { LineView } from "../../list/line-view";
 import { fullTime } from "../../time/format";
 import * as state from "./logs-state";
 
@@ -72,8 +73,10 @@ function Cell({ column, value }: { readonly column: AnswerColumn; readonly value
     return <time dateTime={value}>{Number.isNaN(time) ? value : fullTime(time, zone.value)}</time>;
   }
   if (typeof value === "number") return <>{numberText(value)}</>;
-  if (Array.isArray(value)) return <>{value.map((item) => valueText(item as AttributeValue)).join(", ")}</>;
-  return <>{valueText(value)}</>;
+  const text = Array.isArray(value)
+    ? value.map((item) => valueText(item as AttributeValue)).join(", ")
+    : valueText(value);
+  return <LineView text={text} terms={undefined} oneLine={false} />;
 }
 
 /** With separators, and no more digits than say something. */

@@ -16,6 +16,8 @@ export interface ListState {
   readonly open: Signal<ReadonlySet<string>>;
   /** Keys of open rows that show the lines around them. */
   readonly withContext: Signal<ReadonlySet<string>>;
+  /** Whether the selected row stands beside the list too. */
+  readonly beside: Signal<boolean>;
   move(by: 1 | -1): void;
   /** Selects the next error, and loads further pages to find it. */
   moveToError(by: 1 | -1): Promise<void>;
@@ -48,6 +50,8 @@ function createListState(handle: { current: ListHandle | null }): ListState {
   const open = signal<ReadonlySet<string>>(new Set());
   const withContext = signal<ReadonlySet<string>>(new Set());
 
+  const beside = signal(false);
+
   const select = (index: number): void => {
     const item = session.items[index];
     if (item === undefined) return;
@@ -59,6 +63,7 @@ function createListState(handle: { current: ListHandle | null }): ListState {
     selected,
     open,
     withContext,
+    beside,
     move(by) {
       const at = indexOfSelected(list);
       if (at === -1) select(handle.current?.firstVisible() ?? 0);
@@ -94,13 +99,14 @@ function createListState(handle: { current: ListHandle | null }): ListState {
       const item = session.items[index ?? indexOfSelected(list)];
       if (item?.kind !== "record") return;
       batch(() => {
-        if (!open.peek().has(item.key)) list.toggle(index);
+        if (!open.peek().has(item.key) && !beside.peek()) list.toggle(index);
         withContext.value = toggled(withContext.peek(), item.key);
       });
     },
     close() {
       const key = selected.peek();
-      if (key !== undefined && open.peek().has(key)) open.value = toggled(open.peek(), key);
+      if (beside.peek()) beside.value = false;
+      else if (key !== undefined && open.peek().has(key)) open.value = toggled(open.peek(), key);
       else if (open.peek().size > 0) open.value = new Set();
       else selected.value = undefined;
     },

@@ -4,8 +4,8 @@
  */
 import { batch, signal } from "@preact/signals";
 import type { Failure } from "../../api/answer";
-import { followTail, type Gap } from "../../api/tail";
-import { itemOf, type Item, type LogSession } from "./log-session";
+import type { Gap, TailCounts, TailListener } from "../../api/tail";
+import { gapItem, itemOf, type Item, type LogSession } from "./log-session";
 
 /** Rows held back while paused; beyond it the oldest become a gap. */
 const heldRowsMax = 10_000;
@@ -14,6 +14,8 @@ const rateMs = 3000;
 /** New rows are spoken of once in this many seconds. */
 const spokenSeconds = 5;
 
+const noCounts: TailCounts = { received: 0, matched: 0, shown: 0, dropped: 0 };
+
 export type TailState = "off" | "connecting" | "live" | "waiting";
 
 export class LiveTail {
@@ -21,6 +23,8 @@ export class LiveTail {
   readonly failure = signal<Failure | undefined>(undefined);
   readonly paused = signal(false);
   readonly received = signal(0);
+  /** The server's own count over all connections of this tail. */
+  readonly counts = signal<TailCounts>(noCounts);
   readonly held = signal(0);
   /** Rows that the server or this page had to let go. */
   readonly missed = signal(0);
@@ -56,32 +60,39 @@ export class LiveTail {
       this.received.value = this.held.value = this.missed.value = this.rowsPerSecond.value = 0;
       this.paused.value = false;
       this.failure.value = undefined;
+      this.counts.value = noCounts;
     });
+    // The server counts from nothing with each connection.
+    let earlier = noCounts;
     this.#receivedWhenSpoken = 0;
     this.#rateTimer = setInterval(() => {
       this.#measureRate();
       this.#speak();
     }, 1000);
-    void followTail(
-      q,
-      fromSeq,
-      {
-        record: (record) => {
-          this.#arrivals.push(performance.now());
-          this.received.value += 1;
-          this.#take(itemOf(record));
-        },
-        gap: (gap) => {
-          this.missed.value += gap.rows;
-          this.#take({ kind: "gap", key: `gap-${gap.from_seq}-${gap.to_seq}`, gap });
-        },
-        state: (state, failure) => {
-          if (this.#running !== mine) return;
-          this.state.value = state;
-          this.failure.value = state === "live" ? undefined : (failure ?? this.failure.peek());
-        },
+    const listener: TailListener = {
+      record: (record) => {
+        this.#arrivals.push(performance.now());
+        this.received.value += 1;
+        this.#take(itemOf(record));
       },
-      mine.signal,
+      gap: (gap) => {
+        this.missed.value += gap.rows;
+        this.#take(gapItem(gap));
+      },
+      counts: (now) => {
+        if (this.#running === mine) this.counts.value = sumOf(earlier, now);
+      },
+      state: (state, failure) => {
+        if (this.#running !== mine) return;
+        if (state === "connecting") earlier = this.counts.peek();
+        this.state.value = state;
+        this.failure.value = state === "live" ? undefined : (failure ?? this.failure.peek());
+      },
+    };
+    this.state.value = "connecting";
+    import("../../api/tail").then(
+      ({ followTail }) => followTail(q, fromSeq, listener, mine.signal),
+      () => listener.state("waiting", { kind: "network", message: "The server cannot be reached; start Live again" }),
     );
   }
 
@@ -126,8 +137,7 @@ export class LiveTail {
 
   #flush(): void {
     const newestFirst = this.#waiting.reverse();
-    if (this.#letGo !== undefined)
-      newestFirst.push({ kind: "gap", key: `gap-${this.#letGo.from_seq}-${this.#letGo.to_seq}`, gap: this.#letGo });
+    if (this.#letGo !== undefined) newestFirst.push(gapItem(this.#letGo));
     this.#waiting = [];
     this.#letGo = undefined;
     batch(() => {
@@ -164,4 +174,13 @@ export class LiveTail {
     this.#arrivals = this.#arrivals.filter((time) => time > since);
     this.rowsPerSecond.value = this.#arrivals.length / (rateMs / 1000);
   }
+}
+
+function sumOf(a: TailCounts, b: TailCounts): TailCounts {
+  return {
+    received: a.received + b.received,
+    matched: a.matched + b.matched,
+    shown: a.shown + b.shown,
+    dropped: a.dropped + b.dropped,
+  };
 }

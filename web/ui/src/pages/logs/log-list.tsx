@@ -1,29 +1,46 @@
 /** The rows of the Logs page: the virtual list with its header, open rows, live bar, end, and what stands there when nothing was found. */
-import type { ComponentType } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { CloseIcon } from "../../app/icons";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { later } from "../../app/later";
 import { count } from "../../app/number-format";
 import { parameter } from "../../app/location";
-import { zone } from "../../app/preferences";
-import { LogDetail, type DetailActions } from "../../list/log-detail";
+import { density, zone } from "../../app/preferences";
+import type { DetailActions } from "../../list/log-detail";
 import { LogRow, rowId } from "../../list/log-row";
 import { VirtualList } from "../../list/virtual-list";
 import { fullTime } from "../../time/format";
 import { timeRange } from "../../time/range-state";
-import type { AnswerTable } from "./answer-table";
+import type { Column } from "./columns";
 import type { ListState } from "./list-state";
 import { rowsMax, type Item } from "./log-session";
+import { ListHeader } from "./list-header";
 import * as state from "./logs-state";
 
-/** A row's height in one-line mode; the style sheet has the same number. */
-export const rowHeight = 22;
+/** A row's height in one-line mode; the style sheet has the same numbers. */
+const rowHeights = { compact: 22, comfortable: 30 };
+
+export const LogDetail = later(async () => (await import("../../list/log-detail")).LogDetail);
+const Table = later(async () => (await import("./answer-table")).AnswerTableView);
+const Empty = later(async () => (await import("./empty-answer")).EmptyAnswer);
+
+/** What can be done with the fields of an open record. */
+export const detailActions: DetailActions = {
+  include: state.includeValue,
+  exclude: state.excludeValue,
+  toggleColumn: state.toggleColumn,
+  permalink: state.permalink,
+  topValues: state.topValues,
+  query: () => state.query.peek(),
+};
 
 export function LogList({ state: list }: { readonly state: ListState }) {
   const { session, tail } = state;
   void session.version.value;
   const { items } = session;
   const wrapped = state.wrap.value;
+  const plan = state.columnPlan.value;
   const columns = state.columns.value;
+  const timeHidden = state.timeHidden.value;
+  const rowHeight = rowHeights[density.value];
   const terms = state.terms.value;
   const range = timeRange.value;
   const withDate = fullTime(range.from, zone.value).slice(0, 10) !== fullTime(range.to, zone.value).slice(0, 10);
@@ -32,23 +49,14 @@ export function LogList({ state: list }: { readonly state: ListState }) {
   const withContext = list.withContext.value;
   const frame = useRef<HTMLDivElement>(null);
 
-  const actions = useMemo<DetailActions>(
-    () => ({
-      include: state.includeValue,
-      exclude: state.excludeValue,
-      toggleColumn: state.toggleColumn,
-      permalink: state.permalink,
-    }),
-    [],
-  );
   useLayoutEffect(() => {
-    const time = withDate ? "19.5ch" : "13ch";
-    frame.current?.style.setProperty(
-      "--row-columns",
-      `${time} 1.6ch ${columns.map(() => "minmax(6ch, 14ch)").join(" ")} minmax(0, 1fr)`,
-    );
-    frame.current?.style.setProperty("--row-columns-narrow", "8.6ch 1.6ch minmax(0, 1fr)");
-  }, [withDate, columns]);
+    const time = timeHidden ? "" : withDate ? "19.5ch" : "13ch";
+    const fields = plan.map(({ width }) => (width === undefined ? "minmax(6ch, 14ch)" : `${width}px`)).join(" ");
+    const style = frame.current?.style;
+    style?.setProperty("--row-columns", `${time} 1.6ch ${fields} minmax(12ch, 1fr)`);
+    style?.setProperty("--row-columns-narrow", `${timeHidden ? "" : "8.6ch"} 1.6ch minmax(0, 1fr)`);
+    style?.setProperty("--row-height", `${rowHeight}px`);
+  }, [withDate, plan, timeHidden, rowHeight]);
   useShowLine(list);
 
   const table = session.table.value;
@@ -79,6 +87,8 @@ export function LogList({ state: list }: { readonly state: ListState }) {
           columns={columns}
           zone={zone.value}
           withDate={withDate}
+          timeHidden={timeHidden}
+          repeats={item.repeats?.length ?? 0}
           wrap={wrapped}
           terms={terms}
           selected={item.key === selected}
@@ -93,7 +103,7 @@ export function LogList({ state: list }: { readonly state: ListState }) {
               terms={terms}
               columns={columns}
               withContext={withContext.has(item.key)}
-              actions={actions}
+              actions={detailActions}
               onContext={() => list.toggleContext(session.indexOf(item.key))}
             />
           </div>
@@ -109,7 +119,7 @@ export function LogList({ state: list }: { readonly state: ListState }) {
         generation={session.generation}
         prepended={session.prepended}
         rowHeight={rowHeight}
-        layout={wrapped ? `wrapped ${columns.length}` : "one line"}
+        layout={`${rowHeight} ${wrapped ? `wrapped ${columnsWidth(plan)}` : "one line"}`}
         keyOf={(index) => items[index]?.key ?? String(index)}
         row={row}
         isTall={(index) => wrapped || open.has(items[index]?.key ?? "")}
@@ -120,7 +130,7 @@ export function LogList({ state: list }: { readonly state: ListState }) {
         }}
         handle={list.handle}
         label="Log records, newest first"
-        header={<Header columns={columns} />}
+        header={<ListHeader />}
         active={selected === undefined ? undefined : rowId(selected)}
         columnCount={columns.length + 3}
       />
@@ -130,50 +140,6 @@ export function LogList({ state: list }: { readonly state: ListState }) {
       </p>
     </div>
   );
-}
-
-function Header({ columns }: { readonly columns: readonly string[] }) {
-  return (
-    <div class="row list-header" role="row" aria-rowindex={1}>
-      <span class="cell cell-time" role="columnheader">
-        time <span class="muted">{zone.value === "utc" ? "UTC" : ""}</span>
-      </span>
-      <span class="cell cell-level" role="columnheader">
-        <span class="visually-hidden">level</span>
-      </span>
-      {columns.map((name) => (
-        <span key={name} class="cell cell-field" role="columnheader">
-          <span class="column-name">{name}</span>
-          <button
-            type="button"
-            class="icon-button column-remove"
-            aria-label={`Take the column ${name} away`}
-            title="Take the column away"
-            onClick={() => state.toggleColumn(name)}
-          >
-            <CloseIcon />
-          </button>
-        </span>
-      ))}
-      <span class="cell cell-message" role="columnheader">
-        message
-      </span>
-    </div>
-  );
-}
-
-/** The table, whose code comes with the first one. */
-function Table({ table }: { readonly table: AnswerTable }) {
-  const [View, setView] = useState<ComponentType<{ table: AnswerTable }>>();
-  useEffect(() => void import("./answer-table").then(({ AnswerTableView }) => setView(() => AnswerTableView)), []);
-  return View === undefined ? null : <View table={table} />;
-}
-
-/** What stands where nothing was found, whose code comes with the first such answer. */
-function Empty() {
-  const [View, setView] = useState<ComponentType>();
-  useEffect(() => void import("./empty-answer").then(({ EmptyAnswer }) => setView(() => EmptyAnswer)), []);
-  return View === undefined ? <div class="nothing" /> : <View />;
 }
 
 /** The bar that says what is held back. */
@@ -199,9 +165,8 @@ function GapRow({ item, index }: { readonly item: Item & { kind: "gap" }; readon
   return (
     <div class="row row-gap" role="row" aria-rowindex={index + 2}>
       <span role="gridcell">
-        {count(item.gap.rows)} rows went by too fast for the live stream.{" "}
-        <button type="button" class="link-button" onClick={state.search}>
-          Fetch them
+        <button type="button" class="link-button" onClick={() => void state.fillGap(item)}>
+          {count(item.gap.rows)} rows went by too fast for the live stream: fetch them
         </button>
       </span>
     </div>
@@ -214,7 +179,7 @@ function ListEnd() {
   const phase = session.phase.value;
   void session.version.value;
   if (phase === "older") return <p class="list-end">Fetching more …</p>;
-  if (phase === "failed" && session.failure.value?.status !== 400)
+  if (phase === "failed" && !session.stale.value)
     return (
       <p class="list-end warning-text">
         {session.failure.value?.message}{" "}
@@ -242,4 +207,8 @@ function useShowLine(list: ListState): void {
     if (!list.open.peek().has(line)) list.toggle(index);
     list.handle.current?.show(index, "middle");
   });
+}
+
+function columnsWidth(plan: readonly Column[]): string {
+  return plan.map(({ width = 0 }) => width).join(" ");
 }

@@ -17,17 +17,25 @@ import {
 import type { Gap } from "../../api/tail";
 import { hasStages } from "../../query/query-edit";
 import type { AnswerTable } from "./answer-table";
+import { folded, repeatsRow, unfolded } from "./repeats";
 
 /** A row of the list: a record, or a stretch that the live stream could not deliver. */
 export type Item =
-  | { readonly kind: "record"; readonly key: string; readonly record: LogRecord }
+  | {
+      readonly kind: "record";
+      readonly key: string;
+      readonly record: LogRecord;
+      /** Older ones like it that follow at once, while such are folded. */
+      readonly repeats?: LogRecord[];
+    }
   | { readonly kind: "gap"; readonly key: string; readonly gap: Gap };
 
-/** The first page is small to be quick, later ones are larger. */
+/** The first page is small to be quick, later ones are larger: who scrolls on wants to get far. */
 const firstPageRows = 200;
 const pageRows = 500;
+const pageRowsMax = 10_000;
 /** More rows than this are held by nobody's eyes; the range can be narrowed instead. */
-export const rowsMax = 200_000;
+export const rowsMax = 1_000_000;
 /** While live, the oldest rows beyond this are let go; scrolling down fetches them again. */
 const liveRowsMax = 20_000;
 
@@ -39,6 +47,8 @@ export class LogSession {
   readonly progress = signal<Progress | undefined>(undefined);
   readonly summary = signal<Summary | undefined>(undefined);
   readonly failure = signal<Failure | undefined>(undefined);
+  /** Whether the rows answer the question before: the last one failed. */
+  readonly stale = signal(false);
   /** The table that the question's stages make; then there are no items. */
   readonly table = signal<AnswerTable | undefined>(undefined);
   /** Changes with every new search. */
@@ -52,6 +62,7 @@ export class LogSession {
   #olderCursor: string | undefined;
   #newerCursor: string | undefined;
   #drawing = false;
+  #dedupe = false;
 
   /** Whether rows remain beyond the last one. */
   get hasOlder(): boolean {
@@ -62,6 +73,7 @@ export class LogSession {
   get highestSeq(): number | undefined {
     let highest: number | undefined;
     for (const item of this.items)
+      // The first of those that are folded is the newest.
       if (item.kind === "record" && (highest === undefined || item.record.seq > highest)) highest = item.record.seq;
     return highest;
   }
@@ -72,11 +84,35 @@ export class LogSession {
   }
 
   records(): LogRecord[] {
-    return this.items.flatMap((item) => (item.kind === "record" ? [item.record] : []));
+    return unfolded(this.items).flatMap((item) => (item.kind === "record" ? [item.record] : []));
   }
 
   indexOf(recordId: string): number {
-    return this.items.findIndex((item) => item.key === recordId);
+    const index = this.items.findIndex((item) => item.key === recordId);
+    if (index !== -1 || !this.#dedupe) return index;
+    return this.items.findIndex(
+      (item) => item.kind === "record" && item.repeats?.some(({ id }) => id === recordId) === true,
+    );
+  }
+
+  /** Folds rows that say the same as the one before them, or unfolds them. */
+  setDedupe(on: boolean): void {
+    if (this.#dedupe === on) return;
+    this.#dedupe = on;
+    this.items = on ? folded(this.items) : [...unfolded(this.items)];
+    batch(() => {
+      this.generation += 1;
+      this.prepended = 0;
+      this.version.value += 1;
+    });
+  }
+
+  /** Puts what the stream had left out in the place of its gap; what is still missing stays one. */
+  fillGap(key: string, items: readonly Item[]): void {
+    const at = this.items.findIndex((item) => item.key === key);
+    if (at === -1) return;
+    this.items = [...this.items.slice(0, at), ...this.#fold(items), ...this.items.slice(at + 1)];
+    this.version.value += 1;
   }
 
   /** Searches anew; with a line's id, the list stands around that line. */
@@ -99,6 +135,7 @@ export class LogSession {
         this.table.value = table;
         this.summary.value = undefined;
         this.failure.value = undefined;
+        this.stale.value = false;
         this.version.value += 1;
       });
     };
@@ -111,7 +148,7 @@ export class LogSession {
       },
       {
         record: (record) => {
-          fresh.push(itemOf(record));
+          this.#put(fresh, record);
           // The rows of the last search stay until the first ones of this come, so that nothing flickers.
           replace();
           this.#draw();
@@ -132,10 +169,13 @@ export class LogSession {
       mine.signal,
     );
     if (this.#running !== mine) return;
-    if (!answer.ok && answer.failure.status === 400 && this.hasRows) {
-      // Half a query typed is no reason to lose what is being read: the rows stay, set back, under the message.
+    if (!answer.ok && answer.failure.kind !== "cancelled" && !replaced && this.hasRows) {
+      // Half a query typed, or a server that is away, is no reason to lose what is being read: the rows stay, set back.
       this.#olderCursor = this.#newerCursor = undefined;
-      this.#finish("failed", () => (this.failure.value = answer.failure));
+      this.#finish("failed", () => {
+        this.failure.value = answer.failure;
+        this.stale.value = true;
+      });
       return;
     }
     replace();
@@ -154,7 +194,7 @@ export class LogSession {
     const mine = this.#begin("older");
     const cursor = this.#olderCursor ?? "";
     const answer = await searchLogs(
-      { ...question, limit: pageRows, cursor },
+      { ...question, limit: Math.min(pageRowsMax, Math.max(pageRows, this.items.length)), cursor },
       { record: (record) => this.#append(mine, record), progress: () => undefined },
       mine.signal,
     );
@@ -234,15 +274,32 @@ export class LogSession {
 
   #append(mine: AbortController, record: LogRecord): void {
     if (this.#running !== mine) return;
-    this.items.push(itemOf(record));
+    this.#put(this.items, record);
     this.#draw();
+  }
+
+  /** Adds a record behind the others, or to the one it repeats. */
+  #put(items: Item[], record: LogRecord): void {
+    const last = this.#dedupe ? items.at(-1) : undefined;
+    if (!repeatsRow(last, record)) items.push(itemOf(record));
+    else if (last.repeats === undefined) items[items.length - 1] = { ...last, repeats: [record] };
+    else last.repeats.push(record);
   }
 
   #prepend(items: readonly Item[]): void {
     if (items.length === 0) return;
-    this.items = [...items, ...this.items];
-    this.prepended += items.length;
+    const before = this.items.length;
+    const fresh = this.#fold(items);
+    const [first] = this.items;
+    // The first row may repeat what comes before it.
+    const seam = this.#dedupe && first !== undefined ? folded([...fresh.splice(-1), first]) : this.items.slice(0, 1);
+    this.items = [...fresh, ...seam, ...this.items.slice(1)];
+    this.prepended += this.items.length - before;
     this.version.value += 1;
+  }
+
+  #fold(items: readonly Item[]): Item[] {
+    return this.#dedupe ? folded(items) : [...items];
   }
 
   /** Draws once a frame however many rows come. */
@@ -263,4 +320,8 @@ export class LogSession {
 
 export function itemOf(record: LogRecord): Item {
   return { kind: "record", key: record.id, record };
+}
+
+export function gapItem(gap: Gap): Item {
+  return { kind: "gap", key: `gap-${gap.from_seq}-${gap.to_seq}`, gap };
 }

@@ -1,15 +1,14 @@
 /** The line above the list: what was found and at what cost, the running search's progress, and how the list looks. */
-import { addressOf } from "../../api/request";
 import { count, rate } from "../../app/number-format";
 import { scannedText } from "../../app/page-status";
-import { saveFile } from "../../app/clipboard";
-import { DownloadIcon, FacetsIcon, HistogramIcon, PatternsIcon, PauseIcon, WrapIcon } from "../../app/icons";
+import { CompareIcon, DedupeIcon, FacetsIcon, HistogramIcon, PatternsIcon, PauseIcon, WrapIcon } from "../../app/icons";
+import { later } from "../../app/later";
 import { amend } from "../../app/location";
 import { facetsShown, histogramShown } from "../../app/preferences";
-import { csvOf, ndjsonOf, tableCsvOf } from "../../list/export";
-import { hasStages } from "../../query/query-edit";
 import { formatSpan } from "../../time/span";
 import * as state from "./logs-state";
+
+const ExportMenu = later(async () => (await import("./export-menu")).ExportMenu);
 
 export function LogToolbar() {
   return (
@@ -30,12 +29,20 @@ export function LogToolbar() {
         icon={<HistogramIcon />}
         onClick={() => (histogramShown.value = histogramShown.value === "yes" ? "no" : "yes")}
       />
+      {histogramShown.value === "yes" && <SplitChoice />}
       <Toggle
         label="Patterns"
         pressed={state.patternsShown.value}
         icon={<PatternsIcon />}
         onClick={() => state.showPatterns(!state.patternsShown.peek())}
       />
+      <Toggle
+        label="Compare"
+        pressed={state.compareShown.value}
+        icon={<CompareIcon />}
+        onClick={() => amend({ view: state.compareShown.peek() ? null : "compare" })}
+      />
+      <Toggle label="Dedupe" pressed={state.dedupe.value} icon={<DedupeIcon />} onClick={state.toggleDedupe} />
       <Toggle
         label="Wrap"
         pressed={state.wrap.value}
@@ -64,12 +71,22 @@ function SearchSummary() {
     );
   }
   const answer = summary.value;
-  if (phase.value === "failed" && session.failure.value?.status === 400 && session.hasRows)
-    return <span class="warning-text">What is shown answers the query before.</span>;
+  if (phase.value === "failed" && session.stale.value)
+    return (
+      <span class="warning-text" role="alert">
+        {session.failure.value?.status === 400 ? "" : `${session.failure.value?.message}; `}
+        what is shown answers the question before.{" "}
+        {session.failure.value?.status !== 400 && (
+          <button type="button" class="link-button" onClick={state.search}>
+            Search again
+          </button>
+        )}
+      </span>
+    );
   if (answer === undefined) return phase.value === "cancelled" ? <span>Cancelled</span> : <span />;
   return (
     <span>
-      {total !== undefined && <strong>{count(total)} rows</strong>}
+      {total !== undefined && <strong>{total === 1 ? "1 row" : `${count(total)} rows`}</strong>}
       <span class="muted">
         {total === undefined ? "" : " · "}
         {formatSpan(answer.elapsed_ms)} · {scannedText(answer.scanned_bytes, answer.scanned_rows)}
@@ -82,15 +99,24 @@ function SearchSummary() {
 /** What the stream has brought: received, shown, missed. */
 function TailSummary() {
   const { tail } = state;
-  const word = { off: "", connecting: "connecting", live: "live", waiting: "reconnecting" }[tail.state.value];
+  const word = { off: "waiting", connecting: "connecting", live: "live", waiting: "reconnecting" }[tail.state.value];
+  const { received, matched } = tail.counts.value;
   const shown = tail.received.value - tail.held.value;
   return (
     <span class={`tail-summary tail-${tail.state.value}`}>
       <span class="tail-dot" aria-hidden="true" />
       <span>
-        {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s · received{" "}
-        {count(tail.received.value)} · shown {count(Math.max(0, shown))} ·{" "}
-        <span class={tail.missed.value > 0 ? "warning-text" : ""}>missed {count(tail.missed.value)}</span>
+        {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s ·{" "}
+        <span title="Lines that the server stored since you follow, and how many of them match">
+          received {count(received)} · matched {count(Math.max(matched, tail.received.value))}
+        </span>{" "}
+        · shown {count(Math.max(0, shown))} ·{" "}
+        <span
+          class={tail.missed.value > 0 ? "warning-text" : ""}
+          title="Lines that went by too fast; each stretch of them is a row of the list that fetches them"
+        >
+          dropped {count(tail.missed.value)}
+        </span>
       </span>
       {!tail.paused.value && tail.state.value === "live" && (
         <button type="button" class="icon-button" aria-label="Pause" title="Pause" onClick={() => tail.pause()}>
@@ -121,64 +147,25 @@ function Toggle({
   );
 }
 
-function ExportMenu() {
-  const save = (kind: string): void => {
-    const records = state.session.records();
-    const table = state.session.table.peek();
-    if (kind === "ndjson")
-      saveFile("taffrail-logs.ndjson", "application/x-ndjson", ndjsonOf(table === undefined ? records : table.rows));
-    else if (kind === "csv")
-      saveFile(
-        "taffrail-logs.csv",
-        "text/csv",
-        table === undefined
-          ? csvOf(records, state.columns.peek())
-          : tableCsvOf(
-              table.columns.map(({ name }) => name),
-              table.rows,
-            ),
-      );
-    else if (kind.startsWith("all-")) downloadAll(kind.slice("all-".length));
-  };
+/** The field that the histogram is stacked by. */
+function SplitChoice() {
+  const by = state.splitBy.value;
+  const names = [...state.fixedFacets, ...(state.fields.value.value?.fields ?? []).map(({ name }) => name), by];
   return (
-    <label class="tool-button tool-select" title="Save the rows that are loaded, or all that match">
-      <DownloadIcon />
-      <span class="button-label">Export</span>
-      <select
-        aria-label="Export rows"
-        value=""
-        onChange={(event) => {
-          save(event.currentTarget.value);
-          event.currentTarget.value = "";
-        }}
-      >
-        <option value="">Export the loaded rows as …</option>
-        <option value="ndjson">NDJSON</option>
-        <option value="csv">CSV</option>
-        {!hasStages(state.asked.value?.q ?? "") && (
-          <>
-            <option value="all-ndjson">NDJSON of every matching row</option>
-            <option value="all-csv">CSV of every matching row</option>
-            <option value="all-json">JSON of every matching row</option>
-          </>
-        )}
-      </select>
-    </label>
+    <select
+      class="histogram-by"
+      aria-label="Stack the histogram by"
+      title="Stack the histogram by this field"
+      value={by}
+      onChange={(event) => state.splitHistogram(event.currentTarget.value)}
+    >
+      {[...new Set(names)]
+        .filter((name) => name !== "message" && name !== "time")
+        .map((name) => (
+          <option key={name} value={name}>
+            by {name}
+          </option>
+        ))}
+    </select>
   );
-}
-
-/** Has the server write every row that the last question matches: a file of any size, which the browser saves as it comes. */
-function downloadAll(format: string): void {
-  const question = state.asked.peek();
-  if (question === undefined) return;
-  const link = document.createElement("a");
-  link.href = addressOf("/api/v1/logs/export", {
-    q: question.q,
-    from: question.from,
-    to: question.to,
-    format,
-    fields: state.columns.peek().join(","),
-  });
-  link.download = "";
-  link.click();
 }

@@ -1,19 +1,18 @@
 /** The Logs page: question, histogram, facets and the list of rows. The parts are in the files beside this one. */
 import { effect, untracked } from "@preact/signals";
-import type { ComponentType } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import "../../styles/rows.css";
-import "../../styles/detail.css";
 import "../../styles/facets.css";
 import "../../styles/histogram.css";
 import "../../styles/logs.css";
 import { share, TopBar } from "../../app/top-bar";
 import { count } from "../../app/number-format";
-import { LiveIcon } from "../../app/icons";
+import { CloseIcon, LiveIcon } from "../../app/icons";
+import { later } from "../../app/later";
 import { amend, go, parameter, place } from "../../app/location";
 import { bindKeys } from "../../app/key-bindings";
 import { pageStatus, scannedText, setTitle } from "../../app/page-status";
-import { facetsShown, histogramShown, zone } from "../../app/preferences";
+import { density, facetsShown, histogramShown, zone } from "../../app/preferences";
 import { HistogramView } from "../../chart/histogram";
 import { useAnnotations } from "../../chart/use-annotations";
 import { FacetPanel } from "../../facets/facet-panel";
@@ -21,14 +20,20 @@ import type { ListHandle } from "../../list/virtual-list";
 import { QueryBox } from "../../query/query-box";
 import { runs, setAbsoluteRange, timeRange, writtenRange } from "../../time/range-state";
 import { timePickerId } from "../../time/time-picker";
-import { LogList } from "./log-list";
+import { Bands, mark } from "./compare-ranges";
+import { detailActions, LogDetail, LogList } from "./log-list";
 import { LogToolbar } from "./log-toolbar";
 import { selectedRecord, useListState, type ListState } from "./list-state";
 import * as state from "./logs-state";
 
+const Patterns = later(async () => (await import("./pattern-list")).PatternList);
+const Compare = later(async () => (await import("./compare-view")).CompareView);
+
 const queryId = "log-query";
 /** How often the counts are asked again while live. */
 const liveCountsMs = 5000;
+/** How soon a server that is away is asked again. */
+const retryMs = 4000;
 
 export function LogsPage() {
   const list = useRef<ListHandle | null>(null);
@@ -47,6 +52,11 @@ export function LogsPage() {
     [],
   );
   useEffect(() => state.leave, []);
+  // Code that the first row opened will need, fetched when the rows are there and nothing else is to do.
+  useEffect(() => {
+    const timer = setTimeout(LogDetail.preload, 1500);
+    return () => clearTimeout(timer);
+  }, []);
   useEffect(
     () =>
       effect(() => {
@@ -54,7 +64,7 @@ export function LogsPage() {
         const total = state.histogram.value.value?.total;
         setTitle(state.query.value === "" ? "Logs" : state.query.value);
         pageStatus.value = {
-          ...(total === undefined ? {} : { rows: `${count(total)} rows` }),
+          ...(total === undefined ? {} : { rows: total === 1 ? "1 row" : `${count(total)} rows` }),
           ...(summary === undefined
             ? {}
             : { elapsedMs: summary.elapsed_ms, scanned: scannedText(summary.scanned_bytes, summary.scanned_rows) }),
@@ -71,6 +81,16 @@ export function LogsPage() {
           if (document.visibilityState === "visible") state.refreshCounts();
         }, liveCountsMs);
         return () => clearInterval(timer);
+      }),
+    [],
+  );
+  // A server that is away is asked again until it answers.
+  useEffect(
+    () =>
+      effect(() => {
+        if (state.session.failure.value?.kind !== "network") return undefined;
+        const timer = setTimeout(state.search, retryMs);
+        return () => clearTimeout(timer);
       }),
     [],
   );
@@ -106,10 +126,13 @@ export function LogsPage() {
           value={state.query.value}
           failure={queryFailure}
           onSubmit={state.submitQuery}
+          onPasteOther={landIfNoQuery}
           suggest={state.suggest}
         />
       </TopBar>
-      <main class={`logs ${withFacets ? "" : "logs-without-facets"} ${queryFailure === undefined ? "" : "logs-stale"}`}>
+      <main
+        class={`logs ${withFacets ? "" : "logs-without-facets"} ${queryFailure === undefined && !state.session.stale.value ? "" : "logs-stale"}`}
+      >
         {withFacets && (
           <FacetPanel
             facets={state.facets.value.value?.facets ?? []}
@@ -126,6 +149,7 @@ export function LogsPage() {
               state.changeFacets(state.extraFacets.values.peek().filter((other) => other !== name))
             }
             addColumn={state.toggleColumn}
+            searchValues={async (...asked) => (await import("./suggest")).searchValues(state.asked.peek(), ...asked)}
           />
         )}
         <div class="logs-main">
@@ -138,8 +162,11 @@ export function LogsPage() {
                 zone={zone.value}
                 loading={state.histogram.loading.value}
                 annotations={annotations}
-                onSelect={setAbsoluteRange}
-              />
+                by={state.splitBy.value}
+                onSelect={state.compareShown.value ? mark : setAbsoluteRange}
+              >
+                {(placeOf) => state.compareShown.value && <Bands placeOf={placeOf} />}
+              </HistogramView>
               {state.histogram.failure.value !== undefined && queryFailure === undefined && (
                 <p class="histogram-failure">
                   The counts could not be fetched: {state.histogram.failure.value.message}
@@ -147,18 +174,50 @@ export function LogsPage() {
               )}
             </section>
           )}
-          {state.patternsShown.value ? <Patterns /> : <LogList state={listState} />}
+          {state.patternsShown.value ? (
+            <Patterns />
+          ) : state.compareShown.value ? (
+            <Compare />
+          ) : (
+            <LogList state={listState} />
+          )}
         </div>
+        <SidePanel list={listState} />
       </main>
     </>
   );
 }
 
-/** The Patterns view, which is loaded when it is first shown. */
-function Patterns() {
-  const [List, setList] = useState<ComponentType>();
-  useEffect(() => void import("./pattern-list").then(({ PatternList }) => setList(() => PatternList)), []);
-  return List === undefined ? <div class="nothing" /> : <List />;
+/** The selected row beside the list, which goes along with the selection. */
+function SidePanel({ list }: { readonly list: ListState }) {
+  void list.selected.value;
+  void state.session.version.value;
+  const record = list.beside.value ? selectedRecord(list) : undefined;
+  if (record === undefined) return null;
+  return (
+    <aside class="logs-side" aria-label="The selected row">
+      <button
+        type="button"
+        class="icon-button logs-side-close"
+        aria-label="Close the panel"
+        title="Close (o)"
+        onClick={() => (list.beside.value = false)}
+      >
+        <CloseIcon />
+      </button>
+      <LogDetail
+        key={record.id}
+        record={record}
+        zone={zone.value}
+        terms={state.terms.value}
+        columns={state.columns.value}
+        withContext={list.withContext.value.has(record.id)}
+        actions={detailActions}
+        onContext={() => list.toggleContext()}
+        role="group"
+      />
+    </aside>
+  );
 }
 
 /** The page's keys. */
@@ -190,9 +249,22 @@ function keyBindings(list: ListState) {
     },
     { keys: "F", does: "Filter it out", run: () => filterSelected(state.excludeValue) },
     { keys: "c", does: "Lines around the row", run: () => list.toggleContext() },
-    { keys: "o", does: "Open the row's trace", run: () => openTrace(list) },
+    { keys: "o", does: "The row beside the list", run: () => (list.beside.value = !list.beside.peek()) },
+    { keys: "r", does: "Open the row's trace", run: () => openTrace(list) },
     { keys: "p", does: "Patterns, or rows again", run: () => state.showPatterns(!state.patternsShown.peek()) },
+    {
+      keys: "b",
+      does: "Compare two stretches of time, or rows again",
+      run: () => amend({ view: state.compareShown.peek() ? null : "compare" }),
+    },
     { keys: "w", does: "Wrap lines", run: () => toggle("wrap") },
+    { keys: "d", does: "Fold rows that say the same", run: state.toggleDedupe },
+    { keys: "T", does: "Show or hide the times", run: () => state.toggleColumn("time") },
+    {
+      keys: "D",
+      does: "More or less room for rows",
+      run: () => (density.value = density.peek() === "compact" ? "comfortable" : "compact"),
+    },
     { keys: "l", does: "Live", run: () => state.setLive(!state.live.peek()) },
     { keys: "t", does: "Time range", run: () => document.getElementById(timePickerId)?.click() },
     { keys: "y", does: "Copy a link to the row, or to this view", run: () => list.copyLink(() => void share(true)) },
@@ -202,6 +274,13 @@ function keyBindings(list: ListState) {
 function openTrace(list: ListState): void {
   const trace = selectedRecord(list)?.trace_id;
   if (trace !== undefined) go(`/trace/${trace}`);
+}
+
+/** What nobody means as a query: several lines, an address, a trace id alone. */
+function landIfNoQuery(text: string): boolean {
+  const isOther = /\n\s*\S/.test(text) || /^\s*(https?:\/\/\S+|[0-9a-f]{32})\s*$/.test(text);
+  if (isOther) void import("../../query/landing").then(({ land }) => land(text));
+  return isOther;
 }
 
 function focusQuery(): void {

@@ -12,25 +12,27 @@ import {
   type Histogram,
   type Question,
 } from "../../api/logs";
-import { levels, type LogRecord } from "../../api/log-record";
+import type { LogRecord } from "../../api/log-record";
 import { fetchPatterns, type Patterns } from "../../api/patterns";
 import { createRemote } from "../../api/remote";
 import { ingestReport } from "../../app/ingest-watch";
 import { hrefOf } from "../../app/address";
 import { amend, parameter, place } from "../../app/location";
 import { rememberedList } from "../../app/preferences";
+import { toast } from "../../app/toast";
 import { rememberQuery } from "../../query/history";
 import { exclude, hasStages, include, only } from "../../query/query-edit";
-import { suggestFields, suggestValues, type Spot, type Suggestion } from "../../query/query-complete";
+import type { Spot, Suggestion } from "../../query/query-complete";
 import { termsExpression } from "../../query/query-terms";
 import { absoluteRange, isoOf } from "../../time/range";
 import { moveOn, runAgain, timeRange } from "../../time/range-state";
+import { readColumns, writeColumns, type Column } from "./columns";
 import { LiveTail } from "./live-tail";
-import { LogSession } from "./log-session";
+import { gapItem, itemOf, LogSession, type Item } from "./log-session";
 
 export const fixedFacets = ["level", "service", "host"];
 const facetValues = 10;
-const suggestionsMax = 12;
+const topValuesMax = 8;
 const patternsMax = 200;
 const defaultColumns = "service";
 
@@ -48,8 +50,15 @@ export const canFollow = computed(() => !hasStages(query.value));
 export const live = computed(() => canFollow.value && parameter("live") !== "");
 export const wrap = computed(() => parameter("wrap") !== "");
 export const patternsShown = computed(() => parameter("view") === "patterns");
+export const compareShown = computed(() => parameter("view") === "compare");
+export const dedupe = computed(() => parameter("dedupe") !== "");
+export const timeHidden = computed(() => parameter("hide") === "time");
+/** What the histogram is stacked by. */
+export const splitBy = computed(() => parameter("by") || "level");
 const columnsText = computed(() => (place.value.parameters.has("cols") ? parameter("cols") : defaultColumns));
-export const columns = computed(() => columnsText.value.split(",").filter((name) => name !== ""));
+/** Columns with their widths in pixels, where somebody gave one: `service,host~140` in the address. */
+export const columnPlan = computed(() => readColumns(columnsText.value));
+export const columns = computed(() => columnPlan.value.map(({ name }) => name));
 export const terms = computed(() => termsExpression(query.value));
 
 /** The question as it was asked last. */
@@ -63,6 +72,7 @@ export function search(): void {
   rememberQuery(question.q);
   const seqBefore = ingestReport.peek()?.store.next_seq;
   tail.stop();
+  session.setDedupe(dedupe.peek());
   const line = parameter("line");
   void session.start(question, line === "" ? undefined : line).then(() => {
     if (live.peek() && asked.peek() === question && session.failure.peek() === undefined) {
@@ -76,7 +86,7 @@ export function search(): void {
 
 /** Asks the counts again: with the search, when facets are added, and now and then while live. */
 function askCounts(question: Question): void {
-  void histogram.load((signal) => fetchHistogram(question, signal));
+  void histogram.load((signal) => fetchHistogram(question, signal, { by: splitBy.peek() }));
   void facets.load((signal) =>
     fetchFacets(question, [...fixedFacets, ...extraFacets.values.peek()], facetValues, signal),
   );
@@ -113,6 +123,18 @@ export function leave(): void {
   patterns.stop();
 }
 
+/** Puts what the stream left out in the place of its gap. */
+export async function fillGap(item: Item & { kind: "gap" }): Promise<void> {
+  const { fetchGap } = await import("../../api/tail");
+  const told = await fetchGap(query.peek(), item.gap);
+  if (!told.ok) {
+    toast(told.failure.message);
+    return;
+  }
+  const items = told.value.map((one) => ("id" in one ? itemOf(one) : gapItem(one))).reverse();
+  session.fillGap(item.key, items);
+}
+
 export function submitQuery(q: string): void {
   batch(() => {
     amend({ q, line: null });
@@ -142,12 +164,40 @@ export function onlyValue(field: string, value: string): void {
 }
 
 export function toggleColumn(name: string): void {
-  const now = columns.peek();
-  const next = now.includes(name) ? now.filter((other) => other !== name) : [...now, name];
-  const text = next.join(",");
+  if (name === "time") {
+    amend({ hide: timeHidden.peek() ? null : "time" }, "replace");
+    return;
+  }
+  const now = columnPlan.peek();
+  const has = now.some((column) => column.name === name);
+  changeColumns(has ? now.filter((column) => column.name !== name) : [...now, { name }]);
+}
+
+export function changeColumns(plan: readonly Column[]): void {
+  const text = writeColumns(plan);
   // An empty list must stay in the address, where a missing one means the default.
   if (text === "") amend({ cols: "," }, "replace");
   else amend({ cols: text === defaultColumns ? null : text }, "replace");
+}
+
+/** Stacks the histogram by another field. */
+export function splitHistogram(by: string): void {
+  amend({ by: by === "level" ? null : by });
+  const question = asked.peek();
+  if (question !== undefined) void histogram.load((signal) => fetchHistogram(question, signal, { by }));
+}
+
+/** The commonest values of a field among the records that are asked for. */
+export async function topValues(field: string, signal: AbortSignal): Promise<Facet | undefined> {
+  const question = asked.peek();
+  if (question === undefined) return undefined;
+  const answer = await fetchFacets(question, [field], topValuesMax, signal);
+  return answer.ok ? answer.value.facets[0] : undefined;
+}
+
+export function toggleDedupe(): void {
+  amend({ dedupe: dedupe.peek() ? null : "1" }, "replace");
+  session.setDedupe(dedupe.peek());
 }
 
 export function changeFacets(names: readonly string[]): void {
@@ -159,44 +209,19 @@ export function changeFacets(names: readonly string[]): void {
 
 /** The address of this view with one line in its middle and the range absolute. */
 export function permalink(record: LogRecord): string {
-  const kept = { q: query.peek(), cols: parameter("cols"), wrap: parameter("wrap") };
+  const kept = { q: query.peek(), cols: parameter("cols"), hide: parameter("hide"), wrap: parameter("wrap") };
   const range = timeRange.peek();
   const time = Date.parse(record.time);
   const whole = { from: Math.min(range.from, time), to: Math.max(range.to, time + 1) };
   return hrefOf("/logs", { ...kept, ...absoluteRange(whole), line: record.id });
 }
 
-/** What the query box offers: fields that the range has, values that the other filters leave. */
+/** What the query box offers. */
 export async function suggest(spot: Spot, text: string, signal: AbortSignal): Promise<readonly Suggestion[]> {
   const question = asked.peek();
   if (question === undefined) return [];
-  if (spot.kind === "field") {
-    if (spot.prefix === "" && text.trim() !== "") return [];
-    const known = fields.value.peek()?.fields ?? [];
-    const names = new Set(known.map(({ name }) => name));
-    const always = ["level", "service", "host", "message", "trace_id"]
-      .filter((name) => !names.has(name))
-      .map((name) => ({ name, count: 0 }));
-    const found = suggestFields(spot, [...known, ...always], suggestionsMax);
-    return found.map((suggestion) =>
-      suggestion.count === 0
-        ? { label: suggestion.label, insert: suggestion.insert, kind: suggestion.kind }
-        : suggestion,
-    );
-  }
-  const others =
-    `${text.slice(0, spot.start - spot.field.length - 1).replace(/[-!]$/, "")} ${text.slice(spot.end)}`.trim();
-  const everywhere = others === "" || /\b(AND|OR|NOT)$/i.test(others) || /^(AND|OR)\b/i.test(others) ? "" : others;
-  const answer = await fetchFacets({ ...question, q: everywhere }, [spot.field], 100, signal);
-  if (!answer.ok)
-    return spot.field === "level"
-      ? suggestValues(
-          spot,
-          levels.map((value) => ({ value, count: 0 })),
-          suggestionsMax,
-        )
-      : [];
-  return suggestValues(spot, answer.value.facets[0]?.values ?? [], suggestionsMax);
+  const { suggestFor } = await import("./suggest");
+  return suggestFor(question, fields.value.peek()?.fields ?? [], spot, text, signal);
 }
 
 function isAbsolute(): boolean {

@@ -7,6 +7,8 @@ import { amend, parameter } from "../../app/location";
 import { MinusIcon } from "../../app/icons";
 import { count, value } from "../../app/number-format";
 import { zone } from "../../app/preferences";
+import { plainLine } from "../../list/line-text";
+import { LineView } from "../../list/line-view";
 import { serverNow } from "../../time/clock";
 import { ago, fullTime } from "../../time/format";
 import * as state from "./logs-state";
@@ -91,7 +93,9 @@ function Since() {
 }
 
 function PatternRow({ pattern }: { readonly pattern: Pattern }) {
-  const services = pattern.services.slice(0, 3).map((service) => (service.value === "" ? "no service" : service.value));
+  const services = pattern.services
+    .slice(0, 3)
+    .map((service) => (service.value === "" ? "no service" : plainLine(service.value)));
   const more = pattern.services_total - services.length;
   const show = (): void => {
     batch(() => {
@@ -127,7 +131,7 @@ function PatternRow({ pattern }: { readonly pattern: Pattern }) {
           {services.join(", ")}
           {more > 0 ? ` and ${count(more)} more` : ""}
           {pattern.example.message !== undefined && (
-            <span title={pattern.example.message}> · {firstLine(pattern)}</span>
+            <span title={plainLine(pattern.example.message.slice(0, 2000))}> · {firstLine(pattern)}</span>
           )}
         </div>
       </td>
@@ -158,6 +162,9 @@ function Seen({ time }: { readonly time: string }) {
   );
 }
 
+/** A pattern shows no more than this of one stretch between its holes; its rows have the rest. */
+const patternCharactersMax = 600;
+
 /** The text with its holes set off. */
 function PatternText({ text }: { readonly text: string }) {
   if (text === "") return <em>an empty message</em>;
@@ -170,7 +177,7 @@ function PatternText({ text }: { readonly text: string }) {
             {part}
           </span>
         ) : (
-          part
+          <LineView key={at} text={part} terms={undefined} oneLine charactersMax={patternCharactersMax} />
         ),
       )}
     </>
@@ -209,5 +216,5 @@ function levelsText(pattern: Pattern): string {
 }
 
 function firstLine(pattern: Pattern): string {
-  return (pattern.example.message ?? "").split("\n", 1)[0]?.slice(0, 300) ?? "";
+  return plainLine((pattern.example.message ?? "").split("\n", 1)[0]?.slice(0, 300) ?? "");
 }

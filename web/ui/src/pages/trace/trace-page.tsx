@@ -1,8 +1,7 @@
 /** The Trace page: everything that carries one trace id, as lanes and as lines in the order of time, and the metrics that point to it. */
 import { effect, signal, untracked } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import "../../styles/rows.css";
-import "../../styles/detail.css";
 import "../../styles/trace.css";
 import { fetchTrace, type Trace } from "../../api/traces";
 import { createRemote } from "../../api/remote";
@@ -18,11 +17,12 @@ import { traceIdIn } from "../../query/paste";
 import { absoluteRange } from "../../time/range";
 import { fullTime } from "../../time/format";
 import { formatSpan, minute } from "../../time/span";
-import { isGrave, lanesOf, millisecondsBetween } from "./lanes";
+import { isGrave, timelineOf } from "./lanes";
 import { SwimLanes } from "./swim-lanes";
 import { TraceList } from "./trace-list";
 import { TraceRecords } from "./trace-records";
-import { HostMetrics, TraceSpans } from "./trace-spans";
+import { TraceHosts } from "./trace-hosts";
+import { TraceSpans } from "./trace-spans";
 
 const trace = createRemote<Trace>();
 const askedId = signal("");
@@ -119,10 +119,11 @@ function TraceBox({ id }: { readonly id: string }) {
 function TraceView({ trace }: { readonly trace: Trace }) {
   const { records, exemplars, services, spans = [], host_metrics: hostMetrics = [] } = trace;
   const metrics = hostMetrics.filter(({ values = [] }) => values.length > 0);
-  const lanes = lanesOf(records);
+  const timeline = useMemo(() => timelineOf(records, spans), [trace]);
   const first = records[0];
   const last = records.at(-1);
-  const duration = first === undefined || last === undefined ? 0 : millisecondsBetween(first.time, last.time);
+  const began = Date.parse(timeline.start);
+  const hosts = [...new Set(timeline.lanes.map(({ host }) => host))].filter((host) => host !== "");
   const errors = records.filter(isGrave).length;
   const selected = parameter("line");
   const select = (id: string): void => amend({ line: id === selected ? null : id }, "replace");
@@ -133,7 +134,7 @@ function TraceView({ trace }: { readonly trace: Trace }) {
     };
   }, [trace]);
   const facts: readonly (readonly [string, string])[] = [
-    ["duration", formatSpan(trace.duration_ms ?? duration)],
+    ["duration", formatSpan(trace.duration_ms ?? timeline.duration)],
     ["records", count(records.length)],
     ["errors", count(errors)],
     ["services", String(new Set(services.map(({ service }) => service)).size)],
@@ -163,7 +164,7 @@ function TraceView({ trace }: { readonly trace: Trace }) {
           Open in Logs
         </a>
       </div>
-      {records.length > 0 && <SwimLanes lanes={lanes} duration={duration} selected={selected} onSelect={select} />}
+      {records.length > 0 && <SwimLanes timeline={timeline} selected={selected} onSelect={select} />}
       {exemplars.length > 0 && (
         <section class="trace-exemplars" aria-label="Metrics that point here">
           <h2>Metrics that point here</h2>
@@ -184,11 +185,16 @@ function TraceView({ trace }: { readonly trace: Trace }) {
           </ul>
         </section>
       )}
-      {spans.length > 0 && <TraceSpans spans={spans} began={Date.parse(trace.start ?? first?.time ?? "")} />}
-      {metrics.length > 0 && first !== undefined && last !== undefined && (
-        <HostMetrics metrics={metrics} range={{ from: Date.parse(first.time), to: Date.parse(last.time) }} />
+      <TraceRecords records={records} selected={selected} start={timeline.start} onSelect={select} />
+      {hosts.length > 0 && Number.isFinite(began) && (
+        <TraceHosts
+          hosts={hosts}
+          traceId={trace.trace_id}
+          metrics={metrics}
+          range={{ from: began, to: began + timeline.duration }}
+        />
       )}
-      <TraceRecords records={records} selected={selected} onSelect={select} />
+      {spans.length > 0 && <TraceSpans spans={spans} began={Date.parse(trace.start ?? first?.time ?? "")} />}
     </>
   );
 }

@@ -5,6 +5,7 @@ import { hrefOf } from "../../app/address";
 import { go } from "../../app/location";
 import { count } from "../../app/number-format";
 import { zone } from "../../app/preferences";
+import { plainLine } from "../../list/line-text";
 import { LineView } from "../../list/line-view";
 import { LogDetail, type DetailActions } from "../../list/log-detail";
 import { rowId } from "../../list/log-row";
@@ -17,16 +18,17 @@ import { millisecondsBetween } from "./lanes";
 interface TraceRecordsProps {
   readonly records: readonly LogRecord[];
   readonly selected: string;
+  /** What the times are counted from. */
+  readonly start: string;
   onSelect(id: string): void;
 }
 
 /** Rows drawn at first; a trace with more says so. */
 const rowsMax = 500;
 
-export function TraceRecords({ records, selected, onSelect }: TraceRecordsProps) {
+export function TraceRecords({ records, selected, start, onSelect }: TraceRecordsProps) {
   const [all, setAll] = useState(false);
   const [withContext, setWithContext] = useState("");
-  const start = records[0]?.time ?? "";
   const actions = useMemo(() => actionsFor(records), [records]);
   useEffect(() => {
     if (selected !== "") document.getElementById(rowId(selected))?.scrollIntoView({ block: "nearest" });
@@ -57,10 +59,10 @@ export function TraceRecords({ records, selected, onSelect }: TraceRecordsProps)
               {levelLetter(record.level)}
             </span>
             <span class="cell cell-field" role="gridcell">
-              {record.service ?? ""}
+              {plainLine(record.service ?? "")}
             </span>
             <span class="cell cell-host" role="gridcell">
-              {record.host ?? ""}
+              {plainLine(record.host ?? "")}
             </span>
             <span class="cell cell-message" role="gridcell">
               <LineView text={record.message ?? ""} terms={undefined} oneLine />

@@ -1,10 +1,7 @@
-/** Beside a trace's lines: its spans as they tell them, and how its hosts were doing. */
-import type { HostMetric, TraceSpan } from "../../api/traces";
-import { hrefOf } from "../../app/address";
+/** A trace's spans as its lines tell them, as a table. */
+import type { TraceSpan } from "../../api/traces";
 import { count } from "../../app/number-format";
-import { labelsText } from "../../chart/chart-data";
-import { absoluteRange, type TimeRange } from "../../time/range";
-import { formatSpan, minute } from "../../time/span";
+import { formatSpan } from "../../time/span";
 
 /** More spans than anybody reads are in the lines below. */
 const spansMax = 100;
@@ -57,30 +54,6 @@ export function TraceSpans({ spans, began }: { readonly spans: readonly TraceSpa
         </tbody>
       </table>
       {spans.length > spansMax && <p class="muted">{count(spans.length - spansMax)} more are in the lines below.</p>}
-    </section>
-  );
-}
-
-interface HostMetricsProps {
-  readonly metrics: readonly HostMetric[];
-  readonly range: TimeRange;
-}
-
-/** The highest value of each metric around the trace, with a way to its chart. */
-export function HostMetrics({ metrics, range }: HostMetricsProps) {
-  const around = absoluteRange({ from: range.from - 15 * minute, to: range.to + 15 * minute });
-  return (
-    <section class="trace-exemplars" aria-label="Its hosts around it">
-      <h2>Its hosts around it</h2>
-      <ul>
-        {metrics.map(({ metric, values = [] }) => (
-          <li key={JSON.stringify(metric)}>
-            <a href={hrefOf("/explore", { name: metric["__name__"] ?? "", ...around })}>{labelsText(metric)}</a>{" "}
-            <strong>{Math.max(...values.map(([, value]) => Number(value))).toPrecision(3)}</strong>{" "}
-            <span class="muted">at most, 5 minutes before to 5 minutes after</span>
-          </li>
-        ))}
-      </ul>
     </section>
   );
 }

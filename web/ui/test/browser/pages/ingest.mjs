@@ -75,6 +75,9 @@ export async function steps(walk) {
       await page.unroute("**/api/v1/agents");
       await walk.until("agents again", async () => (await agents.count()) > 0);
     });
-    walk.check((await page.locator(".ingest > section > .warning-text").count()) === 0, "the message is gone");
+    await walk.until(
+      "the message is gone",
+      async () => (await page.locator(".ingest > section > .warning-text").count()) === 0,
+    );
   });
 }
