@@ -3,7 +3,7 @@
 //! It knows no protocol and no question: batches come through the collector's [`Outlet`], and the query room reads
 //! [`log_store::LogStore`] and [`series_store::SeriesStore`].
 //!
-//! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), `stream_marks` and `agent_checkpoints` (exactly once),
+//! Reading order: `pipeline` (the whole way in one picture), `admission` (limits), [`error_group`] (which errors are the same), `stream_marks` and `agent_checkpoints` (exactly once),
 //! `write_ahead` (the journal's writer), `sealer`, `retention`, `compaction`, [`deletion`], [`series_deletion`], `startup`
 //! (files, replay), `set_aside`, [`catalog`], [`live_feed`], then the two stores; [`scan`] is the budget that questions bring along. [`doctor`] and [`backup`] work on a data directory from outside.
 
@@ -16,6 +16,7 @@ mod compaction;
 mod counters;
 pub mod deletion;
 pub mod doctor;
+pub mod error_group;
 #[cfg(test)]
 mod keep_tests;
 pub mod live_feed;

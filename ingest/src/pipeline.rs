@@ -3,8 +3,8 @@
 //! ```text
 //! outlet ─► encoder ─► writer ─► heads, live feed, receipts
 //!           times,      place,      │
-//!           frame       journal     └─► sealer ─► splits, blocks, catalog; retention
-//!                                                   └─► compactor: splits from splits
+//!           errors,     journal     └─► sealer ─► splits, blocks, catalog; retention
+//!           frame                                   └─► compactor: splits from splits
 //! ```
 //!
 //! All channels are bounded, so that a slow disk slows the senders. Opening is in [`startup`](crate::startup).
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::{Limits, adjust_times, batch_bytes};
 use crate::catalog::{Catalog, StreamMark};
 use crate::compaction::{Compaction, CompactionBudget, CompactionStatus};
+use crate::error_group;
 use crate::live_feed::LiveFeed;
 use crate::log_store::{FilterError, LogStore, RetentionRule, RetentionRules};
 use crate::retention::Retention;
@@ -379,6 +380,7 @@ pub(crate) async fn encode_ahead(
             return;
         }
         let adjusted = adjust_times(&mut batch, &limits, Timestamp::now());
+        batch.logs.iter_mut().for_each(error_group::mark);
         let frame = journal_frame(&batch);
         let bytes = batch_bytes(&batch);
         // This thread has nothing else to do: waiting here is what slows the senders.

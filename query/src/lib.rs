@@ -4,6 +4,7 @@
 //! [`taffrail_ingest::Scan`].
 
 pub mod alert;
+pub mod error_group;
 pub mod log_search;
 pub mod metric_moves;
 pub mod promql;

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod alert_rules;
 pub mod api;
 pub mod api_error;
+pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod csv;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use taffrail_collector::model::{AgentId, Timestamp};
+use taffrail_collector::model::{AgentId, Resource, Timestamp};
 use taffrail_collector::source::{Running, SourceContext, Tallies};
 use taffrail_ingest::Ingest;
 use taffrail_ingest::log_store::RetentionRules;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alert_rules::{BadRules, Running as Alerting};
 use crate::api::question::Questions;
 use crate::api::{self, App, Listeners};
+use crate::checks;
 use crate::config::Settings;
 use crate::dashboards::Library;
 use crate::http_guard::Guard;
@@ -39,6 +40,7 @@ pub struct Server {
     sources: Vec<Running>,
     alerting: Alerting,
     watching: Watching,
+    checking: checks::Running,
     stop_sources: CancellationToken,
     keeping_agents: JoinHandle<()>,
     own_metrics: Option<JoinHandle<()>>,
@@ -62,9 +64,11 @@ impl Server {
         let ingest = Arc::new(ingest.map_err(|error| anyhow!("server.{error} (--data-dir, TAFFRAIL_DATA_DIR)"))?);
 
         // Before the doors open: it misses nothing.
-        let watch = Watch::new(settings.watch.clone());
-        let watching =
-            watch.start(ingest.clone(), CancellationToken::new()).await.context("read what was noted before")?;
+        let resource = local_sources::this_host(&settings.collector);
+        let of_server = Arc::new(Resource { service: "taffrail".into(), ..Resource::clone(&resource) });
+        let open = || Watch::open(settings.watch.clone(), &ingest);
+        let watch = tokio::task::block_in_place(open).context("read what was noted before")?;
+        let watching = watch.start(ingest.clone(), CancellationToken::new());
         let tallies = Arc::new(Tallies::default());
         let stop_sources = CancellationToken::new();
         let checkpoints = ingest.checkpoints(AgentId::LOCAL);
@@ -72,7 +76,7 @@ impl Server {
             outlet: ingest.outlet().clone(),
             tallies: tallies.clone(),
             enricher: settings.collector.enricher()?,
-            resource: local_sources::this_host(&settings.collector),
+            resource,
             checkpoints: Arc::new(checkpoints.into_iter().map(|one| (one.key, one.value)).collect::<HashMap<_, _>>()),
             stop: stop_sources.clone(),
         };
@@ -105,6 +109,7 @@ impl Server {
                 Ok(())
             })
         });
+        let checking = checks::start(&settings.checks, ingest.outlet(), &of_server, &stop_sources);
         let catalog = ingest.catalog().clone();
         let agents = tokio::task::spawn_blocking(|| KnownAgents::load(catalog)).await;
         let agents = Arc::new(agents.context("read the agents known before")?);
@@ -138,7 +143,18 @@ impl Server {
             let host = context.resource.host.clone();
             tokio::spawn(own_metrics::keep(app.clone(), host, stop_keeping.clone()))
         });
-        Ok(Server { app, http, sources, alerting, watching, stop_sources, keeping_agents, own_metrics, stop_keeping })
+        Ok(Server {
+            app,
+            http,
+            sources,
+            alerting,
+            watching,
+            checking,
+            stop_sources,
+            keeping_agents,
+            own_metrics,
+            stop_keeping,
+        })
     }
 
     /// Where it listens.
@@ -159,6 +175,7 @@ impl Server {
         self.http.stop(DRAIN_TIME_MAX).await;
         local_sources::wait_for_end(self.sources).await;
         self.alerting.stopped().await;
+        self.checking.stopped().await;
         self.stop_keeping.cancel();
         // A panic of its task was logged by the panic itself.
         let _ = self.keeping_agents.await;

@@ -22,6 +22,8 @@ pub const PAGE_ROUTES: &[&str] = &[
     "/trace",
     "/trace/{id}",
     "/alerts",
+    "/errors",
+    "/errors/{id}",
     "/hosts",
     "/hosts/{host}",
     "/ingest",

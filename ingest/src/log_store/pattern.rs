@@ -67,6 +67,11 @@ impl PatternId {
         PatternId(canonical.iter().fold(0xcbf2_9ce4_8422_2325, hash))
     }
 
+    /// The name of any text by the same hash.
+    pub(crate) fn of_text(text: &str) -> PatternId {
+        PatternId::of_canonical(text.as_bytes())
+    }
+
     /// The id that was written so; none when it is none.
     pub fn parse(text: &str) -> Option<PatternId> {
         let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

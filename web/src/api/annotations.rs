@@ -60,6 +60,7 @@ async fn add(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json
     let annotation = read(&parameters, Timestamp::now())?;
     let (kept, count_max) = (annotation.clone(), app.watch.settings().annotations_max);
     in_catalog(&app, move |catalog| catalog.put_annotations(&[kept], count_max)).await?;
+    app.watch.with(|watcher| watcher.deploy(&annotation));
     Ok(Json(json!({ "annotation": annotation })))
 }
 

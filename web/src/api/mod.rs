@@ -1,7 +1,7 @@
 //! The HTTP API: one file per subject, and the router that holds them.
 //!
 //! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`metrics_moved`], [`views`], [`cardinality`], [`dashboards`], [`settings`],
-//! [`ingest_status`], [`agents`], [`annotations`], [`health`], [`self_metrics`],
+//! [`ingest_status`], [`agents`], [`annotations`], [`errors`], [`deploys`], [`hosts`], [`health`], [`self_metrics`],
 //! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
@@ -30,8 +30,11 @@ pub mod agents;
 pub mod annotations;
 pub mod cardinality;
 pub mod dashboards;
+pub mod deploys;
 pub mod document;
+pub mod errors;
 pub mod health;
+pub mod hosts;
 pub mod ingest_status;
 pub mod logs;
 pub mod metrics_catalog;
@@ -112,6 +115,9 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(ingest_status::routes())
         .merge(agents::routes())
         .merge(annotations::routes())
+        .merge(errors::routes())
+        .merge(deploys::routes())
+        .merge(hosts::routes())
         .merge(health::routes())
         .merge(self_metrics::routes())
         .merge(admin::routes())

@@ -259,6 +259,54 @@ const OPERATIONS: &[Operation] = &[
     operation("GET", "/api/v1/annotations/{id}", "One annotation", &[]),
     operation("DELETE", "/api/v1/annotations/{id}", "Removes an annotation", &[]),
     operation(
+        "GET",
+        "/api/v1/errors",
+        "Error groups: errors that fail in the same functions with the same exceptions, counted under any question, with trend, hosts, versions, \
+         first and last seen and state. `error.group:<id>` in a question asks for the records of one",
+        &[
+            QUESTION,
+            FROM,
+            TO,
+            LIMIT,
+            ("state", "unresolved (open and regressed), open, regressed, resolved, ignored or all; default all"),
+            ("service", "only groups of this service"),
+            ("sort", "last_seen, first_seen or count"),
+        ],
+    ),
+    operation(
+        "GET",
+        "/api/v1/errors/{id}",
+        "One group: an event with its stack trace read out, the events beside it, what its records have in common, when it came back",
+        &[QUESTION, FROM, TO, ("event", "a record's id; default the newest")],
+    ),
+    operation(
+        "POST",
+        "/api/v1/errors/{id}",
+        "Says what became of a group; it comes back as regressed when an error comes after it was resolved",
+        &[
+            ("state", "resolved, ignored or open"),
+            ("version", "resolved in this version: older ones do not bring it back"),
+            ("until", "ignored so long: a span like 7d or a moment"),
+            ("by", "who says so"),
+        ],
+    ),
+    operation(
+        "GET",
+        "/api/v1/deploys/{id}",
+        "What the deploy of this annotation changed, before and since: errors by service, error groups, patterns, percentiles of timers, and in \
+         words what got worse",
+        &[
+            ("window", "how long before and after; default until the next deploy, an hour at most"),
+            ("canary", "a field and its value (version:1.2.3): these records and the others, since the deploy"),
+        ],
+    ),
+    operation(
+        "GET",
+        "/api/v1/hosts",
+        "Every host that sends log records or metrics and when each was last heard of, the silent ones first",
+        &[("search", "a part of the name"), ("silent_after", "a span; default 5m"), LIMIT],
+    ),
+    operation(
         "GET POST",
         "/api/v1/query",
         "PromQL at one moment",

@@ -55,6 +55,27 @@ pub fn answer(path: &str) -> Option<Answer> {
             Answer::Json(object(&[("record", record()), ("before", list(record())), ("after", list(record()))]))
         }
         "/api/v1/logs/record" => Answer::Json(object(&[("record", record())])),
+        "/api/v1/errors" => Answer::Json(object(&[
+            ("errors", list(error_group())),
+            ("groups_total", integer()),
+            ("total", integer()),
+            ("states", map(integer())),
+            ("summary", summary()),
+        ])),
+        "/api/v1/errors/{id}" => Answer::Json(object(&[("error_group", error_group())])),
+        "/api/v1/deploys/{id}" => Answer::Json(object(&[
+            ("deploy", annotation()),
+            ("worse", list(text())),
+            ("services", list(object(&[("service", text()), ("change", text())]))),
+            ("errors", list(error_group())),
+            ("patterns", list(object(&[("id", text()), ("pattern", text()), ("change", text())]))),
+            ("timers", list(object(&[("metric", text()), ("unit", text())]))),
+            ("summary", summary()),
+        ])),
+        "/api/v1/hosts" => {
+            let host = object(&[("host", text()), ("state", text()), ("silent_seconds", integer())]);
+            Answer::Json(object(&[("hosts", list(host)), ("total", integer()), ("silent", integer())]))
+        }
         "/api/v1/annotations" | "/api/v1/annotations/{id}" => {
             // A list, or one that was asked for, written or removed.
             let listed = object(&[("annotations", list(annotation())), ("partial", partial())]);
@@ -327,6 +348,22 @@ fn patterns() -> Value {
         ("other", integer()),
         ("trend", object(&[("start", text()), ("interval_ms", integer())])),
         ("summary", summary()),
+    ])
+}
+
+fn error_group() -> Value {
+    let (text, integer) = (|| json!({ "type": "string" }), || json!({ "type": "integer" }));
+    object(&[
+        ("id", text()),
+        ("service", text()),
+        ("type", text()),
+        ("message", text()),
+        ("culprit", text()),
+        ("state", json!({ "enum": ["open", "regressed", "resolved", "ignored"] })),
+        ("total", integer()),
+        ("first_seen", text()),
+        ("last_seen", text()),
+        ("versions", list(text())),
     ])
 }
 

@@ -133,6 +133,26 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
         "Annotations that left for newer ones, by annotations.count_max.",
         watched.annotations_left.load(Relaxed),
     );
+    let (groups, groups_left) = app.watch.with(|watcher| watcher.groups.counts());
+    single("taffrail_error_groups", "gauge", "Error groups that are remembered.", groups as u64);
+    single(
+        "taffrail_error_groups_removed_total",
+        "counter",
+        "Error groups that left for newer ones, by errors.groups_max.",
+        groups_left,
+    );
+    single(
+        "taffrail_error_notices_limited_total",
+        "counter",
+        "Error groups of which it was not told that they are new or back: more than 200 in a minute.",
+        watched.notices_limited.load(Relaxed),
+    );
+    single(
+        "taffrail_watch_dropped_total",
+        "counter",
+        "Records and samples of what was noted that could not be stored.",
+        watched.outbox_dropped.load(Relaxed),
+    );
     let compaction = &store.compaction;
     single("taffrail_compactions_total", "counter", "Times that splits were rewritten.", compaction.rewrites);
     single("taffrail_compacted_splits_total", "counter", "Splits that were rewritten.", compaction.splits);

@@ -84,8 +84,7 @@ impl World {
         let alerts =
             Manager::start(rules, source, ingest.outlet().clone(), Arc::new(Forgetful), stopping.clone()).unwrap();
         let agents = Arc::new(KnownAgents::load(ingest.catalog().clone()));
-        let watch = Watch::new(settings.watch);
-        watch.start(ingest.clone(), stopping.clone()).await.unwrap();
+        let watch = Watch::open(settings.watch, &ingest).unwrap();
         let dashboards = Arc::new(Library::new(Vec::new(), ingest.catalog().clone()));
         let app = Arc::new(App {
             agents,

@@ -102,7 +102,8 @@ fn said(arguments: &AnnotateArguments, user: &str) -> Vec<(&'static str, String)
     parameters
 }
 
-fn path_segment(id: &str) -> String {
+/// An annotation's name as it may stand in a path.
+pub fn path_segment(id: &str) -> String {
     // What cannot stand in a path is no name of an annotation: the server says that there is none.
     id.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.:".contains(c) { c } else { '_' }).collect()
 }

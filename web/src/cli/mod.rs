@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
-//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`annotate`], [`check`], [`demo`],
+//! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`annotate`], [`deploys`], [`check`], [`demo`],
 //! [`promql_test`], [`dashboards`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`output`] and [`promql_answer`] show answers in the form that `-o` asks for, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
@@ -24,6 +24,7 @@ mod collect;
 mod dashboards;
 mod delete;
 mod demo;
+mod deploys;
 mod doctor;
 mod explanation;
 mod following;
@@ -82,6 +83,8 @@ enum Command {
     Delete(delete::DeleteArguments),
     /// Write down that something happened: a deploy, an incident, a note
     Annotate(annotate::AnnotateArguments),
+    /// List deploys, or tell what one of them changed
+    Deploys(deploys::DeploysArguments),
     /// Check settings and rules files without starting anything
     Check(check::CheckArguments),
     /// Check every byte below the data directory, and repair what can be
@@ -192,6 +195,7 @@ pub fn run() -> ExitCode {
         Some(Command::Tap(tap)) => tap::run(tap),
         Some(Command::Delete(delete)) => delete::run(delete),
         Some(Command::Annotate(annotate)) => annotate::run(annotate),
+        Some(Command::Deploys(deploys)) => deploys::run(deploys),
         Some(Command::Check(check)) => check::run(check),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
         Some(Command::Backup(backup)) => backup::run(backup),

@@ -135,6 +135,11 @@ const KEYS: &[Key] = &[
         "annotations.count_max",
         "Annotations (deploys, notes, events) that are kept; beyond it the oldest leave, deploys after all others.",
     ),
+    key(
+        "errors.groups_max",
+        "Error groups that are remembered with when they were first seen and what was decided; beyond it those seen once leave first, then those \
+         not seen for longest.",
+    ),
     key("collector.host", "The name that this host's records and series carry; without it the system's host name."),
     key(
         "collector.state_dir",
@@ -502,6 +507,21 @@ pub const ANNOTATION_KEYS: &[(&str, &str, &str)] = &[
     ("text_field", "The field with what people read; `message` when left out.", r#""message""#),
 ];
 
+/// The keys of a repeated table, `[[checks]]`, with an example of each.
+pub const CHECK_KEYS: &[(&str, &str, &str)] = &[
+    (
+        "name",
+        "What it is called, the label `check` of the series taffrail.check.up (1 or 0) and taffrail.check.duration.",
+        r#""shop""#,
+    ),
+    ("url", "A URL that must answer; either this or `address`.", r#""https://shop.example.org/health""#),
+    ("address", "A host and port that must take a TCP connection.", r#""db.example.org:5432""#),
+    ("interval", "How often it is looked.", r#""30s""#),
+    ("timeout", "How long an answer may take.", r#""5s""#),
+    ("status", "Statuses that are good; 200 to 399 when left out. Redirects are not followed.", "[200]"),
+    ("text", "Text that the first megabyte of the answer must hold.", r#""ready""#),
+];
+
 /// The keys of a repeated table, `[[metric_retention]]`, with an example of each.
 pub const METRIC_RETENTION_KEYS: &[(&str, &str, &str)] = &[
     (
@@ -551,6 +571,7 @@ mod tests {
             unexplained,
             [
                 "annotations.from_logs",
+                "checks",
                 "collector.files",
                 "collector.scrape",
                 "collector.shape",
@@ -612,6 +633,18 @@ mod tests {
         // All are given in the example, so all are written.
         let written = Table::try_from(rule).unwrap();
         let mut explained: Vec<&str> = ANNOTATION_KEYS.iter().map(|(name, _, _)| *name).collect();
+        explained.sort_unstable();
+        assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_key_of_a_check_is_explained() {
+        use crate::config::sections::Check;
+        let example: String = CHECK_KEYS.iter().map(|(name, _, example)| format!("{name} = {example}\n")).collect();
+        let rule = toml::from_str::<Check>(&example).unwrap();
+        // All are given in the example, so all are written.
+        let written = Table::try_from(rule).unwrap();
+        let mut explained: Vec<&str> = CHECK_KEYS.iter().map(|(name, _, _)| *name).collect();
         explained.sort_unstable();
         assert_eq!(explained, written.keys().map(String::as_str).collect::<Vec<_>>());
     }

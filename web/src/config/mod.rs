@@ -35,10 +35,12 @@ pub struct Settings {
     pub query: QuerySettings,
     /// `[alerts]`.
     pub alerts: AlertSettings,
-    /// `[annotations]`.
+    /// `[annotations]` and `[errors]`.
     pub watch: crate::watch::Settings,
     /// `[dashboards]`.
     pub dashboards: DashboardSettings,
+    /// `[[checks]]`.
+    pub checks: Vec<crate::checks::Check>,
 }
 
 /// Checked `[server]`.

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::keys::{ANNOTATION_KEYS, FILES_KEYS, METRIC_RETENTION_KEYS, RETENTION_KEYS, SCRAPE_KEYS, SHAPE_KEYS, keys};
+use super::keys::{
+    ANNOTATION_KEYS, CHECK_KEYS, FILES_KEYS, METRIC_RETENTION_KEYS, RETENTION_KEYS, SCRAPE_KEYS, SHAPE_KEYS, keys,
+};
 use super::layers::{Layers, Origin};
 
 /// The settings as a file: every key with its explanation, its value, and where that came from.
@@ -51,6 +53,7 @@ pub fn print(layers: &Layers) -> String {
             "Log records that are annotations (deploys): a table for each rule.",
             ANNOTATION_KEYS,
         ),
+        ("checks", "What this server looks at from outside: a table for each check.", CHECK_KEYS),
         ("collector.files", "Log files to follow: a table for each group of files.", FILES_KEYS),
         ("collector.scrape", "Prometheus endpoints to read: a table for each group of targets.", SCRAPE_KEYS),
         (

@@ -15,6 +15,7 @@ use taffrail_ingest::{CompactionBudget, IngestConfig};
 use taffrail_query::{log_search, promql};
 
 use super::notation::{Bytes, Count, Limit, Span};
+use crate::checks::{self, probe::Probe};
 use crate::notify::REPEAT_INTERVAL;
 use crate::watch;
 use crate::watch::annotation_rule::{AnnotationFields, AnnotationRule};
@@ -41,6 +42,10 @@ pub struct File {
     pub annotations: Annotations,
     /// `[dashboards]`
     pub dashboards: Dashboards,
+    /// `[errors]`
+    pub errors: Errors,
+    /// `[[checks]]`
+    pub checks: Vec<Check>,
     /// `[collector]`
     pub collector: taffrail_collector::config::Config,
 }
@@ -161,6 +166,42 @@ pub struct AnnotationFromLogs {
     pub text_field: Option<String>,
 }
 
+/// `[errors]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
+pub struct Errors {
+    pub groups_max: usize,
+}
+
+/// `[[checks]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is explained in config/keys.rs, where its users see it")]
+pub struct Check {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    #[serde(default = "default_check_interval")]
+    pub interval: Span,
+    #[serde(default = "default_check_timeout")]
+    pub timeout: Span,
+    #[serde(default)]
+    pub status: Vec<u16>,
+    #[serde(default)]
+    pub text: String,
+}
+
+const fn default_check_interval() -> Span {
+    Span(Duration::from_secs(30))
+}
+
+const fn default_check_timeout() -> Span {
+    Span(Duration::from_secs(5))
+}
+
 fn default_annotation_kind() -> String {
     DEPLOY.to_owned()
 }
@@ -240,6 +281,12 @@ impl Default for Alerts {
     }
 }
 
+impl Default for Errors {
+    fn default() -> Errors {
+        Errors { groups_max: 20_000 }
+    }
+}
+
 impl Default for Annotations {
     fn default() -> Annotations {
         Annotations { count_max: 50_000, from_logs: Vec::new() }
@@ -249,8 +296,19 @@ impl Default for Annotations {
 impl File {
     /// Checks what no single value can show to be wrong.
     pub fn check(self) -> Result<Settings, Mistake> {
-        let File { server, store, retention, metric_retention, query, alerts, annotations, dashboards, collector } =
-            self;
+        let File {
+            server,
+            store,
+            retention,
+            metric_retention,
+            query,
+            alerts,
+            annotations,
+            dashboards,
+            errors,
+            checks,
+            collector,
+        } = self;
         let addresses = [
             ("server.http", Some(server.http.0)),
             ("collector.statsd.address", collector.statsd.address.address()),
@@ -271,6 +329,7 @@ impl File {
         }
         for (key, zero) in [
             ("annotations.count_max", annotations.count_max == 0),
+            ("errors.groups_max", errors.groups_max == 0),
             ("query.concurrency_max", query.concurrency_max == 0),
             ("query.exports_max", query.exports_max == 0),
             ("query.followers_max", query.followers_max == 0),
@@ -321,8 +380,10 @@ impl File {
                 repeat_interval: alerts.repeat_interval.0,
                 external_url: alerts.external_url,
             },
+            checks: checks.iter().map(Check::check).collect::<Result<_, _>>()?,
             watch: watch::Settings {
                 annotations_max: annotations.count_max,
+                error_groups_max: errors.groups_max,
                 annotation_rules: annotations
                     .from_logs
                     .iter()
@@ -332,6 +393,22 @@ impl File {
             dashboards: DashboardSettings { files: dashboards.files },
             collector,
         })
+    }
+}
+
+impl Check {
+    fn check(&self) -> Result<checks::Check, Mistake> {
+        let mistake = |error: String| Mistake::of_setting(format!("[[checks]] name = {:?}", self.name), error);
+        let probe = match (&self.url, &self.address) {
+            (Some(url), None) => Probe::http(url, self.status.clone(), self.text.clone()).map_err(mistake)?,
+            (None, Some(address)) if self.status.is_empty() && self.text.is_empty() => Probe::Tcp(address.clone()),
+            (None, Some(_)) => return Err(mistake("`status` and `text` are for a `url`".to_owned())),
+            _ => return Err(mistake("it needs a `url` or an `address`, and not both".to_owned())),
+        };
+        if self.name.is_empty() || self.interval.0 < Duration::from_secs(1) || self.timeout.0.is_zero() {
+            return Err(mistake("it needs a name, an `interval` of a second at least, and a `timeout`".to_owned()));
+        }
+        Ok(checks::Check { name: self.name.clone(), probe, interval: self.interval.0, timeout: self.timeout.0 })
     }
 }
 

@@ -1,12 +1,17 @@
 //! Looks at every log record once it is durable, in the order in which they came, and notes what follows from it: annotations
-//! (deploys that StatsD events or lines tell of).
+//! (deploys that StatsD events or lines tell of), error groups that are new or back, how service checks stand, which hosts are silent.
 //!
 //! How far it has come is kept in the catalog in the same transaction as what it noted, so that a crash makes it neither
 //! repeat nor pass over a record. Records that it did not get live (it was slower than they came) it reads from the store.
 //!
-//! Reading order: [`annotation_rule`] (which records are annotations), [`watcher`] (what is noted of a record), here the task.
+//! Reading order: [`annotation_rule`] (which records are annotations), [`deploys`], [`error_notice`], [`check_status`], [`hosts`] (what else
+//! is noted, and told as series), [`watcher`] (what is noted of a record), here the task.
 
 pub mod annotation_rule;
+pub mod check_status;
+pub mod deploys;
+pub mod error_notice;
+pub mod hosts;
 mod watcher;
 
 use std::ops::Range;
@@ -14,7 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use taffrail_collector::model::Timestamp;
+use parking_lot::Mutex;
+use taffrail_collector::delivery::Outcome;
+use taffrail_collector::model::{Batch, Timestamp};
 use taffrail_ingest::catalog::CatalogError;
 use taffrail_ingest::live_feed::Event;
 use taffrail_ingest::log_store::arrival::Wanted;
@@ -33,6 +40,10 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 const PAGE_ROWS: usize = 10_000;
 /// So many bytes they have at most.
 const PAGE_BYTES: usize = 32 << 20;
+/// How long each host has been silent is told so often.
+const HOSTS_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the store may take to take what was noted.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Checked settings.
 #[derive(Clone, Debug, Default)]
@@ -41,12 +52,16 @@ pub struct Settings {
     pub annotations_max: u64,
     /// Which log records are annotations, besides StatsD's events.
     pub annotation_rules: Vec<AnnotationRule>,
+    /// Error groups that are kept at most.
+    pub error_groups_max: usize,
 }
 
-/// What others may know of it. Cheap to clone.
+/// What was noted so far. Cheap to clone.
 #[derive(Clone)]
 pub struct Watch {
-    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    counters: Arc<Counters>,
+    watcher: Arc<Mutex<Watcher>>,
 }
 
 /// What it counted.
@@ -60,11 +75,10 @@ pub struct Counters {
     pub annotations_limited: AtomicU64,
     /// Annotations that left because there are `annotations.count_max`.
     pub annotations_left: AtomicU64,
-}
-
-struct Shared {
-    settings: Settings,
-    counters: Counters,
+    /// Error groups of which it was not told that they are new or back because too many were in a minute.
+    pub notices_limited: AtomicU64,
+    /// Samples of what was noted that could not be stored.
+    pub outbox_dropped: AtomicU64,
 }
 
 /// The task at work.
@@ -73,28 +87,46 @@ pub struct Running {
 }
 
 impl Watch {
-    /// Of these settings; nothing is looked at before [`Watch::start`].
-    pub fn new(settings: Settings) -> Watch {
-        Watch { shared: Arc::new(Shared { settings, counters: Counters::default() }) }
+    /// Reads what was noted before. Blocks on the catalog. No record that comes after this is passed over.
+    pub fn open(settings: Settings, ingest: &Ingest) -> Result<Watch, CatalogError> {
+        let (settings, counters) = (Arc::new(settings), Arc::<Counters>::default());
+        let watcher = Watcher::begin(settings.clone(), counters.clone(), ingest, Timestamp::now())?;
+        Ok(Watch { settings, counters, watcher: Arc::new(Mutex::new(watcher)) })
+    }
+
+    /// Goes on from there until the store closes its feed or `stop` is cancelled.
+    pub fn start(&self, ingest: Arc<Ingest>, stop: CancellationToken) -> Running {
+        Running { task: tokio::spawn(run(self.clone(), ingest, stop)) }
     }
 
     /// The settings.
     pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+        &self.settings
     }
 
     /// What it counted.
     pub fn counters(&self) -> &Counters {
-        &self.shared.counters
+        &self.counters
     }
 
-    /// Begins where it was when the server stopped, and goes on until the store closes its feed or `stop` is cancelled. No record
-    /// that comes after this returns is passed over.
-    pub async fn start(&self, ingest: Arc<Ingest>, stop: CancellationToken) -> Result<Running, CatalogError> {
-        let (watch, of_watcher) = (self.clone(), ingest.clone());
-        let begun = tokio::task::spawn_blocking(move || Watcher::begin(watch, &of_watcher)).await;
-        let watcher = begun.map_err(|panic| CatalogError(panic.to_string()))??;
-        Ok(Running { task: tokio::spawn(run(Box::new(watcher), ingest, stop)) })
+    /// Stores what follows from what was noted, then writes down that it was noted: a crash in between tells something twice, and
+    /// nothing is lost.
+    pub async fn note(&self, ingest: &Arc<Ingest>) {
+        note(self, ingest).await;
+    }
+
+    /// Looks at what was noted, or changes it; waits while a passage of records is looked at.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Watcher) -> T) -> T {
+        work(&mut self.watcher.lock())
+    }
+
+    /// The same on a thread that may wait for the disk. A panic there ends the task, which the panic itself tells.
+    async fn on_a_thread<T: Send + 'static>(&self, work: impl FnOnce(&mut Watcher) -> T + Send + 'static) -> T {
+        let watch = self.clone();
+        match tokio::task::spawn_blocking(move || watch.with(work)).await {
+            Ok(answer) => answer,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 }
 
@@ -106,15 +138,21 @@ impl Running {
     }
 }
 
-async fn run(mut watcher: Box<Watcher>, ingest: Arc<Ingest>, stop: CancellationToken) {
-    let mut subscription = ingest.live_feed().subscribe(Some(watcher.next_seq()));
+async fn run(watch: Watch, ingest: Arc<Ingest>, stop: CancellationToken) {
+    let next_seq = watch.with(|watcher| watcher.next_seq());
+    let mut subscription = ingest.live_feed().subscribe(Some(next_seq));
     let mut note_at = Instant::now() + NOTE_INTERVAL;
+    let mut hosts_at = Instant::now() + HOSTS_INTERVAL;
     loop {
         let event = tokio::select! {
             biased;
             () = stop.cancelled() => None,
             () = tokio::time::sleep_until(note_at) => {
-                watcher = write_down(watcher, &ingest).await;
+                if Instant::now() >= hosts_at {
+                    watch.on_a_thread(|watcher| watcher.tell_hosts(Timestamp::now())).await;
+                    hosts_at = Instant::now() + HOSTS_INTERVAL;
+                }
+                note(&watch, &ingest).await;
                 note_at = Instant::now() + NOTE_INTERVAL;
                 continue;
             }
@@ -122,51 +160,66 @@ async fn run(mut watcher: Box<Watcher>, ingest: Arc<Ingest>, stop: CancellationT
         };
         match event {
             Some(Event::Passage(passage)) => {
-                watcher = on_a_thread(watcher, move |watcher| watcher.take_live(&passage, Timestamp::now())).await;
+                watch.on_a_thread(move |watcher| watcher.take_live(&passage, Timestamp::now())).await;
             }
-            Some(Event::Gap(gap)) => watcher = fill(watcher, &ingest, gap.from_seq..gap.to_seq + 1, &stop).await,
+            Some(Event::Gap(gap)) => fill(&watch, &ingest, gap.from_seq..gap.to_seq + 1, &stop).await,
             None => {
-                write_down(watcher, &ingest).await;
+                // The store takes no more: what would have to be told is not written down either, and noted again after the start.
+                if watch.with(|watcher| watcher.has_nothing_to_tell()) {
+                    write_down(&watch, &ingest).await;
+                }
                 return;
             }
         }
     }
 }
 
-async fn write_down(watcher: Box<Watcher>, ingest: &Ingest) -> Box<Watcher> {
+async fn note(watch: &Watch, ingest: &Arc<Ingest>) {
+    let samples = watch.with(Watcher::take_outbox);
+    if !samples.is_empty() {
+        let batch = Batch { samples: samples.clone(), ..Batch::local() };
+        match tokio::time::timeout(STORE_PATIENCE, ingest.outlet().deliver(batch)).await {
+            Ok(Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Gap { .. }) => {}
+            Ok(Outcome::Refused(refusal)) => {
+                tracing::warn!("what was noted cannot be stored, trying again: {}", refusal.message);
+                watch.with(|watcher| watcher.put_back(samples));
+                return;
+            }
+            // It may be stored yet.
+            Err(_) => tracing::warn!("the store gave no answer to what was noted within {STORE_PATIENCE:?}"),
+        }
+    }
+    write_down(watch, ingest).await;
+}
+
+async fn write_down(watch: &Watch, ingest: &Arc<Ingest>) {
     let catalog = ingest.catalog().clone();
-    on_a_thread(watcher, move |watcher| watcher.write_down(&catalog, Timestamp::now())).await
+    let written = watch.on_a_thread(move |watcher| watcher.write_down(&catalog, false, Timestamp::now())).await;
+    if let Err(error) = written {
+        tracing::warn!("what was noted cannot be written down, trying again: {error}");
+    }
 }
 
 /// Takes from the store, page by page, what did not come live. What cannot be read is told and passed over.
-async fn fill(
-    mut watcher: Box<Watcher>,
-    ingest: &Arc<Ingest>,
-    seqs: Range<u64>,
-    stop: &CancellationToken,
-) -> Box<Watcher> {
+async fn fill(watch: &Watch, ingest: &Arc<Ingest>, seqs: Range<u64>, stop: &CancellationToken) {
     let mut from = seqs.start;
     while from < seqs.end && !stop.is_cancelled() {
-        let (of_page, filter) = (ingest.clone(), watcher.interesting().clone());
+        let (of_page, filter) = (ingest.clone(), watch.with(|watcher| watcher.interesting().clone()));
         let page = tokio::task::spawn_blocking(move || page(&of_page, filter, from..seqs.end)).await;
         match page.map_err(|panic| panic.to_string()).flatten() {
             Ok((records, next_seq)) => {
                 from = next_seq;
-                watcher = on_a_thread(watcher, move |watcher| {
-                    watcher.take_past(&records, next_seq, Timestamp::now());
-                })
-                .await;
+                watch.on_a_thread(move |watcher| watcher.take_past(&records, next_seq, Timestamp::now())).await;
             }
             Err(error) => {
                 tracing::error!(
                     "records {from} to {} were not looked at for annotations and errors: {error}",
                     seqs.end
                 );
-                break;
+                return;
             }
         }
     }
-    watcher
 }
 
 fn page(ingest: &Ingest, filter: Filter, seqs: Range<u64>) -> Result<(Vec<StoredRecord>, u64), String> {
@@ -174,18 +227,6 @@ fn page(ingest: &Ingest, filter: Filter, seqs: Range<u64>) -> Result<(Vec<Stored
     let scan = Scan::new(None, u64::MAX);
     let arrived = ingest.logs().first_arrived(&wanted, &scan).map_err(|error| error.to_string())?;
     Ok((arrived.records, arrived.next_seq))
-}
-
-/// Lends the watcher to a thread that may wait for the disk. A panic there ends the task, which the panic itself tells.
-async fn on_a_thread(mut watcher: Box<Watcher>, work: impl FnOnce(&mut Watcher) + Send + 'static) -> Box<Watcher> {
-    let back = tokio::task::spawn_blocking(move || {
-        work(&mut watcher);
-        watcher
-    });
-    match back.await {
-        Ok(watcher) => watcher,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
 }
 
 impl Counters {

@@ -31,6 +31,9 @@ export const DownloadIcon = icon(<path d="M8 2.5v7.5M5 7.2 8 10l3-2.8M3 13.2h10"
 export const WrapIcon = icon(
   <path d="M2.5 3.5h11M2.5 8h8.7a2.2 2.2 0 0 1 0 4.5H8M9.5 10.8 7.8 12.5l1.7 1.7M2.5 12.5h2.7" />,
 );
+export const ErrorsIcon = icon(
+  <path d="M8 4.2a3.3 3.3 0 0 0-3.3 3.3v2.7a3.3 3.3 0 0 0 6.6 0V7.5A3.3 3.3 0 0 0 8 4.2ZM8 7v6M6 4.4 4.6 2.6M10 4.4l1.4-1.8M4.7 8.5H2M14 8.5h-2.7M5 6 2.8 4.8M11 6l2.2-1.2M5 11l-2.2 1.4M11 11l2.2 1.4" />,
+);
 export const FacetsIcon = icon(<path d="M2.5 3.5h11M4.5 8h7M6.5 12.5h3" />);
 export const PatternsIcon = icon(<path d="M2.5 4h4M9.5 4h4M2.5 8h4M9.5 8h4M2.5 12h4M9.5 12h4M8 2.5v11" />);
 export const HistogramIcon = icon(<path d="M3 13.5v-4M6.3 13.5v-7M9.7 13.5v-11M13 13.5v-6" />);

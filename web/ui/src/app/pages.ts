@@ -3,6 +3,7 @@ import type { ComponentType } from "preact";
 import {
   AlertsIcon,
   BoardsIcon,
+  ErrorsIcon,
   HomeIcon,
   HostsIcon,
   IngestIcon,
@@ -66,6 +67,13 @@ export const pages: readonly PageEntry[] = [
     key: "a",
     icon: AlertsIcon,
     load: async () => (await import("../pages/alerts/alerts-page")).AlertsPage,
+  },
+  {
+    path: "/errors",
+    label: "Errors",
+    key: "e",
+    icon: ErrorsIcon,
+    load: async () => (await import("../pages/errors/errors-page")).ErrorsPage,
   },
   {
     path: "/hosts",

@@ -9,6 +9,7 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { agents } from "./agents.mjs";
+import { errorRoutes } from "./errors.mjs";
 import { exemplarsOf, metricIn, metrics, rangeOf, rules, seriesOf } from "./metrics.mjs";
 import { compile, fieldText, patternOf } from "./search.mjs";
 import { createWorld } from "./world.mjs";
@@ -87,6 +88,7 @@ function routes(world, followers, counts, started, slowMs, address) {
     next_cursor: null,
   });
   return [
+    ...errorRoutes(json, summary),
     ["/api/v1/logs/search", (url, request, response) => search(world, url, response, range, summary, slowMs, counts)],
     [
       "/api/v1/logs/explain",
@@ -459,7 +461,7 @@ function moment(text, fallback) {
 function asset(path, response) {
   const file = normalize(join(dist, path));
   const isFile = file.startsWith(dist) && extname(file) !== "" && existsSync(file);
-  const isPage = /^\/($|logs|explore|trace|alerts|ingest)/.test(path);
+  const isPage = /^\/($|logs|explore|trace|alerts|errors|ingest)/.test(path);
   if (!isFile && !isPage) return json(response, 404, { error: { message: "There is nothing here" } });
   const served = isFile ? file : join(dist, "index.html");
   response.writeHead(200, {
