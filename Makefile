@@ -39,6 +39,7 @@ bench: need-rust ## print the table of benches/ with its targets (ROWS=500000 fo
 	cargo bench -p taffrail-collector --bench statsd_lines
 	cargo bench -p taffrail-ingest --bench samples
 	cargo bench -p taffrail-query --bench series
+	cargo bench -p taffrail-query --bench rules
 	cargo bench --bench series_peers
 
 lint: need-rust need-node web/ui/node_modules/.installed ## formatting, clippy, fuzz targets that compile, licences and sources of dependencies, TypeScript

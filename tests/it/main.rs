@@ -7,6 +7,7 @@
 //! - [`statsd_clients`]: clients of StatsD that are not ours, from `PyPI`, npm and crates.io.
 //! - [`metric_senders`]: OpenTelemetry's SDK, `graphyte`, `prometheus_client` as a target, Debian's Prometheus writing to us.
 //! - [`promtool`]: Debian's `promtool` asks as it asks Prometheus.
+//! - [`rules`]: `promtool` and we judge the same rules files and tests alike; rehearsals; the rules that come with the program.
 //! - [`openapi`]: schemathesis asks every endpoint what `/openapi.json` says of it.
 //! - [`bad_input`]: what is malformed, too big or too deep is answered, counted and shown, and costs no neighbour.
 //! - [`startup`]: taken ports, unwritable directories, unknown keys: a sentence that names the setting.
@@ -63,6 +64,7 @@ mod oracle;
 mod process;
 mod promtool;
 mod rotation;
+mod rules;
 mod senders;
 mod series_crash;
 mod server;

@@ -14,6 +14,7 @@ use taffrail_query::promql::StoreSource;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
+use crate::default_rules;
 use crate::notify::catalog_state::CatalogState;
 use crate::notify::{self, Notifier, Surroundings};
 
@@ -26,7 +27,7 @@ pub struct BadRules(pub Vec<Problem>);
 
 /// Reads the files without putting them to work.
 pub fn check(patterns: &[String]) -> Result<(), BadRules> {
-    RuleFiles::read(patterns).and_then(|files| files.parse()).map(drop).map_err(BadRules)
+    RuleFiles::read(patterns, &[]).and_then(|files| files.parse()).map(drop).map_err(BadRules)
 }
 
 /// Rules and notifications at work.
@@ -49,9 +50,12 @@ impl Running {
         let external_url = external_url.trim_end_matches('/').to_owned();
         let config = Config {
             rules: settings.alerts.rules.clone(),
+            built_in: if settings.alerts.default_rules { default_rules::BUILT_IN } else { &[] },
             interval: settings.alerts.evaluation_interval,
             timeout: settings.query.time_max,
             rows_max: settings.query.rows_max,
+            memory_bytes_max: settings.query.memory_bytes_max,
+            alerts_max: settings.alerts.per_rule_max,
             external_labels: BTreeMap::new(),
             external_url: external_url.clone(),
         };

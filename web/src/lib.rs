@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod csv;
 pub mod dashboards;
+pub mod default_rules;
 pub mod demo;
 pub mod http_guard;
 mod http_server;

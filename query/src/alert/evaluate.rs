@@ -9,13 +9,20 @@ use taffrail_collector::model::{LabelSet, Sample, Timestamp};
 use taffrail_ingest::Scan;
 
 use super::overlay::Overlay;
-use super::rule::{Action, Group, Rule};
-use super::state::{Alert, AlertState, Found, Labels, Transition, advance, reading, samples};
+use super::rule::{Action, Group, LOG_LINES, NoData, RUNBOOK, Rule};
+use super::state::{Alert, AlertState, Found, Labels, LinesAsked, Transition, advance, reading, samples};
 use super::template::{Context, Template};
-use crate::promql::{self, Answer, InstantValue, SeriesSource};
+use super::values::{Asking, Reading};
+use crate::promql::{LOOKBACK_MS, STALE, SeriesSource};
 
 /// The label that holds an alert's name.
 pub const ALERT_NAME: &str = "alertname";
+
+/// The label that tells the alert about missing data from the others of its rule.
+pub const REASON: &str = "reason";
+
+/// Its value.
+pub const REASON_NO_DATA: &str = "no_data";
 
 /// Values kept for the page when a rule compares many series with a number.
 pub const CURRENT_MAX: usize = 100;
@@ -27,12 +34,41 @@ const DATA_BACK: Duration = Duration::from_secs(5 * 60);
 pub struct Environment<'a> {
     /// Where series come from.
     pub source: &'a dyn SeriesSource,
-    /// The budget of one expression.
-    pub scan: &'a dyn Fn() -> Scan,
+    /// What expressions may cost.
+    pub budget: Budget<'a>,
+    /// How many bytes a question over logs may keep in memory.
+    pub memory_bytes_max: u64,
+    /// The most alerts that one rule may have, whatever its group's limit says; beyond it they stay as they were.
+    pub alerts_max: usize,
+    /// How often the group is evaluated.
+    pub interval: Duration,
     /// Labels of this server in templates.
     pub external_labels: &'a BTreeMap<String, String>,
     /// Where people reach this server.
     pub external_url: &'a str,
+}
+
+/// What expressions may cost.
+pub enum Budget<'a> {
+    /// Each of them so much.
+    Each(&'a dyn Fn() -> Scan),
+    /// All of them together.
+    Whole(&'a Scan),
+}
+
+impl Budget<'_> {
+    /// Does work that costs.
+    pub(super) fn spend<T>(&self, work: impl FnOnce(&Scan) -> T) -> T {
+        match self {
+            Budget::Each(scan) => work(&scan()),
+            Budget::Whole(scan) => work(scan),
+        }
+    }
+
+    /// Whether nothing more may be done.
+    pub(super) fn is_spent(&self) -> bool {
+        matches!(self, Budget::Whole(scan) if scan.touch(0, 0).is_err())
+    }
 }
 
 /// What one rule's evaluation gave.
@@ -61,23 +97,27 @@ pub struct CurrentValue {
     pub value: f64,
 }
 
-/// Evaluates the group's rules in order; `alerts` holds each rule's alerts and is brought to `time`. Blocks.
+/// The series that each rule of a group gave at its last evaluation.
+pub type Given = [HashSet<Arc<LabelSet>>];
+
+/// Evaluates the group's rules in order; `alerts` holds each rule's alerts and is brought to `time`. What a rule gave before and
+/// gives no more has ended for the rules after it. Blocks.
 pub fn evaluate_group(
     group: &Group,
     alerts: &mut [Vec<Alert>],
+    given: &Given,
     environment: &Environment<'_>,
     time: Timestamp,
 ) -> Vec<Outcome> {
-    let query_time = time.saturating_sub(group.query_offset);
     let mut overlay = Overlay::new(environment.source);
     let mut outcomes = Vec::with_capacity(group.rules.len());
     for (rule, alerts) in group.rules.iter().zip(alerts) {
         let started = Instant::now();
-        let evaluation = Evaluation { rule, limit: group.limit, environment, source: &overlay, time, query_time };
+        let evaluation = Evaluation::new(group, rule, environment, &overlay, time);
         let mut outcome = match &rule.action {
             Action::Record => evaluation.record(),
             Action::Alert { hold, keep_firing, annotations } => {
-                evaluation.alert(alerts, *hold, *keep_firing, annotations)
+                evaluation.alert(alerts, (*hold, *keep_firing), annotations)
             }
         }
         .unwrap_or_else(|error| Outcome { error: Some(error), ..Outcome::default() });
@@ -87,65 +127,119 @@ pub fn evaluate_group(
                 overlay.add(sample.labels.clone(), sample.timestamp.unix_millis(), last);
             }
         }
+        if outcome.error.is_none()
+            && let Some(given) = given.get(outcomes.len())
+        {
+            let now: HashSet<&Arc<LabelSet>> = outcome.samples.iter().map(|sample| &sample.labels).collect();
+            let time_ms = time.saturating_sub(group.query_offset).unix_millis();
+            for gone in given.iter().filter(|labels| !now.contains(labels)) {
+                overlay.add(gone.clone(), time_ms, STALE);
+            }
+        }
         outcomes.push(outcome);
     }
     outcomes
 }
 
-struct Evaluation<'a> {
+/// One rule at one moment.
+pub(super) struct Evaluation<'a> {
+    pub(super) asking: Asking<'a>,
+    /// The moment of the evaluation.
+    pub(super) time: Timestamp,
+    /// The moment that is asked about: before that by the group's offset.
+    pub(super) query_time: Timestamp,
     rule: &'a Rule,
     limit: usize,
     environment: &'a Environment<'a>,
-    source: &'a dyn SeriesSource,
-    time: Timestamp,
-    query_time: Timestamp,
 }
 
-impl Evaluation<'_> {
+/// The series that a recording rule makes of what its expression gives.
+pub(super) fn recorded(evaluation: &Evaluation<'_>, mut readings: Vec<Reading>) -> Result<Vec<Sample>, String> {
+    let (rule, limit) = (evaluation.rule, evaluation.limit);
+    // Of a search that only counts, nothing is a number to record too.
+    let is_count = rule.logs.as_ref().is_some_and(|logs| logs.is_count);
+    readings.retain(|reading| is_count || evaluation.holds(reading));
+    if limit > 0 && readings.len() > limit {
+        return Err(format!("{} series, more than the group's limit of {limit}", readings.len()));
+    }
+    let mut seen = HashSet::new();
+    let mut samples = Vec::with_capacity(readings.len());
+    for one in readings {
+        let labels = recorded_labels(rule, &one.labels);
+        if !seen.insert(labels.clone()) {
+            return Err(format!("two results have the same labels once the rule's are put on them: {labels}"));
+        }
+        samples.push(reading(labels, evaluation.query_time, one.value));
+    }
+    Ok(samples)
+}
+
+impl<'a> Evaluation<'a> {
+    /// A rule of the group at this moment.
+    pub(super) fn new(
+        group: &Group,
+        rule: &'a Rule,
+        environment: &'a Environment<'a>,
+        source: &'a dyn SeriesSource,
+        time: Timestamp,
+    ) -> Evaluation<'a> {
+        let query_time = time.saturating_sub(group.query_offset);
+        let asking = Asking { rule, environment, source, query_time };
+        Evaluation { asking, time, query_time, rule, limit: group.limit, environment }
+    }
+
     fn record(&self) -> Result<Outcome, String> {
-        let (mut found, current) = self.values()?;
-        found.retain(|sample| self.holds(sample));
-        if self.limit > 0 && found.len() > self.limit {
-            return Err(format!("{} series, more than the group's limit of {}", found.len(), self.limit));
-        }
-        let mut seen = HashSet::new();
-        let mut samples = Vec::with_capacity(found.len());
-        for sample in found {
-            let own = sample.labels.iter().filter(|(name, _)| *name != NAME_LABEL);
-            let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            // Labels of recorded series are no templates: they stand as they are written.
-            let more = self.rule.labels.iter().map(|(name, value)| (name.clone(), value.to_string()));
-            let name = [(NAME_LABEL.to_owned(), self.rule.name.clone())];
-            let labels = Arc::new(LabelSet::new(own.chain(more).chain(name)));
-            if !seen.insert(labels.clone()) {
-                return Err(format!("two results have the same labels once the rule's are put on them: {labels}"));
-            }
-            samples.push(reading(labels, self.query_time, sample.value));
-        }
-        Ok(Outcome { samples, ..current })
+        let (readings, current) = self.readings()?;
+        Ok(Outcome { samples: recorded(self, readings)?, ..current })
     }
 
     fn alert(
         &self,
         alerts: &mut Vec<Alert>,
-        hold: Duration,
-        keep_firing: Duration,
+        spans: (Duration, Duration),
         annotations: &BTreeMap<String, Template>,
     ) -> Result<Outcome, String> {
-        let (values, current) = self.values()?;
+        let (readings, current) = self.readings()?;
+        let transitions = self.judge(alerts, &readings, spans, annotations)?;
+        Ok(Outcome { samples: samples(alerts, self.query_time), transitions, ..current })
+    }
+
+    /// Brings a rule's alerts to this moment, given what its expression found, its `for` and its `keep_firing_for`.
+    pub(super) fn judge(
+        &self,
+        alerts: &mut Vec<Alert>,
+        readings: &[Reading],
+        (hold, keep_firing): (Duration, Duration),
+        annotations: &BTreeMap<String, Template>,
+    ) -> Result<Vec<Transition>, String> {
         let mut seen = HashSet::new();
-        let mut found = Vec::with_capacity(values.len());
-        for sample in values.iter().filter(|sample| self.holds(sample)) {
-            let one = self.found(sample, annotations);
+        let mut found = Vec::with_capacity(readings.len());
+        for one in readings.iter().filter(|reading| self.holds(reading)) {
+            let one = self.found(one, annotations);
             if !seen.insert(one.labels.clone()) {
                 return Err("two results have the same labels once the alert's are put on them: let its labels differ"
                     .to_owned());
             }
             found.push(one);
         }
-        self.judge_restored(alerts, &seen, &values, hold);
+        let no_data = self.judge_missing(alerts, readings, &seen)?;
+        if no_data && self.rule.no_data == NoData::Alert {
+            let one = self.about_no_data(annotations);
+            seen.insert(one.labels.clone());
+            found.push(one);
+        }
+        let alive =
+            found.len() + alerts.iter().filter(|alert| is_alive(alert) && !seen.contains(&alert.labels)).count();
+        if alive > self.environment.alerts_max {
+            return Err(format!(
+                "{alive} alerts, more than alerts.per_rule_max = {}: they stay as they were; let the expression sum up \
+                 what differs, or raise the setting",
+                self.environment.alerts_max
+            ));
+        }
+        self.judge_restored(alerts, &seen, readings, hold);
         let transitions = advance(alerts, found, hold, keep_firing, self.time);
-        let alive = alerts.iter().filter(|alert| alert.state != AlertState::Resolved).count();
+        let alive = alerts.iter().filter(|alert| is_alive(alert)).count();
         if self.limit > 0 && alive > self.limit {
             alerts.clear();
             return Err(format!(
@@ -153,284 +247,146 @@ impl Evaluation<'_> {
                 self.limit
             ));
         }
-        Ok(Outcome { samples: samples(alerts, self.query_time), transitions, ..current })
+        Ok(transitions)
+    }
+
+    /// The texts of the alert with these labels, as they are now.
+    pub(super) fn texts_of(
+        &self,
+        labels: &Labels,
+        readings: &[Reading],
+        annotations: &BTreeMap<String, Template>,
+    ) -> Found {
+        let found =
+            readings.iter().filter(|reading| self.holds(reading)).map(|reading| self.found(reading, annotations));
+        found.into_iter().find(|found| found.labels == *labels).unwrap_or_else(|| self.about_no_data(annotations))
+    }
+
+    /// Notes which alerts have no data to be judged by, and says whether there is no data at all.
+    fn judge_missing(
+        &self,
+        alerts: &mut [Alert],
+        readings: &[Reading],
+        seen: &HashSet<Labels>,
+    ) -> Result<bool, String> {
+        if self.rule.no_data == NoData::Ok {
+            return Ok(false);
+        }
+        // Of logs a count of nothing is a reading too, so it says nothing about missing data.
+        let asks_itself = self.rule.logs.is_some() || readings.is_empty();
+        let no_data = seen.is_empty() && asks_itself && self.asking.nothing_is_missing_data()?;
+        let by_series = self.rule.logs.is_none() && self.rule.comparison.is_some();
+        for alert in alerts.iter_mut().filter(|alert| is_alive(alert) && !seen.contains(&alert.labels)) {
+            let told_of_it = alert.labels.get(REASON).is_some_and(|reason| reason == REASON_NO_DATA);
+            let has_reading = || readings.iter().any(|reading| self.is_of(alert, reading));
+            let missing = no_data || by_series && !told_of_it && !has_reading();
+            alert.no_data_since = if missing { alert.no_data_since.or(Some(self.time)) } else { None };
+        }
+        Ok(no_data)
     }
 
     /// Lets alerts from before a restart end that were not found. Data may not be back yet, so an alert whose series is not
     /// there stays for `for` or [`DATA_BACK`], whichever is longer. One whose series has a value that does not pass the
     /// comparison ends at once; an expression without one cannot tell the two apart, and waits.
-    fn judge_restored(&self, alerts: &mut [Alert], seen: &HashSet<Labels>, values: &[InstantValue], hold: Duration) {
+    fn judge_restored(&self, alerts: &mut [Alert], seen: &HashSet<Labels>, readings: &[Reading], hold: Duration) {
         for alert in alerts.iter_mut().filter(|alert| !seen.contains(&alert.labels)) {
             let late = |restored| self.time.saturating_since(restored) >= hold.max(DATA_BACK);
-            if alert.restored_at.is_some_and(late) || values.iter().any(|value| self.is_of(alert, value)) {
+            if alert.restored_at.is_some_and(late) || readings.iter().any(|reading| self.is_of(alert, reading)) {
                 alert.restored_at = None;
             }
         }
     }
 
     /// Whether the alert is about this series; labels that the rule sets hide those of the series.
-    fn is_of(&self, alert: &Alert, value: &InstantValue) -> bool {
+    fn is_of(&self, alert: &Alert, reading: &Reading) -> bool {
         let hidden = |name: &str| name == NAME_LABEL || name == ALERT_NAME || self.rule.labels.contains_key(name);
-        let mut own = value.labels.iter().filter(|(name, _)| !hidden(name));
+        let mut own = reading.labels.iter().filter(|(name, _)| !hidden(name));
         own.all(|(name, value)| alert.labels.get(name).is_some_and(|known| known == value))
     }
 
-    fn holds(&self, sample: &InstantValue) -> bool {
-        self.rule.comparison.as_ref().is_none_or(|comparison| comparison.holds(sample.value))
+    fn holds(&self, reading: &Reading) -> bool {
+        self.rule.comparison.as_ref().is_none_or(|comparison| comparison.holds(reading.value))
     }
 
-    fn found(&self, sample: &InstantValue, annotations: &BTreeMap<String, Template>) -> Found {
-        let query = |text: &str| match promql::instant(text, self.query_time, self.source, &(self.environment.scan)()) {
-            Ok(evaluated) => vector(evaluated.value),
-            Err(error) => Err(error.to_string()),
+    fn found(&self, reading: &Reading, annotations: &BTreeMap<String, Template>) -> Found {
+        self.with_context(&reading.columns, reading.value, |context| {
+            let expand = |templates| expanded(templates, context);
+            let own = reading.labels.iter().filter(|(name, _)| *name != NAME_LABEL);
+            let mut labels: Labels = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            labels.extend(expand(&self.rule.labels));
+            labels.insert(ALERT_NAME.to_owned(), self.rule.name.clone());
+            labels.retain(|_, value| !value.is_empty());
+            let log_lines = self.lines_asked(&labels, context);
+            Found { labels, annotations: expand(annotations), value: reading.value, log_lines }
+        })
+    }
+
+    /// The alert that says that there is nothing to look at.
+    fn about_no_data(&self, annotations: &BTreeMap<String, Template>) -> Found {
+        self.with_context(&LabelSet::default(), f64::NAN, |context| {
+            let mut labels = expanded(&self.rule.labels, context);
+            labels.insert(ALERT_NAME.to_owned(), self.rule.name.clone());
+            labels.insert(REASON.to_owned(), REASON_NO_DATA.to_owned());
+            labels.retain(|_, value| !value.is_empty());
+            let summary = format!("No data: {} finds nothing that it could look at", self.rule.expr.trim());
+            let runbook = annotations.get(RUNBOOK).map(|text| (RUNBOOK.to_owned(), text.expand_or_explain(context)));
+            let annotations = runbook.into_iter().chain([("summary".to_owned(), summary)]).collect();
+            Found { labels, annotations, value: f64::NAN, log_lines: None }
+        })
+    }
+
+    fn lines_asked(&self, labels: &Labels, context: &Context<'_>) -> Option<LinesAsked> {
+        let (query, max) = match (&self.rule.log_lines, &self.rule.logs) {
+            (Some(lines), _) => (lines.query.expand_or_explain(context), lines.max),
+            (None, Some(logs)) => (logs.lines_of(labels).to_string(), LOG_LINES),
+            (None, None) => return None,
         };
-        let context = Context {
-            labels: &sample.labels,
-            value: sample.value,
+        let from = match &self.rule.logs {
+            Some(logs) => self.asking.window(logs).start,
+            None => self.query_time.saturating_sub(Duration::from_millis(LOOKBACK_MS.unsigned_abs())),
+        };
+        Some(LinesAsked { query, max, from, to: self.query_time })
+    }
+
+    fn with_context<T>(&self, labels: &LabelSet, value: f64, use_it: impl FnOnce(&Context<'_>) -> T) -> T {
+        use_it(&Context {
+            labels,
+            value,
             external_labels: self.environment.external_labels,
             external_url: self.environment.external_url,
             now: self.time,
-            query: &query,
-        };
-        let expand = |templates: &BTreeMap<String, Template>| -> Labels {
-            templates.iter().map(|(name, template)| (name.clone(), template.expand_or_explain(&context))).collect()
-        };
-        let own = sample.labels.iter().filter(|(name, _)| *name != NAME_LABEL);
-        let mut labels: Labels = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        labels.extend(expand(&self.rule.labels));
-        labels.insert(ALERT_NAME.to_owned(), self.rule.name.clone());
-        labels.retain(|_, value| !value.is_empty());
-        Found { labels, annotations: expand(annotations), value: sample.value }
+            query: &|text| self.asking.values(text),
+        })
     }
 
-    /// The left side of the rule's comparison, or what its expression gives without one, and an outcome that holds the values to show.
-    fn values(&self) -> Result<(Vec<InstantValue>, Outcome), String> {
-        let expression = self.rule.comparison.as_ref().map_or(&self.rule.expr, |comparison| &comparison.expression);
-        let scan = (self.environment.scan)();
-        let evaluated =
-            promql::instant(expression, self.query_time, self.source, &scan).map_err(|error| error.to_string())?;
-        // An alert that ends, or an absence that is noticed, because a file is damaged would be a lie.
-        if let Some(part) = scan.left_out().first() {
-            return Err(format!(
-                "{part} is damaged; restore it from a backup, or take it away with `taffrail doctor --repair`"
-            ));
-        }
-        let values = vector(evaluated.value)?;
-        let current = values.iter().take(CURRENT_MAX);
-        let current = current.map(|value| CurrentValue { labels: value.labels.clone(), value: value.value }).collect();
-        let outcome = Outcome { current, current_total: values.len(), ..Outcome::default() };
-        Ok((values, outcome))
+    /// What the rule looks at, and an outcome that holds the values to show.
+    fn readings(&self) -> Result<(Vec<Reading>, Outcome), String> {
+        let readings = self.asking.readings()?;
+        let current = readings.iter().take(CURRENT_MAX);
+        let current = current.map(|one| CurrentValue { labels: one.labels.clone(), value: one.value }).collect();
+        let outcome = Outcome { current, current_total: readings.len(), ..Outcome::default() };
+        Ok((readings, outcome))
     }
 }
 
-fn vector(answer: Answer) -> Result<Vec<InstantValue>, String> {
-    match answer {
-        // A rule looks at numbers; of histograms there are functions that give one.
-        Answer::Vector(values) => Ok(values.into_iter().filter(|value| value.histogram.is_none()).collect()),
-        Answer::Scalar(value) => Ok(vec![InstantValue { labels: Arc::default(), value, histogram: None }]),
-        Answer::Text(_) | Answer::Matrix(_) => Err("the expression does not give one value a series".to_owned()),
-    }
+/// The labels of a series that a rule records.
+fn recorded_labels(rule: &Rule, labels: &LabelSet) -> Arc<LabelSet> {
+    let own = labels.iter().filter(|(name, _)| *name != NAME_LABEL);
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // Labels of recorded series are no templates: they stand as they are written.
+    let more = rule.labels.iter().map(|(name, value)| (name.clone(), value.to_string()));
+    let name = [(NAME_LABEL.to_owned(), rule.name.clone())];
+    Arc::new(LabelSet::new(own.chain(more).chain(name)))
+}
+
+fn expanded(templates: &BTreeMap<String, Template>, context: &Context<'_>) -> Labels {
+    templates.iter().map(|(name, template)| (name.clone(), template.expand_or_explain(context))).collect()
+}
+
+fn is_alive(alert: &Alert) -> bool {
+    alert.state != AlertState::Resolved
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::alert::rule::parse_rules;
-    use crate::promql::{PromqlError, Series, Wanted};
-    use proptest::prelude::*;
-    use taffrail_collector::model::SampleValue;
-    use taffrail_ingest::series_store::LabelMatcher;
-
-    /// Name, labels and value of a series.
-    type Given<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
-
-    struct Nothing;
-
-    impl SeriesSource for Nothing {
-        fn select(&self, _: &[LabelMatcher], _: i64, _: i64, _: Wanted, _: &Scan) -> Result<Vec<Series>, PromqlError> {
-            Ok(Vec::new())
-        }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(seconds)
-    }
-
-    /// Evaluates the rules (the lines below `rules:`) over instant values at second 100; gives the outcomes and the alerts.
-    fn evaluate_with(alerts: &mut Vec<Vec<Alert>>, rules: &str, series: &[Given<'_>], time: i64) -> Vec<Outcome> {
-        let mut source = Overlay::new(&Nothing);
-        for (name, labels, value) in series {
-            let labels = labels.iter().copied().chain([(NAME_LABEL, *name)]);
-            source.add(Arc::new(LabelSet::new(labels)), at(time).unix_millis(), *value);
-        }
-        let group = parse_rules("r.yml", &format!("groups:\n- name: g\n{rules}")).unwrap().remove(0);
-        alerts.resize(group.rules.len(), Vec::new());
-        let environment = Environment {
-            source: &source,
-            scan: &Scan::unlimited,
-            external_labels: &BTreeMap::new(),
-            external_url: "http://here",
-        };
-        evaluate_group(&group, alerts, &environment, at(time))
-    }
-
-    fn evaluate(rules: &str, series: &[Given<'_>]) -> (Vec<Outcome>, Vec<Vec<Alert>>) {
-        let mut alerts = Vec::new();
-        (evaluate_with(&mut alerts, rules, series, 100), alerts)
-    }
-
-    fn stored(outcome: &Outcome) -> Vec<String> {
-        let value = |sample: &Sample| match sample.value {
-            SampleValue::Gauge { last, .. } => last,
-            _ => f64::NAN,
-        };
-        let line =
-            |sample: &Sample| format!("{} {} @{}", sample.labels, value(sample), sample.timestamp.unix_millis() / 1000);
-        outcome.samples.iter().map(line).collect()
-    }
-
-    #[test]
-    fn what_one_rule_records_the_next_one_sees() {
-        let rules = r#"
-  query_offset: 10s
-  rules:
-  - record: job:hits:sum
-    expr: sum by (job) (hits)
-    labels: { job: "{{ as it stands }}", zone: eu }
-  - alert: Many
-    expr: job:hits:sum > 3
-"#;
-        let rules = rules.replace("{{ as it stands }}", "all");
-        let (outcomes, alerts) = evaluate(&rules, &[("hits", &[("i", "a")], 2.0)]);
-        assert_eq!(stored(&outcomes[0]), Vec::<String>::new(), "the offset looks before the point");
-        assert_eq!(alerts[1].len(), 0);
-        let rules = rules.replace("10s", "0s");
-        let (outcomes, alerts) = evaluate(&rules, &[("hits", &[("i", "a")], 2.0), ("hits", &[("i", "b")], 2.0)]);
-        assert_eq!(stored(&outcomes[0]), [r#"job:hits:sum{job="all", zone="eu"} 4 @100"#]);
-        assert_eq!(alerts[1][0].value, 4.0);
-        let labels = r#"alertname="Many", alertstate="firing", job="all", zone="eu""#;
-        assert_eq!(stored(&outcomes[1])[0], format!("ALERTS{{{labels}}} 1 @100"));
-    }
-
-    #[test]
-    fn labels_and_texts_are_expanded_and_the_value_is_known_while_nothing_fires() {
-        let rules = r#"
-  rules:
-  - alert: Slow
-    expr: latency{job="shop"} > 0.5
-    for: 1m
-    labels: { severity: "{{ if gt $value 2.0 }}page{{ else }}warn{{ end }}", empty: "{{ $labels.nothing }}" }
-    annotations:
-      summary: "{{ $labels.instance }} takes {{ $value | humanizeDuration }} of {{ with query \"limit\" }}{{ . | first | value }}{{ end }}"
-      broken: "{{ query \"sum(\" }}"
-"#;
-        let shop = |instance, value| ("latency", [("job", "shop"), ("instance", instance)], value);
-        let series = [shop("a", 0.25), shop("b", 3.0)];
-        let series: Vec<Given<'_>> = series
-            .iter()
-            .map(|(name, labels, value)| (*name, &labels[..], *value))
-            .chain([("limit", &[][..], 7.0)])
-            .collect();
-        let (outcomes, alerts) = evaluate(rules, &series);
-        assert_eq!(outcomes[0].error, None);
-        let current: Vec<(&str, f64)> =
-            outcomes[0].current.iter().map(|current| (current.labels.get("instance"), current.value)).collect();
-        assert_eq!((current, outcomes[0].current_total), (vec![("a", 0.25), ("b", 3.0)], 2));
-        let [alert] = &alerts[0][..] else { panic!("one alert") };
-        let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(labels, ["alertname=Slow", "instance=b", "job=shop", "severity=page"]);
-        assert_eq!(alert.annotations["summary"], "b takes 3s of 7");
-        assert!(
-            alert.annotations["broken"].starts_with("<error expanding template: query: 1:5: parse error"),
-            "{alert:?}"
-        );
-        assert_eq!((alert.state, alert.active_at), (AlertState::Pending, at(100)));
-    }
-
-    #[test]
-    fn alerts_stay_as_they_were_when_an_evaluation_fails() {
-        let mut alerts = Vec::new();
-        let rules = "  rules:\n  - alert: A\n    expr: a / on (x) b > 0\n";
-        let one: Given<'_> = ("a", &[("x", "1")], 1.0);
-        let other: Given<'_> = ("b", &[("x", "1")], 1.0);
-        let twin: Given<'_> = ("b", &[("x", "1"), ("y", "2")], 1.0);
-        evaluate_with(&mut alerts, rules, &[one, other], 100);
-        assert_eq!(alerts[0][0].state, AlertState::Firing);
-        let outcomes = evaluate_with(&mut alerts, rules, &[one, other, twin], 110);
-        assert!(outcomes[0].error.is_some());
-        assert_eq!(alerts[0][0].state, AlertState::Firing);
-        evaluate_with(&mut alerts, rules, &[], 120);
-        assert_eq!(alerts[0][0].state, AlertState::Resolved);
-    }
-
-    #[test]
-    fn what_was_restored_ends_only_once_its_data_is_back_or_overdue() {
-        use AlertState::{Firing, Pending, Resolved};
-        // The rule's expression, the alert's state before the restart at 100; then each step: second, the value of `x`, and
-        // the state and `active_at` expected after it.
-        type Step = (i64, Option<f64>, Option<(AlertState, i64)>);
-        let check = |expression: &str, before: AlertState, steps: &[Step]| {
-            let rules = format!("  rules:\n  - {{ alert: A, expr: {expression}, for: 10m, labels: {{ i: b }} }}\n");
-            let mut alerts = Vec::new();
-            evaluate_with(&mut alerts, &rules, &[("x", &[("i", "a"), ("j", "1")], 9.0)], 0);
-            alerts[0][0].state = before;
-            alerts[0][0].restored_at = Some(at(100));
-            for (second, value, expected) in steps {
-                let other: Given<'_> = ("x", &[("i", "a"), ("j", "2")], 0.0);
-                let own = value.map(|value| ("x", &[("i", "a"), ("j", "1")][..], value));
-                let series: Vec<Given<'_>> = own.into_iter().chain([other]).collect();
-                evaluate_with(&mut alerts, &rules, &series, *second);
-                let found = alerts[0].first().map(|alert| (alert.state, alert.active_at));
-                let expected = expected.map(|(state, active)| (state, at(active)));
-                assert_eq!(found, expected, "{expression} {before:?} at {second}");
-            }
-        };
-        check("x > 1", Firing, &[(110, None, Some((Firing, 0))), (699, None, Some((Firing, 0)))]);
-        check("x > 1", Firing, &[(110, None, Some((Firing, 0))), (700, None, Some((Resolved, 0)))]);
-        check("x > 1", Firing, &[(110, None, Some((Firing, 0))), (120, Some(0.5), Some((Resolved, 0)))]);
-        check("x > 1", Firing, &[(110, Some(2.0), Some((Firing, 0))), (120, None, Some((Resolved, 0)))]);
-        check("x > 1 and x > 2", Firing, &[(110, Some(0.5), Some((Firing, 0))), (700, Some(0.5), Some((Resolved, 0)))]);
-        check("x > 1", Pending, &[(110, Some(0.5), None)]);
-        // It fires when it has held for ten minutes in all, 100 before the restart.
-        check("x > 1", Pending, &[(650, None, Some((Pending, 0))), (660, Some(2.0), Some((Pending, 560)))]);
-        check("x > 1", Pending, &[(110, Some(2.0), Some((Pending, 10))), (610, Some(2.0), Some((Firing, 10)))]);
-    }
-
-    #[test]
-    fn limits_and_twins_are_errors_that_name_the_cause() {
-        let series: [Given<'_>; 2] = [("hits", &[("i", "a")], 1.0), ("hits", &[("i", "b")], 2.0)];
-        let check = |rules: &str, part: &str| {
-            let (outcomes, alerts) = evaluate(rules, &series);
-            let error = outcomes[0].error.clone().unwrap_or_default();
-            assert!(error.contains(part), "{rules}: {error:?}");
-            assert_eq!((outcomes[0].samples.len(), alerts[0].len()), (0, 0));
-        };
-        check("  limit: 1\n  rules:\n  - { alert: A, expr: hits }\n", "2 alerts, more than the group's limit of 1");
-        check("  limit: 1\n  rules:\n  - { record: r, expr: hits }\n", "2 series, more than the group's limit of 1");
-        check("  rules:\n  - { record: r, expr: hits, labels: { i: x } }\n", "same labels");
-        check("  rules:\n  - { alert: A, expr: hits, labels: { i: x } }\n", "same labels");
-    }
-
-    proptest! {
-        /// The left side, compared by us, gives what the engine gives for the whole expression.
-        #[test]
-        fn comparing_here_equals_comparing_in_the_engine(
-            values in proptest::collection::vec(prop_oneof![-2.0..2.0, Just(0.5), Just(f64::NAN), Just(f64::INFINITY)], 0..6),
-            operator in prop_oneof![Just(">"), Just(">="), Just("<"), Just("<="), Just("=="), Just("!=")],
-        ) {
-            let names: Vec<String> = (0..values.len()).map(|n| n.to_string()).collect();
-            let labels: Vec<[(&str, &str); 1]> = names.iter().map(|name| [("i", name.as_str())]).collect();
-            let series: Vec<Given<'_>> =
-                labels.iter().zip(&values).map(|(labels, value)| ("x", &labels[..], *value)).collect();
-            let alert = |expr: String| {
-                let (outcomes, alerts) = evaluate(&format!("  rules:\n  - {{ alert: A, expr: {expr:?} }}\n"), &series);
-                let found: Vec<(String, String)> =
-                    alerts[0].iter().map(|alert| (alert.labels["i"].clone(), alert.value.to_string())).collect();
-                (outcomes[0].error.clone(), found)
-            };
-            let here = alert(format!("x {operator} 0.5"));
-            let engine = alert(format!("(x {operator} 0.5) or (x {operator} 0.5)"));
-            prop_assert_eq!(here, engine);
-        }
-    }
-}
+#[path = "evaluate_tests.rs"]
+mod tests;

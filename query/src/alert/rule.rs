@@ -1,6 +1,10 @@
 //! What a rules file says, checked: groups of recording and alerting rules as Prometheus defines them
 //! (<https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/> and `alerting_rules`).
 //!
+//! Beyond Prometheus a group or a rule may say `type: logs` (the expression is a question in the search language) and
+//! `no_data: ok | keep | alert`, and a rule `window`, `log_lines: {query, max}`, `severity` and `runbook`. A file that uses none
+//! of them is one of Prometheus'.
+//!
 //! Reading is lenient about order and strict about meaning: every problem of a file is listed with its place, and a file
 //! with a problem is not used at all. The YAML itself is read in `rule_yaml`.
 
@@ -11,7 +15,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::comparison::Comparison;
-use super::rule_yaml::{Place, Placed, RawGroup, RawRule, Unknown, read_yaml};
+use super::log_expression::{self, LogExpression};
+use super::rule_yaml::{Place, Placed, RawGroup, RawLogLines, RawRule, Unknown, read_yaml};
 use super::template::Template;
 
 /// One thing that is wrong with a rules file.
@@ -49,12 +54,18 @@ pub struct Group {
 pub struct Rule {
     /// The name of the alert, or of the series that is recorded.
     pub name: String,
-    /// PromQL.
+    /// PromQL; of a rule with `type: logs` a question in the search language.
     pub expr: String,
-    /// Labels that the results get, those of the group included; of alerts they may be templates.
+    /// How that question is asked; none when the expression is PromQL.
+    pub logs: Option<LogExpression>,
+    /// Labels that the results get, those of the group and `severity:` included; of alerts they may be templates.
     pub labels: BTreeMap<String, Template>,
     /// What the rule does with its results.
     pub action: Action,
+    /// What becomes of its alerts while the data that they look at is missing.
+    pub no_data: NoData,
+    /// Which log lines its alerts show; with `type: logs` and nothing written those that the expression counts.
+    pub log_lines: Option<LogLines>,
     /// The comparison with a number that the expression is, if it is one: then the page can show "0.3 of 0.5".
     pub comparison: Option<Comparison>,
     /// The line it starts on.
@@ -72,10 +83,44 @@ pub enum Action {
         hold: Duration,
         /// How long the alert goes on firing once the result is gone.
         keep_firing: Duration,
-        /// Texts for people.
+        /// Texts for people; `runbook:` is the one called [`RUNBOOK`].
         annotations: BTreeMap<String, Template>,
     },
 }
+
+/// What becomes of alerts while the data that they look at is missing. Missing is not the same as false: of a comparison with a
+/// number data is missing when its left side has no value for the alert's series; of other PromQL when none of its selectors
+/// finds a series; of logs when the window holds no record at all. An evaluation that fails is neither: alerts stay as they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoData {
+    /// They end, as in Prometheus.
+    #[default]
+    Ok,
+    /// They stay as they were, for as long as it takes; the time does not count towards `for`.
+    Keep,
+    /// They stay as they were, and while there is no data at all the rule has one alert more, with the label
+    /// `reason="no_data"`.
+    Alert,
+}
+
+/// The log lines that belong into a notification.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLines {
+    /// A search; its `$labels` and `$value` are those of the alert.
+    pub query: Template,
+    /// How many lines at most.
+    pub max: usize,
+}
+
+/// The annotation that `runbook:` is short for, as dashboards and receivers know it.
+pub const RUNBOOK: &str = "runbook_url";
+
+/// Lines that a notification shows when `log_lines` says no number.
+pub const LOG_LINES: usize = 10;
+
+/// The most lines that it may show: receivers refuse messages of some ten kilobytes.
+pub const LOG_LINES_MAX: usize = 100;
 
 /// The groups of a rules file, or everything that is wrong with it, in the order of its lines.
 pub fn parse_rules(file: &str, text: &str) -> Result<Vec<Group>, Vec<Problem>> {
@@ -133,6 +178,43 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What an expression is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Language {
+    #[default]
+    Promql,
+    Logs,
+}
+
+/// Other products' files say `prometheus` for what is the usual.
+const LANGUAGES: [(&str, Language); 3] =
+    [("promql", Language::Promql), ("prometheus", Language::Promql), ("logs", Language::Logs)];
+
+const NO_DATA: [(&str, NoData); 3] = [("ok", NoData::Ok), ("keep", NoData::Keep), ("alert", NoData::Alert)];
+
+const RULE_KEYS: [&str; 13] = [
+    "record",
+    "alert",
+    "expr",
+    "for",
+    "keep_firing_for",
+    "labels",
+    "annotations",
+    "type",
+    "window",
+    "no_data",
+    "log_lines",
+    "severity",
+    "runbook",
+];
+
+/// What a group says for all its rules.
+struct Defaults {
+    labels: BTreeMap<String, Template>,
+    language: Language,
+    no_data: NoData,
+}
+
 struct Check<'a> {
     file: &'a str,
     problems: Vec<Problem>,
@@ -145,7 +227,8 @@ impl Check<'_> {
     }
 
     fn group(&mut self, raw: RawGroup, names: &mut HashSet<String>) -> Group {
-        self.unknown("a group", &["name", "interval", "limit", "query_offset", "labels", "rules"], &raw.unknown);
+        let known = ["name", "interval", "limit", "query_offset", "labels", "rules", "type", "no_data"];
+        self.unknown("a group", &known, &raw.unknown);
         let name = match raw.name {
             Some(name) if name.value.is_empty() => {
                 self.problem(name.place, "the group's name is empty".to_owned());
@@ -177,26 +260,37 @@ impl Check<'_> {
         });
         let query_offset = self.duration("query_offset", raw.query_offset.as_ref()).unwrap_or_default();
         let labels = self.templates("label", &raw.labels);
-        let rules = raw.rules.into_iter().map(|rule| self.rule(rule, &labels)).collect();
+        let language = self.choice("type", raw.language.as_ref(), &LANGUAGES).unwrap_or_default();
+        let no_data = self.choice("no_data", raw.no_data.as_ref(), &NO_DATA).unwrap_or_default();
+        let defaults = Defaults { labels, language, no_data };
+        let rules = raw.rules.into_iter().map(|rule| self.rule(rule, &defaults)).collect();
         Group { file: self.file.to_owned(), name, interval, limit, query_offset, rules }
     }
 
-    fn rule(&mut self, raw: RawRule, group_labels: &BTreeMap<String, Template>) -> Rule {
-        let known = ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
-        self.unknown("a rule", &known, &raw.unknown);
+    fn rule(&mut self, raw: RawRule, defaults: &Defaults) -> Rule {
+        self.unknown("a rule", &RULE_KEYS, &raw.unknown);
         let hold = self.duration("for", raw.hold.as_ref());
         let keep_firing = self.duration("keep_firing_for", raw.keep_firing.as_ref());
-        let mut labels = group_labels.clone();
+        let mut labels = defaults.labels.clone();
         labels.extend(self.templates("label", &raw.labels));
-        let annotations = self.templates("annotation", &raw.annotations);
+        self.short("severity", raw.severity.as_ref(), ("labels", "severity"), &raw.labels, &mut labels);
+        let mut annotations = self.templates("annotation", &raw.annotations);
+        self.short("runbook", raw.runbook.as_ref(), ("annotations", RUNBOOK), &raw.annotations, &mut annotations);
         let alerting =
             Action::Alert { hold: hold.unwrap_or_default(), keep_firing: keep_firing.unwrap_or_default(), annotations };
         let (name, action) = match (&raw.record, &raw.alert) {
             (Some(record), None) => {
                 self.recording_name(record);
-                let alone = [("for", &raw.hold), ("keep_firing_for", &raw.keep_firing)];
-                for (key, written) in alone.into_iter().filter_map(|(key, written)| Some((key, written.as_ref()?))) {
-                    self.problem(written.place, format!("{key} belongs to alerts; this rule records a series"));
+                let alone = [
+                    ("for", &raw.hold),
+                    ("keep_firing_for", &raw.keep_firing),
+                    ("no_data", &raw.no_data),
+                    ("severity", &raw.severity),
+                    ("runbook", &raw.runbook),
+                ];
+                let alone = alone.into_iter().filter_map(|(key, written)| Some((key, written.as_ref()?.place)));
+                for (key, place) in alone.chain(raw.log_lines.iter().map(|lines| ("log_lines", lines.place))) {
+                    self.problem(place, format!("{key} belongs to alerts; this rule records a series"));
                 }
                 if let Some((annotation, _)) = raw.annotations.first() {
                     let message = "annotations belong to alerts; this rule records a series".to_owned();
@@ -222,8 +316,90 @@ impl Check<'_> {
                 (String::new(), alerting)
             }
         };
-        let (expr, comparison) = self.expr(raw.place, raw.expr);
-        Rule { name, expr, labels, action, comparison, line: raw.place.line }
+        let language = self.choice("type", raw.language.as_ref(), &LANGUAGES).unwrap_or(defaults.language);
+        let no_data = self.choice("no_data", raw.no_data.as_ref(), &NO_DATA).unwrap_or(defaults.no_data);
+        let window = self.window(language, raw.window.as_ref());
+        let log_lines = raw.log_lines.and_then(|lines| self.log_lines(lines));
+        let (expr, logs, comparison) = self.expr(raw.place, raw.expr, language, window);
+        Rule { name, expr, logs, labels, action, no_data, log_lines, comparison, line: raw.place.line }
+    }
+
+    fn window(&mut self, language: Language, written: Option<&Placed>) -> Option<Duration> {
+        let written = written?;
+        if language == Language::Promql {
+            let message = "window belongs to rules with type: logs; PromQL says it as in rate(x[5m])";
+            self.problem(written.place, message.to_owned());
+        }
+        let window = self.duration("window", Some(written))?;
+        if window.is_zero() {
+            self.problem(written.place, "a window is longer than nothing".to_owned());
+        }
+        Some(window)
+    }
+
+    fn log_lines(&mut self, raw: RawLogLines) -> Option<LogLines> {
+        self.unknown("log_lines", &["query", "max"], &raw.unknown);
+        let max = raw.max.map_or(LOG_LINES, |max| match max.value.parse() {
+            Ok(number) if (1..=LOG_LINES_MAX).contains(&number) => number,
+            _ => {
+                let message = format!("max: {:?} is no whole number from 1 to {LOG_LINES_MAX}", max.value);
+                self.problem(max.place, message);
+                LOG_LINES
+            }
+        });
+        let Some(query) = raw.query else {
+            self.problem(
+                raw.place,
+                "log_lines has no query: write query: …, a search for the lines to show".to_owned(),
+            );
+            return None;
+        };
+        match Template::parse(&query.value) {
+            Ok(template) => {
+                // With a template in it the search is only known once there is an alert.
+                let checked =
+                    if query.value.contains("{{") { Ok(()) } else { log_expression::check_search(&query.value) };
+                if let Err(message) = checked {
+                    self.problem(query.place, format!("log_lines: query: {message}"));
+                }
+                Some(LogLines { query: template, max })
+            }
+            Err(error) => {
+                self.problem(query.place, format!("log_lines: query: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A key that is short for a label or an annotation.
+    fn short(
+        &mut self,
+        key: &str,
+        written: Option<&Placed>,
+        (section, name): (&str, &str),
+        beside: &[(Placed, Placed)],
+        all: &mut BTreeMap<String, Template>,
+    ) {
+        let Some(written) = written else { return };
+        if beside.iter().any(|(other, _)| other.value == name) {
+            let message =
+                format!("{key} is short for {section}: {name}, which stands there too: leave one of them out");
+            self.problem(written.place, message);
+        }
+        match Template::parse(&written.value) {
+            Ok(template) => drop(all.insert(name.to_owned(), template)),
+            Err(error) => self.problem(written.place, format!("{key}: {error}")),
+        }
+    }
+
+    fn choice<T: Copy>(&mut self, key: &str, written: Option<&Placed>, choices: &[(&str, T)]) -> Option<T> {
+        let written = written?;
+        let chosen = choices.iter().find(|(name, _)| *name == written.value);
+        if chosen.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            self.problem(written.place, format!("{key}: {:?} is none of {}", written.value, names.join(", ")));
+        }
+        chosen.map(|(_, choice)| *choice)
     }
 
     fn recording_name(&mut self, name: &Placed) {
@@ -235,16 +411,32 @@ impl Check<'_> {
         }
     }
 
-    fn expr(&mut self, rule: Place, raw: Option<Placed>) -> (String, Option<Comparison>) {
+    fn expr(
+        &mut self,
+        rule: Place,
+        raw: Option<Placed>,
+        language: Language,
+        window: Option<Duration>,
+    ) -> (String, Option<LogExpression>, Option<Comparison>) {
         let Some(expr) = raw else {
-            self.problem(rule, "the rule has no expr: write expr: …, the PromQL to evaluate".to_owned());
-            return (String::new(), None);
+            let message = match language {
+                Language::Promql => "the rule has no expr: write expr: …, the PromQL to evaluate",
+                Language::Logs => "the rule has no expr: write expr: …, the search to evaluate",
+            };
+            self.problem(rule, message.to_owned());
+            return (String::new(), None, None);
         };
-        match super::comparison::parse_expression(&expr.value) {
-            Ok(comparison) => (expr.value, comparison),
+        let parsed = match language {
+            Language::Promql => super::comparison::parse_expression(&expr.value).map(|comparison| (None, comparison)),
+            Language::Logs => {
+                LogExpression::parse(&expr.value, window).map(|(logs, comparison)| (Some(logs), comparison))
+            }
+        };
+        match parsed {
+            Ok((logs, comparison)) => (expr.value, logs, comparison),
             Err(message) => {
                 self.problem(expr.place, format!("expr: {message}"));
-                (expr.value, None)
+                (expr.value, None, None)
             }
         }
     }
@@ -310,134 +502,5 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_prometheus_durations() {
-        let check =
-            |text, expected: Option<u64>| assert_eq!(parse_duration(text).ok(), expected.map(Duration::from_millis));
-        check("5m", Some(300_000));
-        check("1h30m", Some(5_400_000));
-        check("1d12h", Some(129_600_000));
-        check("1y2w3d4h5m6s7ms", Some(33_019_506_007));
-        check("0s", Some(0));
-        check("0", Some(0));
-        for text in ["", "5", "m", "5m1h", "1.5h", "-5m", "5 m", "5min", "5m5m", "99999999999999999999s"] {
-            check(text, None);
-        }
-    }
-
-    #[test]
-    fn a_full_rules_file_is_read_as_prometheus_reads_it() {
-        let text = r#"
-# what everybody copies from the documentation
-groups:
-  - name: example
-    interval: 15s
-    limit: 10
-    query_offset: 5s
-    labels: { team: shop, tier: 1 }
-    rules:
-      - record: job:http_inprogress_requests:sum
-        expr: sum by (job) (http_inprogress_requests)
-        labels:
-          version: 1.10
-      - alert: HighRequestLatency
-        expr: |
-          job:request_latency_seconds:mean5m{job="myjob"} > 0.5
-        for: 10m
-        keep_firing_for: 5m
-        labels:
-          severity: page
-          tier: '2'
-        annotations:
-          summary: High request latency on {{ $labels.instance }}
-          description: "{{ $value | humanize }} seconds"
-  - name: empty
-    rules: []
-"#;
-        let groups = parse_rules("r.yml", text).unwrap();
-        assert_eq!(groups.len(), 2);
-        let group = &groups[0];
-        assert_eq!((group.interval, group.limit, group.query_offset.as_secs()), (Some(Duration::from_secs(15)), 10, 5));
-        let [record, alert] = &group.rules[..] else { panic!("two rules") };
-        let labels =
-            |rule: &Rule| rule.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
-        assert_eq!(record.action, Action::Record);
-        assert_eq!(labels(record), ["team=shop", "tier=1", "version=1.10"]);
-        assert_eq!(labels(alert), ["severity=page", "team=shop", "tier=2"]);
-        let Action::Alert { hold, keep_firing, annotations } = &alert.action else { panic!("an alert") };
-        assert_eq!((hold.as_secs(), keep_firing.as_secs(), annotations.len()), (600, 300, 2));
-        assert_eq!(alert.line, 14);
-        assert_eq!(alert.comparison.as_ref().map(|comparison| comparison.threshold), Some(0.5));
-    }
-
-    #[test]
-    fn every_problem_is_listed_with_its_place() {
-        let text = r#"groups:
-- name: a
-  intervall: 1m
-  rules:
-  - alert: A
-    exprs: up
-    expr: up ==
-    for: 5 minutes
-    labels: { __name__: x }
-    annotations: { summary: "{{ if }}" }
-  - record: b{c="d"}
-    expr: up
-    for: 5m
-    annotations: { x: y }
-  - expr: up
-- name: a
-  limit: many
-  rules:
-  - { alert: A, record: b, expr: up }
-  - alert: ""
-group: []
-"#;
-        let problems = parse_rules("r.yml", text).unwrap_err();
-        let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let expected = [
-            ("r.yml:3:3: ", "did you mean interval?"),
-            ("r.yml:6:5: ", "did you mean expr?"),
-            ("r.yml:7:11: ", "expr: 1:6: parse error: unexpected end of input"),
-            ("r.yml:8:10: ", "for: \"5 minutes\" is no duration"),
-            ("r.yml:9:15: ", "cannot be the name of a label"),
-            ("r.yml:10:29: ", "annotation summary: "),
-            ("r.yml:11:13: ", "bare name"),
-            ("r.yml:13:10: ", "for belongs to alerts"),
-            ("r.yml:14:20: ", "annotations belong to alerts"),
-            ("r.yml:15:5: ", "neither alert"),
-            ("r.yml:16:9: ", "another group named \"a\""),
-            ("r.yml:17:10: ", "no whole number"),
-            ("r.yml:19:14: ", "not both"),
-            ("r.yml:20:5: ", "no expr"),
-            ("r.yml:20:12: ", "name is empty"),
-            ("r.yml:21:1: ", "did you mean groups?"),
-        ];
-        for (found, (place, part)) in found.iter().zip(expected) {
-            assert!(found.starts_with(place) && found.contains(part), "{found}\n  expected {place} {part}");
-        }
-        assert_eq!(found.len(), expected.len(), "{found:#?}");
-    }
-
-    #[test]
-    fn what_is_no_rules_file_says_where() {
-        let check = |text: &str, line: u64, part: &str| {
-            let problems = parse_rules("r.yml", text).unwrap_err();
-            assert_eq!(problems.len(), 1, "{problems:?}");
-            assert_eq!(problems[0].line, line, "{problems:?}");
-            assert!(problems[0].message.contains(part), "{problems:?}");
-        };
-        check("groups: 5", 1, "a list");
-        check("groups:\n- name: [a]\n", 2, "");
-        check("groups:\n- name: a\n  rules:\n  - [1]\n", 4, "names and their values");
-        check("groups:\n- name: a\n  name: b\n", 3, "duplicate");
-        check("groups: [", 1, "");
-        check("- a", 1, "names and their values");
-        assert_eq!(parse_rules("r.yml", ""), Ok(Vec::new()));
-        assert_eq!(parse_rules("r.yml", "groups:\n"), Ok(Vec::new()));
-    }
-}
+#[path = "rule_tests.rs"]
+mod tests;

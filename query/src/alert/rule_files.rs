@@ -32,10 +32,12 @@ pub struct RuleFiles {
 }
 
 impl RuleFiles {
-    /// Reads the files named by the patterns (`rules.yml`, `/etc/taffrail/rules/*.yml`).
-    pub fn read(patterns: &[String]) -> Result<RuleFiles, Vec<Problem>> {
+    /// Reads the files named by the patterns (`rules.yml`, `/etc/taffrail/rules/*.yml`), and takes texts that come with the program
+    /// as if they were files before them.
+    pub fn read(patterns: &[String], built_in: &[(&str, &str)]) -> Result<RuleFiles, Vec<Problem>> {
         let (stamps, mut problems) = (stamps(patterns)?, Vec::new());
-        let mut texts = Vec::with_capacity(stamps.len());
+        let own = built_in.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned()));
+        let mut texts: Vec<(PathBuf, String)> = own.collect();
         for Stamp { path, length, .. } in &stamps {
             if *length > FILE_BYTES_MAX {
                 problems.push(whole_file(path, format!("a rules file holds at most {} MiB", FILE_BYTES_MAX >> 20)));
@@ -47,6 +49,11 @@ impl RuleFiles {
             }
         }
         if problems.is_empty() { Ok(RuleFiles { stamps, texts }) } else { Err(problems) }
+    }
+
+    /// What each of them says.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|(_, text)| text.as_str())
     }
 
     /// Whether the texts are the same, whatever the files' times say.
@@ -98,6 +105,11 @@ pub fn stamps_of(setting: &str, patterns: &[String]) -> Result<Vec<Stamp>, Vec<P
         }
     }
     if problems.is_empty() { Ok(stamps) } else { Err(problems) }
+}
+
+/// Whether there is a file of this name or pattern.
+pub fn found(pattern: &str) -> Result<bool, String> {
+    Ok(find("rule_files", pattern)?.iter().any(|path| path.exists()))
 }
 
 /// A pattern that finds nothing is no mistake: files may come later. A plain name that is not there is one.

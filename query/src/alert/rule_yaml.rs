@@ -41,6 +41,8 @@ pub(super) struct RawGroup {
     pub interval: Option<Placed>,
     pub limit: Option<Placed>,
     pub query_offset: Option<Placed>,
+    pub language: Option<Placed>,
+    pub no_data: Option<Placed>,
     pub labels: Vec<(Placed, Placed)>,
     pub rules: Vec<RawRule>,
     pub unknown: Vec<Unknown>,
@@ -57,6 +59,21 @@ pub(super) struct RawRule {
     pub keep_firing: Option<Placed>,
     pub labels: Vec<(Placed, Placed)>,
     pub annotations: Vec<(Placed, Placed)>,
+    pub language: Option<Placed>,
+    pub window: Option<Placed>,
+    pub no_data: Option<Placed>,
+    pub log_lines: Option<RawLogLines>,
+    pub severity: Option<Placed>,
+    pub runbook: Option<Placed>,
+    pub unknown: Vec<Unknown>,
+}
+
+/// `log_lines:` as written.
+#[derive(Debug, Default)]
+pub(super) struct RawLogLines {
+    pub place: Place,
+    pub query: Option<Placed>,
+    pub max: Option<Placed>,
     pub unknown: Vec<Unknown>,
 }
 
@@ -72,7 +89,7 @@ pub(super) fn read_yaml(text: &str) -> Result<RawFile, (Place, String)> {
 }
 
 /// What is wrong, without the excerpt that the crate draws around it.
-fn plain_message(error: &serde_saphyr::Error) -> String {
+pub(super) fn plain_message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let first = text.lines().next().unwrap_or_default();
     match first.split(" at line ").next().unwrap_or(first) {
@@ -135,7 +152,7 @@ macro_rules! deserialize_keyed {
     )*};
 }
 
-deserialize_keyed!(RawFile, RawGroup, RawRule);
+deserialize_keyed!(RawFile, RawGroup, RawRule, RawLogLines);
 
 impl Keyed for RawFile {
     const EXPECTING: &'static str = "a rules file, which starts with groups:";
@@ -167,6 +184,8 @@ impl Keyed for RawGroup {
             "interval" => self.interval = scalar(map)?,
             "limit" => self.limit = scalar(map)?,
             "query_offset" => self.query_offset = scalar(map)?,
+            "type" => self.language = scalar(map)?,
+            "no_data" => self.no_data = scalar(map)?,
             "labels" => self.labels = pairs(map)?,
             "rules" => {
                 let rules: Option<Vec<Spanned<RawRule>>> = map.next_value()?;
@@ -198,6 +217,32 @@ impl Keyed for RawRule {
             "keep_firing_for" => self.keep_firing = scalar(map)?,
             "labels" => self.labels = pairs(map)?,
             "annotations" => self.annotations = pairs(map)?,
+            "type" => self.language = scalar(map)?,
+            "window" => self.window = scalar(map)?,
+            "no_data" => self.no_data = scalar(map)?,
+            "log_lines" => {
+                let lines: Option<Spanned<RawLogLines>> = map.next_value()?;
+                self.log_lines = lines.map(|lines| RawLogLines { place: lines.referenced.into(), ..lines.value });
+            }
+            "severity" => self.severity = scalar(map)?,
+            "runbook" => self.runbook = scalar(map)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn unknown(&mut self, key: Placed) {
+        self.unknown.push(key);
+    }
+}
+
+impl Keyed for RawLogLines {
+    const EXPECTING: &'static str = "log_lines: with query: (a search) and max:";
+
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "query" => self.query = scalar(map)?,
+            "max" => self.max = scalar(map)?,
             _ => return Ok(false),
         }
         Ok(true)

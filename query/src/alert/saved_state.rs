@@ -61,6 +61,8 @@ impl SavedState {
             alert.restored_at = Some(now);
             if alert.state == AlertState::Pending {
                 alert.active_at = alert.active_at.saturating_add(away);
+                // So that the time away is not taken off twice once data is back.
+                alert.no_data_since = alert.no_data_since.map(|since| since.saturating_add(away));
             }
         }
         self
@@ -100,7 +102,7 @@ mod tests {
         let at = Timestamp::from_unix_seconds;
         let group = parse_rules("r.yml", "groups:\n- name: g\n  rules: [{ alert: A, expr: x }]\n").unwrap().remove(0);
         let check = |hold: u64, expected: i64| {
-            let found = Found { labels: Labels::new(), annotations: Labels::new(), value: 1.0 };
+            let found = Found { labels: Labels::new(), annotations: Labels::new(), value: 1.0, log_lines: None };
             let mut alerts = Vec::new();
             advance(&mut alerts, vec![found], Duration::from_secs(hold), Duration::ZERO, at(100));
             let mut state = SavedState::default();

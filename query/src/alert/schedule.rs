@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::evaluate::{Environment, Outcome, evaluate_group};
+use super::evaluate::{Budget, Environment, Given, Outcome, evaluate_group};
 use super::rule::{Group, Problem};
 use super::rule_files::{RuleFiles, stamps};
 use super::saved_state::{SavedState, StateStore};
@@ -43,12 +43,18 @@ const POLL: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Names or patterns of rules files.
     pub rules: Vec<String>,
+    /// Rules that come with the program: names and texts.
+    pub built_in: &'static [(&'static str, &'static str)],
     /// How often groups are evaluated that do not say it.
     pub interval: Duration,
     /// How long one expression may take.
     pub timeout: Duration,
     /// How many rows one expression may look at.
     pub rows_max: u64,
+    /// How many bytes a question over logs may keep in memory.
+    pub memory_bytes_max: u64,
+    /// The most alerts that one rule may have.
+    pub alerts_max: usize,
     /// Labels of this server in templates.
     pub external_labels: BTreeMap<String, String>,
     /// Where people reach this server.
@@ -98,7 +104,7 @@ impl Manager {
         store: Arc<dyn StateStore>,
         stop: CancellationToken,
     ) -> Result<Manager, Vec<Problem>> {
-        let files = RuleFiles::read(&config.rules)?;
+        let files = RuleFiles::read(&config.rules, config.built_in)?;
         let groups = files.parse()?;
         let saved = store.load().map_or_else(SavedState::default, |document| {
             SavedState::from_document(&document).unwrap_or_else(|error| {
@@ -120,7 +126,8 @@ impl Manager {
     /// Reads the files again, named by these patterns from now on. With a problem in any of them everything stays as it was,
     /// the patterns included. Blocks while it reads. Gives the number of groups.
     pub fn reload(&self, patterns: Vec<String>) -> Result<usize, Vec<Problem>> {
-        let read = RuleFiles::read(&patterns).and_then(|files| files.parse().map(|groups| (files, groups)));
+        let read = RuleFiles::read(&patterns, self.inner.config.built_in);
+        let read = read.and_then(|files| files.parse().map(|groups| (files, groups)));
         self.inner.take(patterns, read)
     }
 
@@ -135,6 +142,21 @@ impl Manager {
     pub fn alerts(&self) -> Vec<NamedAlert> {
         let loaded = self.inner.loaded.lock();
         loaded.groups.iter().flat_map(|running| running.status.lock().alerts(&running.group)).collect()
+    }
+
+    /// The groups at work, in the order of their files.
+    pub fn groups(&self) -> Vec<Group> {
+        self.inner.loaded.lock().groups.iter().map(|running| (*running.group).clone()).collect()
+    }
+
+    /// How often groups are evaluated that do not say it.
+    pub fn interval(&self) -> Duration {
+        self.inner.config.interval
+    }
+
+    /// Where people reach this server.
+    pub fn external_url(&self) -> &str {
+        &self.inner.config.external_url
     }
 
     /// What was wrong with the files when they were last read; the rules before that are still at work.
@@ -237,15 +259,18 @@ impl Inner {
         state
     }
 
-    fn evaluate(&self, group: &Group, alerts: &mut [Vec<Alert>], time: Timestamp) -> Vec<Outcome> {
+    fn evaluate(&self, group: &Group, alerts: &mut [Vec<Alert>], given: &Given, time: Timestamp) -> Vec<Outcome> {
         let config = &self.config;
         let environment = Environment {
             source: &*self.source,
-            scan: &|| Scan::new(Some(config.timeout), config.rows_max),
+            budget: Budget::Each(&|| Scan::new(Some(config.timeout), config.rows_max)),
+            memory_bytes_max: config.memory_bytes_max,
+            alerts_max: config.alerts_max,
+            interval: group.interval.unwrap_or(config.interval),
             external_labels: &config.external_labels,
             external_url: &config.external_url,
         };
-        evaluate_group(group, alerts, &environment, time)
+        evaluate_group(group, alerts, given, &environment, time)
     }
 }
 
@@ -259,8 +284,7 @@ async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Statu
         before = believable(before, now, interval);
         let due = next_due(&group, interval, before.map_or(now, |before| now.max(before)));
         if let Some(before) = before {
-            let passed = due.saturating_since(before).as_nanos() / interval.as_nanos().max(1);
-            status.lock().missed += u64::try_from(passed).unwrap_or(u64::MAX).saturating_sub(1);
+            status.lock().missed += missed(before, due, interval);
         }
         before = Some(due);
         tokio::select! {
@@ -271,8 +295,11 @@ async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Statu
         let evaluation = tokio::task::spawn_blocking({
             let (inner, group, status) = (inner.clone(), group.clone(), status.clone());
             move || {
-                let mut alerts = status.lock().all_alerts();
-                let outcomes = inner.evaluate(&group, &mut alerts, due);
+                let (mut alerts, given) = {
+                    let status = status.lock();
+                    (status.all_alerts(), status.given())
+                };
+                let outcomes = inner.evaluate(&group, &mut alerts, &given, due);
                 let (samples, changed) = status.lock().finish(&group, alerts, outcomes, due);
                 let save = changed || save_anyway && status.lock().pending();
                 if save {
@@ -297,6 +324,12 @@ async fn run_group(inner: Arc<Inner>, group: Arc<Group>, status: Arc<Mutex<Statu
     }
 }
 
+/// How many evaluations between two were left out: the one before them took too long, or the clock was set forward.
+fn missed(before: Timestamp, due: Timestamp, interval: Duration) -> u64 {
+    let passed = due.saturating_since(before).as_nanos() / interval.as_nanos().max(1);
+    u64::try_from(passed).unwrap_or(u64::MAX).saturating_sub(1)
+}
+
 /// The moment of the last evaluation, unless the wall clock was set back since: then waiting for it to pass again would stop
 /// the group for as long.
 fn believable(before: Option<Timestamp>, now: Timestamp, interval: Duration) -> Option<Timestamp> {
@@ -317,7 +350,7 @@ async fn deliver(outlet: &Outlet, samples: Vec<Sample>, patience: Duration) -> R
 }
 
 /// The first moment after `now` at which the group is due.
-fn next_due(group: &Group, interval: Duration, now: Timestamp) -> Timestamp {
+pub(super) fn next_due(group: &Group, interval: Duration, now: Timestamp) -> Timestamp {
     let width = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX).max(1);
     // The offset must be the same after a restart, so it comes from a hash that does not change: FNV-1a.
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
@@ -362,7 +395,7 @@ fn look_again(inner: &Arc<Inner>) {
     if stamps(&patterns).is_ok_and(|stamps| stamps == known) {
         return;
     }
-    let read = RuleFiles::read(&patterns);
+    let read = RuleFiles::read(&patterns, inner.config.built_in);
     if let Ok(files) = &read {
         let mut loaded = inner.loaded.lock();
         if loaded.patterns != patterns {

@@ -77,9 +77,12 @@ impl World {
     fn start(&self, stop: &CancellationToken) -> Manager {
         let config = Config {
             rules: vec![self.file.display().to_string()],
+            built_in: &[],
             interval: Duration::from_millis(50),
             timeout: Duration::from_secs(10),
             rows_max: u64::MAX,
+            memory_bytes_max: u64::MAX,
+            alerts_max: usize::MAX,
             external_labels: BTreeMap::new(),
             external_url: String::new(),
         };
@@ -243,6 +246,20 @@ fn a_clock_that_was_set_back_does_not_stop_a_group() {
     check(Some(990), Some(990));
     check(Some(1_060), Some(1_060));
     check(Some(1_061), None);
+}
+
+#[test]
+fn evaluations_that_are_left_out_are_counted() {
+    let at = Timestamp::from_unix_seconds;
+    let check =
+        |due: i64, expected: u64| assert_eq!(missed(at(600), at(due), Duration::from_secs(60)), expected, "{due}");
+    check(660, 0);
+    check(719, 0);
+    check(720, 1);
+    // An hour forward.
+    check(4_200, 59);
+    // Backwards: nothing is left out.
+    check(300, 0);
 }
 
 #[test]

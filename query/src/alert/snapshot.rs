@@ -6,6 +6,8 @@ use taffrail_collector::model::Timestamp;
 
 use super::comparison::Comparison;
 use super::evaluate::CurrentValue;
+use super::log_expression::LogExpression;
+use super::rule::{LogLines, NoData};
 use super::state::{Alert, Labels};
 
 /// How a group stands.
@@ -36,8 +38,10 @@ pub struct GroupSnapshot {
 pub struct RuleSnapshot {
     /// The alert's name, or that of the recorded series.
     pub name: String,
-    /// PromQL.
+    /// PromQL, or a question over logs.
     pub expr: String,
+    /// How that question is asked; none when the expression is PromQL.
+    pub logs: Option<LogExpression>,
     /// The rule's labels as written.
     pub labels: Labels,
     /// What it does; none for a recording rule.
@@ -63,6 +67,10 @@ pub struct AlertingSnapshot {
     pub keep_firing: Duration,
     /// The texts as written.
     pub annotations: Labels,
+    /// What becomes of the alerts while their data is missing.
+    pub no_data: NoData,
+    /// Which log lines they show, as written.
+    pub log_lines: Option<LogLines>,
     /// Pending, firing and lately resolved alerts.
     pub alerts: Vec<Alert>,
     /// The number that the rule compares with, if it does.
@@ -84,6 +92,8 @@ pub struct NamedAlert {
     pub rule: String,
     /// The rule's expression.
     pub expr: String,
+    /// Whether that is a question over logs; else it is PromQL.
+    pub is_logs: bool,
     /// The alert.
     pub alert: Alert,
 }

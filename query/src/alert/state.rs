@@ -38,9 +38,30 @@ pub struct Alert {
     /// When this server started, of an alert from before that its rule has not judged since: until then it stays as it is.
     #[serde(skip)]
     pub restored_at: Option<Timestamp>,
+    /// Since when its data has been missing: until it is back the alert stays as it is (`no_data: keep | alert`).
+    #[serde(default, with = "optional_moment")]
+    pub no_data_since: Option<Timestamp>,
     /// The last value that the expression gave.
     #[serde(with = "number")]
     pub value: f64,
+    /// The log lines that tell people more, as of the last evaluation that gave a value.
+    #[serde(default)]
+    pub log_lines: Option<LinesAsked>,
+}
+
+/// Which log lines belong to an alert: what `log_lines` asks for, its template expanded, or what a rule with `type: logs` counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinesAsked {
+    /// A search without stages. Not checked when it comes from a template.
+    pub query: String,
+    /// How many lines at most.
+    pub max: usize,
+    /// From when on: where the rule's window began, of PromQL as far back as it looks for a point.
+    #[serde(with = "moment")]
+    pub from: Timestamp,
+    /// Up to when.
+    #[serde(with = "moment")]
+    pub to: Timestamp,
 }
 
 /// Where an alert stands.
@@ -64,6 +85,8 @@ pub struct Found {
     pub annotations: Labels,
     /// The expression's value.
     pub value: f64,
+    /// Log lines that tell more.
+    pub log_lines: Option<LinesAsked>,
 }
 
 /// An alert that came to another state.
@@ -92,7 +115,7 @@ pub fn advance(
                 holds_again(alert, again, now);
                 true
             }
-            None if alert.restored_at.is_some() => true,
+            None if is_unknown(alert) => true,
             None => holds_no_more(alert, keep_firing, now),
         };
         if !stays && before == AlertState::Pending {
@@ -109,8 +132,7 @@ pub fn advance(
         alerts.push(begun(found, now));
     }
     for alert in alerts.iter_mut() {
-        let judged = alert.restored_at.is_none();
-        if judged && alert.state == AlertState::Pending && now.saturating_since(alert.active_at) >= hold {
+        if !is_unknown(alert) && alert.state == AlertState::Pending && now.saturating_since(alert.active_at) >= hold {
             alert.state = AlertState::Firing;
             alert.fired_at = Some(now);
             transitions.retain(|transition| transition.labels != alert.labels);
@@ -155,8 +177,15 @@ fn begun(found: Found, now: Timestamp) -> Alert {
         resolved_at: None,
         kept_since: None,
         restored_at: None,
+        no_data_since: None,
         value: found.value,
+        log_lines: found.log_lines,
     }
+}
+
+/// Whether nobody knows at the moment if its expression holds: then it stays as it is.
+fn is_unknown(alert: &Alert) -> bool {
+    alert.restored_at.is_some() || alert.no_data_since.is_some()
 }
 
 fn holds_again(alert: &mut Alert, found: Found, now: Timestamp) {
@@ -164,10 +193,12 @@ fn holds_again(alert: &mut Alert, found: Found, now: Timestamp) {
         *alert = begun(found, now);
         return;
     }
-    // While data was not back after a restart, nobody knew whether the expression held.
-    if let (Some(restored), AlertState::Pending) = (alert.restored_at.take(), alert.state) {
-        alert.active_at = alert.active_at.saturating_add(now.saturating_since(restored));
+    // While data was missing, or not back after a restart, nobody knew whether the expression held.
+    let unknown_since = alert.restored_at.take().into_iter().chain(alert.no_data_since.take()).min();
+    if let (Some(since), AlertState::Pending) = (unknown_since, alert.state) {
+        alert.active_at = alert.active_at.saturating_add(now.saturating_since(since));
     }
+    alert.log_lines = found.log_lines;
     alert.value = found.value;
     alert.annotations = found.annotations;
     alert.kept_since = None;
@@ -242,7 +273,7 @@ mod tests {
     }
 
     fn found(name: &str, value: f64) -> Found {
-        Found { labels: labels(name), annotations: Labels::new(), value }
+        Found { labels: labels(name), annotations: Labels::new(), value, log_lines: None }
     }
 
     fn at(seconds: i64) -> Timestamp {

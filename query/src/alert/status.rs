@@ -86,6 +86,11 @@ impl Status {
         self.rules.iter().map(|rule| rule.alerts.clone()).collect()
     }
 
+    /// The series that each rule gave last.
+    pub(super) fn given(&self) -> Vec<HashSet<Arc<LabelSet>>> {
+        self.rules.iter().map(|rule| rule.stored.clone()).collect()
+    }
+
     /// Whether the `for` of an alert runs.
     pub(super) fn pending(&self) -> bool {
         self.rules.iter().flat_map(|rule| &rule.alerts).any(|alert| alert.state == AlertState::Pending)
@@ -107,6 +112,7 @@ impl Status {
                     group: group.name.clone(),
                     rule: rule.name.clone(),
                     expr: rule.expr.clone(),
+                    is_logs: rule.logs.is_some(),
                     alert: alert.clone(),
                 })
             })
@@ -117,6 +123,7 @@ impl Status {
         let rules = group.rules.iter().zip(&self.rules).map(|(rule, status)| RuleSnapshot {
             name: rule.name.clone(),
             expr: rule.expr.clone(),
+            logs: rule.logs.clone(),
             labels: rule.labels.iter().map(|(name, text)| (name.clone(), text.to_string())).collect(),
             alerting: match &rule.action {
                 Action::Record => None,
@@ -124,6 +131,8 @@ impl Status {
                     hold: *hold,
                     keep_firing: *keep_firing,
                     annotations: annotations.iter().map(|(name, text)| (name.clone(), text.to_string())).collect(),
+                    no_data: rule.no_data,
+                    log_lines: rule.log_lines.clone(),
                     alerts: status.alerts.clone(),
                     comparison: rule.comparison.clone(),
                     current: status.current.clone(),
@@ -173,7 +182,9 @@ impl RuleStatus {
 
 /// Whether two lists of alerts are the same but for values and texts.
 fn same_lives(a: &[Alert], b: &[Alert]) -> bool {
-    let life = |alert: &Alert| (alert.state, alert.active_at, alert.fired_at, alert.resolved_at, alert.kept_since);
+    let life = |alert: &Alert| {
+        (alert.state, alert.active_at, alert.fired_at, alert.resolved_at, alert.kept_since, alert.no_data_since)
+    };
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| life(a) == life(b) && a.labels == b.labels)
 }
 

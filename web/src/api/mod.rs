@@ -47,6 +47,7 @@ pub mod prometheus;
 pub mod question;
 pub mod record_json;
 pub mod row_json;
+pub mod rules_replay;
 pub mod self_metrics;
 pub mod settings;
 pub mod traces;
@@ -112,6 +113,7 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(cardinality::routes())
         .merge(dashboards::routes())
         .merge(settings::routes())
+        .merge(rules_replay::routes())
         .merge(ingest_status::routes())
         .merge(agents::routes())
         .merge(annotations::routes())

@@ -352,6 +352,20 @@ const OPERATIONS: &[Operation] = &[
         ],
     ),
     operation(
+        "POST",
+        "/api/v1/rules/replay",
+        "What rules would have done over stored data, as NDJSON lines `progress`, `rule` (one each, with every firing: labels, texts, value, \
+         start, end and the message), and last `summary` (firings, pages, nights) or `error`; one JSON document for who accepts \
+         application/json",
+        &[
+            ("rules", "a rules file, one group or one rule in YAML; the rules at work when absent"),
+            ("from", "as elsewhere; default 30 days ago"),
+            TO,
+            ("interval", "how often groups are evaluated that do not say it; default the server's"),
+            ("timezone", "whose nights, as in Europe/Berlin; default the server's"),
+        ],
+    ),
+    operation(
         "GET",
         "/api/v1/targets",
         "What is scraped, as the series `up` tells of it",
@@ -474,7 +488,7 @@ fn describe(operation: &Operation, method: &str) -> Value {
         let schema = json!({ "type": "object", "properties": parameters.collect::<Map<_, _>>() });
         json!({ "application/x-www-form-urlencoded": { "schema": schema } })
     };
-    let takes_form = operation.methods == "GET POST" && method == "POST";
+    let takes_form = (operation.methods == "GET POST" || path == "/api/v1/rules/replay") && method == "POST";
     let takes_body = !matches!(method, "GET" | "DELETE");
     if let Some(content) = schemas::body(path).filter(|_| takes_body).or_else(|| takes_form.then(form)) {
         described["requestBody"] = json!({ "content": content });
@@ -493,7 +507,7 @@ fn responses(path: &str) -> Value {
     };
     let json_of = |schema: Value| json!({ "application/json": { "schema": schema } });
     let (status, good) = match schemas::answer(path) {
-        Some(Answer::Json(schema)) if path == "/api/v1/logs/search" => {
+        Some(Answer::Json(schema)) if matches!(path, "/api/v1/logs/search" | "/api/v1/rules/replay") => {
             let mut content = json_of(schema);
             content["application/x-ndjson"] = json!({});
             ("200", json!({ "description": "The answer", "content": content }))

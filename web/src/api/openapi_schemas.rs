@@ -157,6 +157,16 @@ pub fn answer(path: &str) -> Option<Answer> {
         }
         "/api/v1/views" => Answer::Json(object(&[("views", list(view()))])),
         "/api/v1/views/{name}" => Answer::Json(object(&[("view", view())])),
+        "/api/v1/rules/replay" => {
+            let firing = object(&[("labels", map(text())), ("start", text()), ("message", text())]);
+            let rule =
+                object(&[("name", text()), ("group", text()), ("firing_total", integer()), ("firings", list(firing))]);
+            let night = object(&[("night", text()), ("firings", integer()), ("pages", integer())]);
+            let counted =
+                [("evaluations", integer()), ("firings", integer()), ("pages", integer()), ("nights", list(night))];
+            let told = object(&[&counted[..], &[("partial", partial())]].concat());
+            Answer::Json(object(&[("rules", list(rule)), ("summary", told)]))
+        }
         "/api/v1/logs/explain" => {
             let condition = object(&[("text", text()), ("column", integer())]);
             Answer::Json(object(&[

@@ -108,12 +108,12 @@ impl Questions {
         Ok(Turn { scan, guard, permit })
     }
 
-    /// A turn for a file of any size, which may take longer than an answer; it takes no turn from questions.
+    /// A turn for a file of any size or a rehearsal of rules, which may take longer than an answer; it takes no turn from questions.
     pub fn turn_of_export(&self) -> Result<Turn, ApiError> {
         let Ok(permit) = self.exports.clone().try_acquire_owned() else {
             self.turned_away.fetch_add(1, Relaxed);
             return Err(ApiError::overloaded(format!(
-                "query.exports_max = {}: that many files are being written already; ask again in a while",
+                "query.exports_max = {}: that many files are being written, or rules rehearsed, already; ask again in a while",
                 self.settings.exports_max
             )));
         };

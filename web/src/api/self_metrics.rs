@@ -20,6 +20,9 @@ use super::question::DAMAGED_NAMED_MAX;
 /// Agents that are shown one by one, those in trouble first.
 const AGENTS_SHOWN_MAX: usize = 1_000;
 
+/// Groups of rules that are shown one by one.
+const RULE_GROUPS_SHOWN_MAX: usize = 1_000;
+
 /// The routes of this subject.
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/metrics", get(metrics))
@@ -254,7 +257,29 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
         "Records that followers were too slow for, and were told of.",
         told.dropped.load(Relaxed),
     );
+    rules(&mut text, app);
     text.text
+}
+
+/// How the evaluation of rules keeps up, and whether it succeeds.
+fn rules(text: &mut Exposition, app: &App) {
+    let groups = app.alerts.snapshot();
+    let shown = &groups[..groups.len().min(RULE_GROUPS_SHOWN_MAX)];
+    text.family(
+        "taffrail_rule_group_missed_total",
+        "counter",
+        "Evaluations of a group that were left out because the one before took too long.",
+    );
+    for group in shown {
+        text.value(&[("file", &group.file), ("group", &group.name)], group.missed);
+    }
+    text.family("taffrail_rule_group_failing", "gauge", "Rules of a group whose last evaluation failed.");
+    for group in shown {
+        let failing = group.rules.iter().filter(|rule| rule.health == "err").count();
+        text.value(&[("file", &group.file), ("group", &group.name)], failing as u64);
+    }
+    text.family("taffrail_rule_files_bad", "gauge", "Problems of rules files that keep them from being taken up.");
+    text.value(&[], app.alerts.problems().len() as u64);
 }
 
 /// How long ago agents were heard of, and how far they are behind.

@@ -71,9 +71,12 @@ impl World {
         std::fs::write(&rules_file, text).unwrap();
         let rules = Config {
             rules: vec![rules_file.to_str().unwrap().to_owned()],
+            built_in: &[],
             interval: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
             rows_max: u64::MAX,
+            memory_bytes_max: 1 << 26,
+            alerts_max: 10_000,
             external_labels: BTreeMap::new(),
             external_url: String::new(),
         };

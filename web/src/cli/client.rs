@@ -123,6 +123,13 @@ impl Client {
         serde_json::from_slice(&bytes.to_bytes()).context("the answer is not JSON; is this a Taffrail server?")
     }
 
+    /// The answer to a JSON document, line by line.
+    pub async fn post_lines(&self, path: &str, document: &Value) -> anyhow::Result<Lines> {
+        let headers = [("accept", "application/x-ndjson"), ("content-type", "application/json")];
+        let body = self.send_with(Method::POST, path, &[], &headers, document.to_string().into()).await?;
+        Ok(Lines { body, waiting: BytesMut::new() })
+    }
+
     /// The answer line by line. Dropping it closes the connection, and the server stops working for it.
     pub async fn lines(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Lines> {
         let body = self.send(Method::GET, path, parameters, "application/x-ndjson").await?;

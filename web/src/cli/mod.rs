@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`annotate`], [`deploys`], [`check`], [`demo`],
-//! [`promql_test`], [`dashboards`], [`doctor`], [`backup`] (and restore).
+//! [`promql_test`], [`rules`], [`dashboards`], [`doctor`], [`backup`] (and restore).
 //! [`client`] asks a server, [`output`] and [`promql_answer`] show answers in the form that `-o` asks for, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
 //!
@@ -37,6 +37,7 @@ mod promql_answer;
 mod promql_test;
 mod quantity;
 mod query;
+mod rules;
 mod serve;
 mod settings_flags;
 mod tail;
@@ -95,7 +96,7 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Alert rules
     #[command(subcommand)]
-    Rules(RulesCommand),
+    Rules(rules::RulesCommand),
     /// Dashboards as files: list, export, import (also from Grafana), check
     #[command(subcommand)]
     Dashboards(dashboards::DashboardsCommand),
@@ -106,16 +107,6 @@ enum Command {
     Completions {
         /// bash, elvish, fish, powershell or zsh
         shell: clap_complete::Shell,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum RulesCommand {
-    /// Check rules files, as `taffrail check --rules` does
-    Check {
-        /// Names or patterns of rules files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<String>,
     },
 }
 
@@ -200,9 +191,7 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
         Some(Command::Backup(backup)) => backup::run(backup),
         Some(Command::Restore(restore)) => backup::restore(restore),
-        Some(Command::Rules(RulesCommand::Check { files })) => {
-            check::rules(&files).and_then(|()| Ok(terminal::print_line(&format!("{}: good", files.join(", ")))?))
-        }
+        Some(Command::Rules(command)) => rules::run(command),
         Some(Command::Dashboards(command)) => dashboards::run(command),
         Some(Command::Promql(PromqlCommand::Test(test))) => promql_test::run(&test),
         Some(Command::Completions { shell }) => {

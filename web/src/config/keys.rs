@@ -130,6 +130,16 @@ const KEYS: &[Key] = &[
     key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),
     key("alerts.repeat_interval", "How often people are reminded of what still fires."),
+    key(
+        "alerts.per_rule_max",
+        "The most alerts that one rule may have at once; beyond it the rule says so and its alerts stay as they were. Lower it \
+         for a group with limit:.",
+    ),
+    key(
+        "alerts.default_rules",
+        "Whether the rules that come with the program watch this server (by server.own_metrics), its agents and the log; `taffrail \
+         rules default` prints them.",
+    ),
     key("alerts.external_url", "The address by which people reach this server, for links in notifications."),
     key(
         "annotations.count_max",

@@ -92,6 +92,10 @@ pub struct AlertSettings {
     pub evaluation_interval: Duration,
     /// How often people are reminded of what still fires.
     pub repeat_interval: Duration,
+    /// The most alerts that one rule may have.
+    pub per_rule_max: usize,
+    /// Whether the rules that come with the program are at work.
+    pub default_rules: bool,
     /// The address by which people reach this server, for links in notifications.
     pub external_url: Option<String>,
 }

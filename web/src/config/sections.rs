@@ -135,6 +135,8 @@ pub struct Alerts {
     pub webhooks: Vec<String>,
     pub evaluation_interval: Span,
     pub repeat_interval: Span,
+    pub per_rule_max: usize,
+    pub default_rules: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
 }
@@ -276,6 +278,8 @@ impl Default for Alerts {
             webhooks: Vec::new(),
             evaluation_interval: Span(Duration::from_secs(60)),
             repeat_interval: Span(REPEAT_INTERVAL),
+            per_rule_max: 10_000,
+            default_rules: true,
             external_url: None,
         }
     }
@@ -378,6 +382,8 @@ impl File {
                 webhooks: alerts.webhooks,
                 evaluation_interval: alerts.evaluation_interval.0,
                 repeat_interval: alerts.repeat_interval.0,
+                per_rule_max: alerts.per_rule_max,
+                default_rules: alerts.default_rules,
                 external_url: alerts.external_url,
             },
             checks: checks.iter().map(Check::check).collect::<Result<_, _>>()?,

@@ -213,9 +213,18 @@ mod tests {
             resolved_at: resolved,
             kept_since: None,
             restored_at: None,
+            no_data_since: None,
+            log_lines: None,
             value: 1.0,
         };
-        NamedAlert { file: "r.yml".into(), group: "g".into(), rule: "Down".into(), expr: "up == 0".into(), alert }
+        NamedAlert {
+            file: "r.yml".into(),
+            group: "g".into(),
+            rule: "Down".into(),
+            expr: "up == 0".into(),
+            is_logs: false,
+            alert,
+        }
     }
 
     /// Tells what is due and says it as `reason: firing / resolved`.

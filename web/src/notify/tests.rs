@@ -119,9 +119,18 @@ fn alert(state: AlertState) -> NamedAlert {
         resolved_at: (state == AlertState::Resolved).then_some(since),
         kept_since: None,
         restored_at: None,
+        no_data_since: None,
+        log_lines: None,
         value: 0.75,
     };
-    NamedAlert { file: "r.yml".into(), group: "g".into(), rule: "Slow".into(), expr: "slow > 0.5".into(), alert }
+    NamedAlert {
+        file: "r.yml".into(),
+        group: "g".into(),
+        rule: "Slow".into(),
+        expr: "slow > 0.5".into(),
+        is_logs: false,
+        alert,
+    }
 }
 
 fn attribute(record: &LogRecord, name: &str) -> String {

@@ -173,7 +173,7 @@ fn described(histogram: &Histogram) -> String {
 }
 
 /// What is known of restarts counts only where the script says it.
-fn same_histogram(wanted: &WrittenHistogram, found: &Histogram) -> bool {
+pub(crate) fn same_histogram(wanted: &WrittenHistogram, found: &Histogram) -> bool {
     let same_buckets = |wanted: &[(i32, f64)], found: &[(i32, f64)]| {
         wanted.len() == found.len() && wanted.iter().zip(found).all(|(a, b)| a.0 == b.0 && nearly(a.1, b.1))
     };

@@ -11,9 +11,9 @@ use super::super::histogram::{CUSTOM_SCHEMA, Histogram, ResetHint};
 
 /// A histogram, and whether it says what is known of restarts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct WrittenHistogram {
-    pub(super) histogram: Histogram,
-    pub(super) says_hint: bool,
+pub(crate) struct WrittenHistogram {
+    pub(crate) histogram: Histogram,
+    pub(crate) says_hint: bool,
 }
 
 /// What stands between `{{` and `}}`.

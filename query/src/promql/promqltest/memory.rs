@@ -21,18 +21,18 @@ enum Point {
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct MemorySource {
+pub(crate) struct MemorySource {
     series: BTreeMap<Arc<LabelSet>, BTreeMap<i64, Point>>,
 }
 
 impl MemorySource {
-    /// Adds series whose values start at 0 and are `step_ms` apart. Of two lines of one series the later stands.
-    pub(super) fn load(&mut self, step_ms: i64, series: Vec<LoadedSeries>) {
+    /// Adds series whose values start at a moment and are `step_ms` apart. Of two lines of one series the later stands.
+    pub(crate) fn load(&mut self, start_ms: i64, step_ms: i64, series: Vec<LoadedSeries>) {
         let lines: BTreeMap<Arc<LabelSet>, Vec<Written>> =
             series.into_iter().map(|line| (line.labels, line.values)).collect();
         for (labels, values) in lines {
             let points = self.series.entry(labels).or_default();
-            for (time, value) in (0..).map(|i: i64| i * step_ms).zip(values) {
+            for (time, value) in (0..).map(|i: i64| start_ms + i * step_ms).zip(values) {
                 match value {
                     Written::Nothing => {}
                     Written::Number(value) => drop(points.insert(time, Point::Number(value))),
@@ -43,6 +43,13 @@ impl MemorySource {
             }
             tell_hints(points);
         }
+    }
+}
+
+impl MemorySource {
+    /// Adds a point, or takes its place.
+    pub(crate) fn add(&mut self, labels: Arc<LabelSet>, time_ms: i64, value: f64) {
+        self.series.entry(labels).or_default().insert(time_ms, Point::Number(value));
     }
 }
 

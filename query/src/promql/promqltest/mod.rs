@@ -6,12 +6,12 @@
 //! is counted apart.
 
 mod classic;
-mod compare;
+pub(crate) mod compare;
 #[cfg(test)]
 mod conformance;
 mod histogram_notation;
-mod memory;
-mod notation;
+pub(crate) mod memory;
+pub(crate) mod notation;
 mod script;
 
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub fn run_script(text: &str) -> Result<ScriptReport, ScriptError> {
     for (line, command) in script::commands(text)? {
         match command {
             Command::Clear => source = MemorySource::default(),
-            Command::Load { step_ms, series } => source.load(step_ms, series),
+            Command::Load { step_ms, series } => source.load(0, step_ms, series),
             Command::Eval(eval) => match run_eval(&eval, &source) {
                 Ok(()) => report.passed += 1,
                 Err(reason) => report.failures.push(ScriptFailure { line, query: eval.query.clone(), reason }),

@@ -20,7 +20,7 @@ const VALUES_MAX: usize = 100_000;
 
 /// A value at one step.
 #[derive(Clone, Debug)]
-pub(super) enum Written {
+pub(crate) enum Written {
     Nothing,
     Number(f64),
     Histogram(Arc<WrittenHistogram>),
@@ -28,16 +28,16 @@ pub(super) enum Written {
 
 /// A line of a `load`.
 #[derive(Clone, Debug)]
-pub(super) struct LoadedSeries {
-    pub(super) labels: Arc<LabelSet>,
-    pub(super) values: Vec<Written>,
+pub(crate) struct LoadedSeries {
+    pub(crate) labels: Arc<LabelSet>,
+    pub(crate) values: Vec<Written>,
 }
 
 /// A line of expected values.
 #[derive(Clone, Debug)]
-pub(super) struct ExpectedSeries {
-    pub(super) labels: LabelSet,
-    pub(super) values: Vec<Written>,
+pub(crate) struct ExpectedSeries {
+    pub(crate) labels: LabelSet,
+    pub(crate) values: Vec<Written>,
 }
 
 /// `5m`, `1h30m`, `250ms`, or seconds; may be negative.
@@ -68,12 +68,12 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     Ok(if negative { -total } else { total })
 }
 
-pub(super) fn loaded_series(text: &str) -> Result<LoadedSeries, String> {
+pub(crate) fn loaded_series(text: &str) -> Result<LoadedSeries, String> {
     let (labels, rest) = labels(text)?;
     Ok(LoadedSeries { labels: Arc::new(labels), values: values(rest)? })
 }
 
-pub(super) fn expected_series(text: &str) -> Result<ExpectedSeries, String> {
+pub(crate) fn expected_series(text: &str) -> Result<ExpectedSeries, String> {
     let (labels, rest) = labels(text)?;
     Ok(ExpectedSeries { labels, values: values(rest)? })
 }
@@ -193,8 +193,8 @@ fn add_values(word: &str, values: &mut Vec<Written>) -> Result<(), String> {
         }
         return Ok(());
     }
-    // The `x` of a hexadecimal number counts nothing.
-    let (first, times) = match word.rsplit_once('x').filter(|(first, _)| !matches!(*first, "0" | "-0" | "+0")) {
+    // As in Prometheus there are no hexadecimal numbers here: `0x5` is six zeros.
+    let (first, times) = match word.rsplit_once('x') {
         Some((first, times)) => (first, Some(count(times)?)),
         None => (word, None),
     };

@@ -180,7 +180,7 @@ fn document(logs: &LogStore, search: &Search, scan: &Scan, bytes_max: usize) -> 
 
 /// Sends a line from a blocking thread, and waits for a slow reader as long as the question may take: no reader keeps a turn
 /// for ever.
-pub(super) fn send(lines: &mpsc::Sender<Bytes>, line: Bytes, scan: &Scan) -> Result<(), StopReason> {
+pub(in crate::api) fn send(lines: &mpsc::Sender<Bytes>, line: Bytes, scan: &Scan) -> Result<(), StopReason> {
     let line = match lines.try_send(line) {
         Ok(()) => return Ok(()),
         // Only a reader that went away closes the channel.
@@ -194,7 +194,8 @@ pub(super) fn send(lines: &mpsc::Sender<Bytes>, line: Bytes, scan: &Scan) -> Res
     })
 }
 
-fn accepts_one_document(headers: &HeaderMap) -> bool {
+/// Whether who asks wants the answer in one piece.
+pub(in crate::api) fn accepts_one_document(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.contains("application/json") && !accept.contains("ndjson")
 }

@@ -1,5 +1,6 @@
 //! `/api/v1/{rules,alerts}`: how the rules stand. Beyond Prometheus' fields an alerting rule says `currentValue`, the number
-//! that it looks at whether it fires or not, and `threshold`, the one it compares with.
+//! that it looks at whether it fires or not, and `threshold`, the one it compares with; a rule with `type: logs` says `language` and
+//! `window` (none for its group's interval).
 
 use std::sync::Arc;
 
@@ -112,6 +113,10 @@ fn rule_json(rule: &RuleSnapshot, with_alerts: bool) -> Value {
         "lastEvaluation": moment(rule.last_evaluation),
         "type": if rule.alerting.is_some() { "alerting" } else { "recording" },
     });
+    if let Some(logs) = &rule.logs {
+        json["language"] = "logs".into();
+        json["window"] = logs.window.map(|window| window.as_secs_f64()).into();
+    }
     if let Some(error) = &rule.last_error {
         json["lastError"] = error.as_str().into();
     }
@@ -120,6 +125,10 @@ fn rule_json(rule: &RuleSnapshot, with_alerts: bool) -> Value {
         json["duration"] = alerting.hold.as_secs_f64().into();
         json["keepFiringFor"] = alerting.keep_firing.as_secs_f64().into();
         json["annotations"] = labels_json(&alerting.annotations);
+        json["noData"] = json!(alerting.no_data);
+        if let Some(lines) = &alerting.log_lines {
+            json["logLines"] = json!({ "query": lines.query.to_string(), "max": lines.max });
+        }
         json["currentValue"] = current_value(alerting).map_or(Value::Null, Value::from);
         json["threshold"] = alerting.comparison.as_ref().map_or(
             Value::Null,
@@ -144,6 +153,13 @@ fn alert_json(alert: &Alert) -> Option<Value> {
     });
     if let Some(since) = alert.kept_since {
         json["keepFiringSince"] = since.to_string().into();
+    }
+    if let Some(since) = alert.no_data_since {
+        json["noDataSince"] = since.to_string().into();
+    }
+    if let Some(lines) = &alert.log_lines {
+        let (from, to) = (lines.from.to_string(), lines.to.to_string());
+        json["logLines"] = json!({ "query": lines.query, "max": lines.max, "from": from, "to": to });
     }
     Some(json)
 }
