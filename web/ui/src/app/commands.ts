@@ -54,6 +54,10 @@ export function commandsOf(
         curl: curl(addressOf("/api/v1/query_range", { query: selector, start: range.from, end: range.to, step: 60 })),
       };
     }
+    case "d":
+      return {
+        curl: curl(segment === "" ? "/api/v1/dashboards" : `/api/v1/dashboards/${encodeURIComponent(segment)}`),
+      };
     default:
       return { curl: curl(apiOf[page] ?? "/api/v1/ingest") };
   }
@@ -66,8 +70,7 @@ const apiOf: Readonly<Record<string, string>> = {
   errors: "/api/v1/errors",
   hosts: "/api/v1/hosts",
   ingest: "/api/v1/agents",
-  d: "/api/v1/dashboards",
-  dashboards: "/api/v1/dashboards",
+  settings: "/api/v1/settings",
 };
 
 /** A word as a POSIX shell takes it for itself. */

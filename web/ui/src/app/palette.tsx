@@ -1,6 +1,8 @@
-/** The palette (Ctrl-K): whatever is typed or pasted, every page, every saved view, every key's action, the last queries. */
+/** The palette (Ctrl-K): whatever is typed or pasted, every page, saved view and dashboard, every key's action, the last queries. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../styles/palette.css";
+import { fetchDashboards, type Listing } from "../api/dashboards";
+import { createRemote } from "../api/remote";
 import { queryHistory } from "../query/history";
 import { land } from "../query/landing";
 import { loadViews, savedViews } from "../views/saved-views";
@@ -20,6 +22,7 @@ interface Offer {
 }
 
 const shownMax = 14;
+const boards = createRemote<Listing>();
 
 export function Palette() {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -28,8 +31,12 @@ export function Palette() {
   useEffect(() => {
     dialog.current?.showModal();
     void loadViews();
+    void boards.load(fetchDashboards);
   }, []);
-  const all = useMemo(() => everything(savedViews.value?.views ?? []), [savedViews.value]);
+  const all = useMemo(
+    () => everything(savedViews.value?.views ?? [], boards.value.value?.dashboards ?? []),
+    [savedViews.value, boards.value.value],
+  );
   const offers = offersFor(text, all);
   const at = Math.min(chosen, offers.length - 1);
   const take = (offer: Offer | undefined): void => {
@@ -94,7 +101,10 @@ export function Palette() {
   );
 }
 
-function everything(views: readonly { readonly name: string; readonly address: string }[]): readonly Offer[] {
+function everything(
+  views: readonly { readonly name: string; readonly address: string }[],
+  dashboards: readonly { readonly slug: string; readonly title: string }[],
+): readonly Offer[] {
   const actions = boundKeys.peek().flatMap(({ title, bindings }) =>
     bindings
       .filter(({ keys, sameAs }) => sameAs === undefined && !/^(g .|Escape|Enter|Ctrl\+k)$/.test(keys))
@@ -137,6 +147,13 @@ function everything(views: readonly { readonly name: string; readonly address: s
       label: name,
       hint: "",
       run: () => go(address),
+    })),
+    ...dashboards.map(({ slug, title }): Offer => ({
+      id: `board ${slug}`,
+      kind: "Board",
+      label: title,
+      hint: "",
+      run: () => go(`/d/${encodeURIComponent(slug)}`),
     })),
     ...actions,
     ...choices,

@@ -5,7 +5,7 @@ import { commandsOf, shellWord } from "../../src/app/commands";
 import { stackOf } from "../../src/list/stack-fold";
 import { moved, readColumns, resized, writeColumns } from "../../src/pages/logs/columns";
 import type { Item } from "../../src/pages/logs/log-session";
-import { folded, unfolded } from "../../src/pages/logs/repeats";
+import { folded, repeatCount, unfolded } from "../../src/pages/logs/repeats";
 
 describe("columns in the address", () => {
   test.each([
@@ -43,7 +43,7 @@ describe("rows that say the same", () => {
   };
   const gap: Item = { kind: "gap", key: "gap", gap: { from_seq: 1, to_seq: 2, rows: 2 } };
   const shape = (items: readonly Item[]): readonly string[] =>
-    items.map((one) => (one.kind === "gap" ? "gap" : `${one.record.message}×${1 + (one.repeats?.length ?? 0)}`));
+    items.map((one) => (one.kind === "gap" ? "gap" : `${one.record.message}×${1 + repeatCount(one)}`));
 
   test("are folded into the first of them, and out again", () => {
     const items = [item(1, "a"), item(2, "a"), gap, item(3, "a"), item(4, "b"), item(5, "b"), item(6, "a")];
@@ -51,6 +51,12 @@ describe("rows that say the same", () => {
     expect(shape(short)).toEqual(["a×2", "gap", "a×1", "b×2", "a×1"]);
     expect(shape(folded(short))).toEqual(shape(short));
     expect(unfolded(short)).toEqual(items);
+  });
+
+  test("are counted on when there are too many to keep", () => {
+    const [row] = folded(Array.from({ length: 2500 }, (_, at) => item(at, "a")));
+    expect(row?.kind === "record" && [repeatCount(row), row.repeats?.length]).toEqual([2499, 1000]);
+    expect(shape(folded([item(9999, "a"), ...(row === undefined ? [] : [row])]))).toEqual(["a×2501"]);
   });
 });
 

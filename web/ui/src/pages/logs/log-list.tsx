@@ -12,6 +12,7 @@ import { timeRange } from "../../time/range-state";
 import type { Column } from "./columns";
 import type { ListState } from "./list-state";
 import { rowsMax, type Item } from "./log-session";
+import { repeatCount } from "./repeats";
 import { ListHeader } from "./list-header";
 import * as state from "./logs-state";
 
@@ -88,7 +89,7 @@ export function LogList({ state: list }: { readonly state: ListState }) {
           zone={zone.value}
           withDate={withDate}
           timeHidden={timeHidden}
-          repeats={item.repeats?.length ?? 0}
+          repeats={repeatCount(item)}
           wrap={wrapped}
           terms={terms}
           selected={item.key === selected}

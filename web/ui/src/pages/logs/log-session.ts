@@ -17,7 +17,7 @@ import {
 import type { Gap } from "../../api/tail";
 import { hasStages } from "../../query/query-edit";
 import type { AnswerTable } from "./answer-table";
-import { folded, repeatsRow, unfolded } from "./repeats";
+import { folded, repeatsRow, unfolded, withRepeats } from "./repeats";
 
 /** A row of the list: a record, or a stretch that the live stream could not deliver. */
 export type Item =
@@ -27,6 +27,8 @@ export type Item =
       readonly record: LogRecord;
       /** Older ones like it that follow at once, while such are folded. */
       readonly repeats?: LogRecord[];
+      /** How many more there were than are kept. */
+      readonly repeatsBeyond?: number;
     }
   | { readonly kind: "gap"; readonly key: string; readonly gap: Gap };
 
@@ -95,11 +97,12 @@ export class LogSession {
     );
   }
 
-  /** Folds rows that say the same as the one before them, or unfolds them. */
+  /** Folds rows that say the same as the one before them, or from the next search on no longer. */
   setDedupe(on: boolean): void {
     if (this.#dedupe === on) return;
     this.#dedupe = on;
-    this.items = on ? folded(this.items) : [...unfolded(this.items)];
+    if (!on) return;
+    this.items = folded(this.items);
     batch(() => {
       this.generation += 1;
       this.prepended = 0;
@@ -282,8 +285,7 @@ export class LogSession {
   #put(items: Item[], record: LogRecord): void {
     const last = this.#dedupe ? items.at(-1) : undefined;
     if (!repeatsRow(last, record)) items.push(itemOf(record));
-    else if (last.repeats === undefined) items[items.length - 1] = { ...last, repeats: [record] };
-    else last.repeats.push(record);
+    else items[items.length - 1] = withRepeats(last, [record]);
   }
 
   #prepend(items: readonly Item[]): void {

@@ -1,13 +1,14 @@
 /** The line above the list: what was found and at what cost, the running search's progress, and how the list looks. */
-import { count, rate } from "../../app/number-format";
+import { count } from "../../app/number-format";
 import { scannedText } from "../../app/page-status";
-import { CompareIcon, DedupeIcon, FacetsIcon, HistogramIcon, PatternsIcon, PauseIcon, WrapIcon } from "../../app/icons";
+import { CompareIcon, DedupeIcon, FacetsIcon, HistogramIcon, PatternsIcon, WrapIcon } from "../../app/icons";
 import { later } from "../../app/later";
 import { amend } from "../../app/location";
 import { facetsShown, histogramShown } from "../../app/preferences";
 import { formatSpan } from "../../time/span";
 import * as state from "./logs-state";
 
+const TailSummary = later(async () => (await import("./tail-summary")).TailSummary);
 const ExportMenu = later(async () => (await import("./export-menu")).ExportMenu);
 
 export function LogToolbar() {
@@ -92,38 +93,6 @@ function SearchSummary() {
         {formatSpan(answer.elapsed_ms)} · {scannedText(answer.scanned_bytes, answer.scanned_rows)}
       </span>
       {answer.partial !== false && <span class="warning-text"> · not all: {answer.partial}</span>}
-    </span>
-  );
-}
-
-/** What the stream has brought: received, shown, missed. */
-function TailSummary() {
-  const { tail } = state;
-  const word = { off: "waiting", connecting: "connecting", live: "live", waiting: "reconnecting" }[tail.state.value];
-  const { received, matched } = tail.counts.value;
-  const shown = tail.received.value - tail.held.value;
-  return (
-    <span class={`tail-summary tail-${tail.state.value}`}>
-      <span class="tail-dot" aria-hidden="true" />
-      <span>
-        {tail.paused.value ? "paused" : word} · {rate(tail.rowsPerSecond.value)}/s ·{" "}
-        <span title="Lines that the server stored since you follow, and how many of them match">
-          received {count(received)} · matched {count(Math.max(matched, tail.received.value))}
-        </span>{" "}
-        · shown {count(Math.max(0, shown))} ·{" "}
-        <span
-          class={tail.missed.value > 0 ? "warning-text" : ""}
-          title="Lines that went by too fast; each stretch of them is a row of the list that fetches them"
-        >
-          dropped {count(tail.missed.value)}
-        </span>
-      </span>
-      {!tail.paused.value && tail.state.value === "live" && (
-        <button type="button" class="icon-button" aria-label="Pause" title="Pause" onClick={() => tail.pause()}>
-          <PauseIcon />
-        </button>
-      )}
-      {tail.failure.value !== undefined && <span class="warning-text"> {tail.failure.value.message}</span>}
     </span>
   );
 }

@@ -7,7 +7,7 @@ import "../../styles/histogram.css";
 import "../../styles/logs.css";
 import { share, TopBar } from "../../app/top-bar";
 import { count } from "../../app/number-format";
-import { CloseIcon, LiveIcon } from "../../app/icons";
+import { LiveIcon } from "../../app/icons";
 import { later } from "../../app/later";
 import { amend, go, parameter, place } from "../../app/location";
 import { bindKeys } from "../../app/key-bindings";
@@ -21,12 +21,13 @@ import { QueryBox } from "../../query/query-box";
 import { runs, setAbsoluteRange, timeRange, writtenRange } from "../../time/range-state";
 import { timePickerId } from "../../time/time-picker";
 import { Bands, mark } from "./compare-ranges";
-import { detailActions, LogDetail, LogList } from "./log-list";
+import { LogDetail, LogList } from "./log-list";
 import { LogToolbar } from "./log-toolbar";
 import { selectedRecord, useListState, type ListState } from "./list-state";
 import * as state from "./logs-state";
 
 const Patterns = later(async () => (await import("./pattern-list")).PatternList);
+const SidePanel = later(async () => (await import("./side-panel")).SidePanel);
 const Compare = later(async () => (await import("./compare-view")).CompareView);
 
 const queryId = "log-query";
@@ -182,41 +183,9 @@ export function LogsPage() {
             <LogList state={listState} />
           )}
         </div>
-        <SidePanel list={listState} />
+        {listState.beside.value && <SidePanel list={listState} />}
       </main>
     </>
-  );
-}
-
-/** The selected row beside the list, which goes along with the selection. */
-function SidePanel({ list }: { readonly list: ListState }) {
-  void list.selected.value;
-  void state.session.version.value;
-  const record = list.beside.value ? selectedRecord(list) : undefined;
-  if (record === undefined) return null;
-  return (
-    <aside class="logs-side" aria-label="The selected row">
-      <button
-        type="button"
-        class="icon-button logs-side-close"
-        aria-label="Close the panel"
-        title="Close (o)"
-        onClick={() => (list.beside.value = false)}
-      >
-        <CloseIcon />
-      </button>
-      <LogDetail
-        key={record.id}
-        record={record}
-        zone={zone.value}
-        terms={state.terms.value}
-        columns={state.columns.value}
-        withContext={list.withContext.value.has(record.id)}
-        actions={detailActions}
-        onContext={() => list.toggleContext()}
-        role="group"
-      />
-    </aside>
   );
 }
 

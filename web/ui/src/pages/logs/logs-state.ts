@@ -198,6 +198,8 @@ export async function topValues(field: string, signal: AbortSignal): Promise<Fac
 export function toggleDedupe(): void {
   amend({ dedupe: dedupe.peek() ? null : "1" }, "replace");
   session.setDedupe(dedupe.peek());
+  // What was folded is not all kept, so that it has to be asked for again.
+  if (!dedupe.peek()) runAgain();
 }
 
 export function changeFacets(names: readonly string[]): void {

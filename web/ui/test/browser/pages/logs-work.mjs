@@ -201,6 +201,23 @@ export async function steps(walk) {
     await page.keyboard.press("o");
   });
 
+  await walk.step("a facet shows further values, and finds them", async () => {
+    await send(
+      walk,
+      Array.from({ length: 30 }, (_, at) => ({ service: "walker", message: `${mark} ship`, ship: `ship-${at}` })),
+    );
+    await walk.open(`/logs?q="${mark} ship"`);
+    await walk.until("rows", async () => (await rows.count()) > 0);
+    await page.getByLabel("Add a field to the sidebar").selectOption("ship");
+    const facet = page.locator(".facet", { has: page.getByRole("heading", { name: "ship" }) });
+    await walk.until("ten of them", async () => (await facet.locator(".facet-value").count()) === 10);
+    await facet.getByRole("button", { name: "20 others" }).click();
+    await walk.until("all of them", async () => (await facet.locator(".facet-value").count()) === 30);
+    await facet.getByLabel("Search the values of ship").fill("SHIP-27");
+    await walk.until("the one", async () => (await facet.locator(".facet-value").count()) === 1);
+    await page.getByRole("button", { name: "Take ship out of the sidebar" }).click();
+  });
+
   await walk.step("rows that say the same are folded", async () => {
     await send(
       walk,
