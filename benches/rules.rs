@@ -63,7 +63,7 @@ fn fill(store: &SeriesStore, rules: usize) {
 fn groups(rules: usize) -> Vec<Group> {
     let mut text = "groups:\n".to_owned();
     for rule in 0..rules {
-        if rule % RULES_OF_GROUP == 0 {
+        if rule.is_multiple_of(RULES_OF_GROUP) {
             text.push_str(&format!("- name: g{rule}\n  interval: 15s\n  rules:\n"));
         }
         let service = format!("service=\"s{rule}\"");
@@ -87,7 +87,7 @@ fn main() {
     let groups = groups(rules);
     let mut alerts: Vec<_> = groups.iter().map(|group| vec![Vec::new(); group.rules.len()]).collect();
     let none = BTreeMap::new();
-    println!("{rules} rules, {} series each", SERIES_OF_RULE);
+    println!("{rules} rules, {SERIES_OF_RULE} series each");
     for round in 0..5 {
         let time = Timestamp::from_unix_seconds(START + SECONDS - 60 + round * 15);
         let (started, before) = (Instant::now(), cpu());

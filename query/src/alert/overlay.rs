@@ -12,11 +12,17 @@ use taffrail_ingest::series_store::{LabelMatcher, LabelTest};
 
 use crate::promql::{PromqlError, Series, SeriesSource, Visit, Wanted};
 
+/// Milliseconds and value of each point, by rising time.
+type Points = Vec<(i64, f64)>;
+
+/// A series and those of its fresh points that are asked for.
+type FoundPoints<'a> = (&'a Arc<LabelSet>, &'a [(i64, f64)]);
+
 /// See the module's documentation.
 pub(super) struct Overlay<'a> {
     beneath: &'a dyn SeriesSource,
-    /// By name, then by labels: (milliseconds, value), by rising time.
-    fresh: HashMap<String, BTreeMap<Arc<LabelSet>, Vec<(i64, f64)>>>,
+    /// By name, then by labels.
+    fresh: HashMap<String, BTreeMap<Arc<LabelSet>, Points>>,
     points: usize,
 }
 
@@ -40,7 +46,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// The fresh points that are asked for.
-    fn found(&self, matchers: &[LabelMatcher], start_ms: i64, end_ms: i64) -> Vec<(&Arc<LabelSet>, &[(i64, f64)])> {
+    fn found(&self, matchers: &[LabelMatcher], start_ms: i64, end_ms: i64) -> Vec<FoundPoints<'_>> {
         let name = matchers.iter().find_map(|matcher| match &matcher.test {
             LabelTest::Equal(name) if matcher.name == NAME_LABEL => Some(name),
             _ => None,
@@ -114,7 +120,7 @@ impl SeriesSource for Overlay<'_> {
 }
 
 /// Puts a point into its place; false when it took that of another.
-fn insert(points: &mut Vec<(i64, f64)>, time_ms: i64, value: f64) -> bool {
+fn insert(points: &mut Points, time_ms: i64, value: f64) -> bool {
     let at = points.partition_point(|(time, _)| *time < time_ms);
     match points.get_mut(at) {
         Some((time, known)) if *time == time_ms => {

@@ -420,7 +420,7 @@ fn ahead(
         return Ok(None);
     }
     // An interval that is no whole number of milliseconds drifts away from a range's steps.
-    if interval.subsec_nanos() % 1_000_000 != 0 {
+    if !interval.subsec_nanos().is_multiple_of(1_000_000) {
         return Ok(None);
     }
     parse(expression).map_err(message)?;

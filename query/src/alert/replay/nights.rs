@@ -108,7 +108,7 @@ mod tests {
             error: None,
         };
         let night = |night: &str, firings, pages| Night { night: night.to_owned(), firings, pages };
-        let (found, pages) = nights(&[rule.clone()], &TimeZone::UTC);
+        let (found, pages) = nights(std::slice::from_ref(&rule), &TimeZone::UTC);
         // The one at 22:00 comes with the one a second before.
         assert_eq!(found, [night("2026-01-01", 3, 1), night("2026-01-02", 1, 1)]);
         assert_eq!(pages, 4);
