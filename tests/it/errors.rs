@@ -115,15 +115,13 @@ fn one_error_is_one_group_and_a_resolved_one_comes_back() {
 fn a_deploy_is_told_with_what_it_changed() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(&directory.path().join("data"));
-    let before: Vec<Value> = (0..40)
-        .map(|number| json!({"time": format!("now-{}s", 0), "level": "info", "service": "web", "version": "1.0", "message": format!("served {number}")}))
-        .collect();
+    let served = |number: u32| json!({"level": "info", "service": "web", "version": "1.0", "message": format!("served {number}")});
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let timed = |mut record: Value, seconds_ago: u64| {
         record["time"] = json!(now - seconds_ago);
         record
     };
-    post(&server, &before.into_iter().map(|record| timed(record, 1_000)).collect::<Vec<_>>());
+    post(&server, &(0..40).map(|number| timed(served(number), 1_000)).collect::<Vec<_>>());
     post(&server, &[timed(trace("web", "1.0", "old", 1, 1), 900)]);
     let after: Vec<Value> = (0..40).map(|number| timed(trace("web", "2.0", "fresh", 1, number), 30)).collect();
     let url = server.url("");
@@ -148,7 +146,9 @@ fn a_deploy_is_told_with_what_it_changed() {
     // The new group is told with the deploy before it, and the deploy is a series.
     let new = r#"last_over_time({"taffrail.error.event", event="new", deploy="d2", deploy_version="2.0"}[1h])"#;
     wait_for("a new error since the deploy", || (server.promql(new).len() == 1).then_some(()));
-    wait_for("the series of deploys", || (!server.promql(r#"last_over_time({"taffrail.deploy"}[1h])"#).is_empty()).then_some(()));
+    wait_for("the series of deploys", || {
+        (!server.promql(r#"last_over_time({"taffrail.deploy"}[1h])"#).is_empty()).then_some(())
+    });
     assert_eq!(server.get("/api/v1/deploys/none").0, 404);
 }
 

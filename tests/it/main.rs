@@ -23,6 +23,7 @@
 //! - [`kill`]: an agent and its servers, killed hundreds of times at random moments and at every named step of both.
 //! - [`faults`]: twenty ways in which networks, servers, names, certificates, disks and clocks fail, each in its own network.
 //! - [`alerts`]: a rules file that fires, notifies, survives a restart and is reloaded.
+//! - [`errors`]: error groups, resolved and back, deploys with what they changed, checks and hosts.
 //! - [`annotations`]: deploys from the command line, StatsD events and lines, kept over a kill and in a backup.
 //! - [`dashboards`]: files checked and read again, Grafana's imported, exported from the command line.
 //! - [`log_metrics`]: errors in the log divided by requests in StatsD, recorded and alerted on; patterns on the command line.
@@ -49,6 +50,7 @@ mod crash;
 mod crash_points;
 mod damage;
 mod dashboards;
+mod errors;
 mod faults;
 mod field;
 mod first_answers;

@@ -179,7 +179,8 @@ fn errors(app: &App, found: &Comparison, exposure: (f64, f64), worse: &mut Vec<S
         told.push((score, one));
     }
     if new > 0 {
-        worse.push(format!("{new} error groups that were not there before"));
+        let (groups, were) = if new == 1 { ("group", "was") } else { ("groups", "were") };
+        worse.push(format!("{new} error {groups} that {were} not there before"));
     }
     told.sort_by(|a, b| b.0.total_cmp(&a.0));
     told.into_iter().map(|(_, one)| one).take(SHOWN_MAX).collect()

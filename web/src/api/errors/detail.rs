@@ -11,7 +11,7 @@ use taffrail_collector::model::Timestamp;
 use taffrail_ingest::error_group::GROUP_FIELD;
 use taffrail_ingest::error_group::record::{TracedError, read};
 use taffrail_ingest::log_store::{
-    Field, Filter, GroupQuestion, LogStore, LogStoreError, Order, RecordId, Search, StoredRecord,
+    Facet, Field, Filter, GroupQuestion, LogStore, LogStoreError, Order, RecordId, Search, StoredRecord,
 };
 use taffrail_ingest::{Scan, StopReason, TimeRange};
 use taffrail_query::error_group::group::Group;
@@ -29,6 +29,8 @@ use crate::api_error::ApiError;
 const TAGS_MAX: usize = 16;
 /// Values of each.
 const TAG_VALUES: usize = 5;
+/// A field whose commonest value has less than one of so many records tells nothing: it differs in each.
+const TAG_SHARE: u64 = 10;
 /// Fields that say nothing about what errors have in common: they differ in each, or hold the trace itself.
 const NO_TAGS: [&str; 14] = [
     "time",
@@ -132,8 +134,7 @@ impl Asked {
         found.stopped = found.stopped.or(ending.stopped);
         found.tags = facets
             .into_iter()
-            // What is different in each record is no tag.
-            .filter(|facet| facet.values.first().is_some_and(|(_, count)| *count > 1 || facet.other == 0))
+            .filter(is_telling)
             .map(|facet| {
                 let values: Vec<Value> =
                     facet.values.iter().map(|(value, count)| json!({ "value": value, "count": count })).collect();
@@ -170,6 +171,12 @@ impl Asked {
         })?;
         Ok(found)
     }
+}
+
+/// Whether a field's values say what the records have in common: its commonest is no rarity among them.
+fn is_telling(facet: &Facet) -> bool {
+    let all = facet.other + facet.values.iter().map(|(_, count)| count).sum::<u64>();
+    facet.values.first().is_some_and(|(_, count)| *count * TAG_SHARE >= all)
 }
 
 /// What a group is that is not kept any more, by one of its records.

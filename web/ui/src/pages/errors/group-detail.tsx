@@ -94,7 +94,8 @@ function Head({ answer, onDecided }: { readonly answer: ErrorDetail; readonly on
       </h2>
       {group.type !== "" && <p class="error-head-message">{group.message}</p>}
       <p class="muted">
-        {group.service !== "" && <>{group.service} · </>}
+        {group.service}
+        {group.service !== "" && group.culprit !== "" && " · "}
         {group.culprit !== "" && <code class="mono">{group.culprit}</code>}
       </p>
       {group.decision !== null && <p class="muted">{decisionText(group.decision, zone.value)}</p>}
