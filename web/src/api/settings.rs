@@ -14,7 +14,14 @@ use crate::config::layers::default_value;
 use crate::config::{Layers, Origin};
 
 /// Lists of tables, which have no keys of their own in the table of keys.
-const TABLES: [&str; 5] = ["retention", "metric_retention", "collector.files", "collector.scrape", "collector.shape"];
+const TABLES: [&str; 6] = [
+    "retention",
+    "metric_retention",
+    "annotations.from_logs",
+    "collector.files",
+    "collector.scrape",
+    "collector.shape",
+];
 
 /// What stands where something is not told.
 const HIDDEN: &str = "(hidden)";

@@ -212,7 +212,7 @@ mod tests {
         check("refresh: 3 parsecs\nrows: []\n", "2:10: `3 parsecs` is no time of a second or more, like 30s");
         check(
             "variables:\n- {name: a, of: up}\nrows: []\n",
-            "3:16: `of` narrows `label` or `field`, and neither is here",
+            "3:17: `of` narrows `label` or `field`, and neither is here",
         );
         check(
             "variables:\n- {name: a, label: b, of: 'sum(x)'}\nrows: []\n",
@@ -221,7 +221,7 @@ mod tests {
         check("variables:\n- {name: a}\n- {name: a}\nrows: []\n", "4:3: $a is there already");
         check(
             "variables:\n- {name: a, values: [x], regex: '('}\nrows: []\n",
-            "3:32: this is no regular expression: unclosed group",
+            "3:33: this is no regular expression: unclosed group",
         );
         let problems = read("title: t\ntime: {from: whenever}\nrows: []\n").unwrap_err();
         assert!(problems[0].to_string().starts_with("2:7: from: "), "{problems:?}");

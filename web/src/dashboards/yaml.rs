@@ -106,7 +106,7 @@ mod tests {
         );
         check(
             "title: x\nrows:\n- panels:\n  - queries:\n    - promql: sum(rate(x[5m])\n",
-            "5:15: PromQL: unexpected end of input in aggregation",
+            "5:15: PromQL: 1:16: parse error: unexpected end of input, expected \",\"",
         );
     }
 

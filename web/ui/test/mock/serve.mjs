@@ -325,6 +325,7 @@ function routes(world, followers, counts, started, slowMs, address) {
     ["/api/v1/rules", (_, __, response) => prometheus(response, rules(Date.now(), world))],
     ["/api/v1/logs", (_, request, response) => receive(world, followers, request, response)],
     ["/api/v1/ingest", (_, __, response) => json(response, 200, ingest(world, counts, started, address))],
+    ["/api/v1/annotations", (_, __, response) => json(response, 200, { annotations: [], partial: false })],
     ["/api/v1/agents", (_, __, response) => json(response, 200, agents(Date.now()))],
     ["/healthz", (_, __, response) => json(response, 200, { status: "ok" })],
   ];

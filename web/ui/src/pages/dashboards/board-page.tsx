@@ -195,8 +195,14 @@ function Grid() {
   return (
     <>
       {rows.map((row) => (
-        <section key={row.id} class="board-row" aria-label={row.title === "" ? "Panels" : row.title}>
-          {row.title !== "" && (
+        <section
+          key={row.id}
+          class="board-row"
+          aria-label={row.title === "" ? undefined : fillText(row.title, row.choices, span)}
+        >
+          {row.title === "" ? (
+            <h2 class="visually-hidden">Panels</h2>
+          ) : (
             <h2 class="board-row-head">
               <button
                 type="button"

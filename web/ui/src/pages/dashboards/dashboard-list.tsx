@@ -57,20 +57,20 @@ export function DashboardList() {
           </>
         }
       />
-      <input
-        ref={file}
-        class="visually-hidden"
-        type="file"
-        tabIndex={-1}
-        aria-label="A dashboard's YAML, or JSON exported from Grafana"
-        accept=".json,.yaml,.yml"
-        onChange={(event) => {
-          const [chosen] = event.currentTarget.files ?? [];
-          if (chosen !== undefined) void take(chosen);
-          event.currentTarget.value = "";
-        }}
-      />
-      <main class="page-main dashboards">
+      <main class="dashboards">
+        <input
+          ref={file}
+          class="visually-hidden"
+          type="file"
+          tabIndex={-1}
+          aria-label="A dashboard's YAML, or JSON exported from Grafana"
+          accept=".json,.yaml,.yml"
+          onChange={(event) => {
+            const [chosen] = event.currentTarget.files ?? [];
+            if (chosen !== undefined) void take(chosen);
+            event.currentTarget.value = "";
+          }}
+        />
         <div class="dashboards-head">
           <input
             id="dashboard-search"

@@ -79,7 +79,7 @@ export function PanelView({
       aria-busy={isLoading}
     >
       <header class="panel-head">
-        <h3 class="panel-title">{title}</h3>
+        {title === "" ? <span class="panel-title" /> : <h3 class="panel-title">{title}</h3>}
         {panel.description !== undefined && (
           <span class="panel-about" title={panel.description} role="img" aria-label={panel.description} tabIndex={0}>
             i

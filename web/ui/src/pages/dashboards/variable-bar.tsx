@@ -97,7 +97,7 @@ function SeveralChoice({ choice, title, offered }: SeveralProps) {
         event.currentTarget.querySelector("summary")?.focus();
       }}
     >
-      <summary class="select" aria-label={`${title}: ${all ? "all" : values.join(", ")}`}>
+      <summary class="select">
         <span class="field-label">{title}</span>
         <span class="multi-chosen">{all ? "all" : values.length === 0 ? "none" : values.join(", ")}</span>
         <DownIcon />

@@ -55,6 +55,7 @@ export function HostDetail() {
           <a href={hrefOf("/logs", { q: `host:${quoted(name)}`, view: "patterns", ...time })}>Its patterns</a>
           <a href={hrefOf("/d/hosts", { "var-host": name, ...time })}>Beside the others</a>
         </nav>
+        <h2 class="visually-hidden">What it says, on one time axis</h2>
         <div class="host-strips">
           {panels.map((panel, number) => (
             <PanelView
