@@ -138,6 +138,7 @@ test("hosts in trouble come first", () => {
     lines: 0,
     errors,
     cpu: undefined,
+    silentSeconds: undefined,
     memory: undefined,
     disk: undefined,
     load: undefined,

@@ -12,6 +12,8 @@ export interface Host {
   readonly load: number | undefined;
   readonly firing: number;
   readonly isSilent: boolean;
+  /** How long nothing has come from it, in seconds; undefined when nobody knows. */
+  readonly silentSeconds: number | undefined;
 }
 
 /** Alerts first, then silence, then errors, then by name. */

@@ -6,6 +6,7 @@ import { amend, go, parameter, place } from "../../app/location";
 import { count } from "../../app/number-format";
 import { pageStatus, setTitle } from "../../app/page-status";
 import { TopBar } from "../../app/top-bar";
+import { formatSpan } from "../../time/span";
 import { withUnit } from "../../chart/unit-format";
 import { HostDetail } from "./host-detail";
 import * as state from "./hosts-state";
@@ -109,7 +110,7 @@ function HostTile({ host }: { readonly host: Host }) {
     <a class={host.isSilent ? "host-tile host-silent" : "host-tile"} href={hrefOfHost(host.name)}>
       <span class="host-name">{host.name}</span>
       <span class="host-flags">
-        {host.isSilent && <span class="state state-pending">silent</span>}
+        {host.isSilent && <Silent host={host} />}
         {host.firing > 0 && <span class="state state-firing">{host.firing} firing</span>}
       </span>
       {[host.cpu, host.memory, host.disk].every((share) => share === undefined) ? (
@@ -125,6 +126,15 @@ function HostTile({ host }: { readonly host: Host }) {
         {count(host.lines)} lines {host.errors > 0 && <span class="bad-text">{count(host.errors)} errors</span>}
       </span>
     </a>
+  );
+}
+
+function Silent({ host }: { readonly host: Host }) {
+  const { silentSeconds } = host;
+  return (
+    <span class="state state-pending">
+      silent{silentSeconds === undefined ? "" : ` for ${formatSpan(silentSeconds * 1000)}`}
+    </span>
   );
 }
 
@@ -163,8 +173,7 @@ function HostTable({ hosts }: { readonly hosts: readonly Host[] }) {
           {hosts.map((host) => (
             <tr key={host.name}>
               <th scope="row">
-                <a href={hrefOfHost(host.name)}>{host.name}</a>{" "}
-                {host.isSilent && <span class="state state-pending">silent</span>}
+                <a href={hrefOfHost(host.name)}>{host.name}</a> {host.isSilent && <Silent host={host} />}
               </th>
               <td class="number">{count(host.lines)}</td>
               <td class={host.errors > 0 ? "number bad-text" : "number"}>{count(host.errors)}</td>

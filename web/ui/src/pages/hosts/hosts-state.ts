@@ -1,6 +1,7 @@
 /** The hosts that log or measure: what the last minutes say of each, and which have fallen silent. */
 import { computed, signal } from "@preact/signals";
 import { answered } from "../../api/answer";
+import { fetchHosts } from "../../api/hosts";
 import { fetchFacets } from "../../api/logs";
 import { fetchInstant, fetchLabelValues, type InstantValue } from "../../api/metrics";
 import { createRemote } from "../../api/remote";
@@ -12,8 +13,8 @@ import { hour, minute, second } from "../../time/span";
 
 /** Hosts that the page knows. */
 const hostsMax = 1000;
-/** Who says nothing for so long is silent. */
-export const silentMs = 10 * minute;
+/** Lines and errors are counted over so long. */
+const recentMs = 10 * minute;
 /** Who said nothing for so long is forgotten. */
 const knownMs = 24 * hour;
 
@@ -25,7 +26,7 @@ export const hostName = computed(() => decodeURIComponent(/^\/hosts\/([^/]+)/.ex
 /** Asks what there is to know; a part that cannot be had leaves its column empty. */
 export async function loadHosts(): Promise<void> {
   const now = serverNow();
-  const recent = { from: isoOf(now - silentMs), to: isoOf(now) };
+  const recent = { from: isoOf(now - recentMs), to: isoOf(now) };
   const day = { from: isoOf(now - knownMs), to: isoOf(now) };
   await hosts.load(async (signal) => {
     const instant = (query: string): Promise<ReadonlyMap<string, number>> =>
@@ -34,11 +35,11 @@ export async function loadHosts(): Promise<void> {
       fetchLabelValues("host", undefined, from / second, now / second, signal).then((answer) =>
         answer.ok ? answer.value : [],
       );
-    const [logged, loggedDay, erring, measured, measuredDay, cpu, memory, disk, load, firing] = await Promise.all([
+    const [logged, loggedDay, erring, heard, measuredDay, cpu, memory, disk, load, firing] = await Promise.all([
       fetchFacets({ q: "", ...recent }, ["host"], hostsMax, signal),
       fetchFacets({ q: "", ...day }, ["host"], hostsMax, signal),
       fetchFacets({ q: "level:>=error", ...recent }, ["host"], hostsMax, signal),
-      names(now - silentMs),
+      fetchHosts(signal),
       names(now - knownMs),
       instant('max by (host) ({"host.cpu.busy"})'),
       instant('max by (host) ({"host.memory.used_ratio"})'),
@@ -52,10 +53,11 @@ export async function loadHosts(): Promise<void> {
     const everyName = new Set([
       ...lines.keys(),
       ...(loggedDay.ok ? counts(loggedDay.value.facets).keys() : []),
-      ...measured,
       ...measuredDay,
     ]);
-    const heard = new Set([...lines.keys(), ...measured]);
+    // The server knows when each was last heard of; who is not in its list was heard of lately or long forgotten.
+    const seen = new Map((heard.ok ? heard.value.hosts : []).map((one) => [one.host, one]));
+    for (const name of seen.keys()) everyName.add(name);
     everyName.delete("");
     const found = [...everyName].toSorted().map((name) => ({
       name,
@@ -66,7 +68,8 @@ export async function loadHosts(): Promise<void> {
       disk: disk.get(name),
       load: load.get(name),
       firing: firing.get(name) ?? 0,
-      isSilent: !heard.has(name),
+      isSilent: seen.get(name)?.state === "silent",
+      silentSeconds: seen.get(name)?.silent_seconds,
     }));
     return answered(found);
   });
