@@ -73,14 +73,7 @@ impl Work for Counter {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<(), Stop> {
-        let rows = split.rows_in(range)?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let filter = SplitFilter::new(split, filter, scan)?;
-        if filter.possible().next_at_or_after(0).is_none() {
-            return Ok(());
-        }
+        let Some((filter, rows)) = SplitFilter::of_rows_in(split, filter, range, scan)? else { return Ok(()) };
         let mut times = split.times()?;
         let newest = times.get(rows.start)?.floor_to(self.width);
         if self.by.is_none() && times.get(rows.end - 1)?.floor_to(self.width) == newest {

@@ -148,11 +148,11 @@ impl Work for FacetWork {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<(), Stop> {
-        let filter = SplitFilter::new(split, filter, scan)?;
+        let Some((filter, rows)) = SplitFilter::of_rows_in(split, filter, range, scan)? else { return Ok(()) };
         let fields: Vec<Field> = self.0.iter().map(|counts| counts.field.clone()).collect();
         let mut values: Vec<FieldValues<'_>> =
             fields.iter().map(|field| FieldValues::new(split, field)).collect::<Result<_, _>>()?;
-        for part in parts(split, &split.rows_in(range)?) {
+        for part in parts(split, &rows) {
             filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {
                 scan.touch(0, 0)?;
                 for (values, counts) in values.iter_mut().zip(&mut self.0) {
@@ -290,9 +290,9 @@ impl Work for NameWork {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<(), Stop> {
-        let filter = SplitFilter::new(split, filter, scan)?;
+        let Some((filter, rows)) = SplitFilter::of_rows_in(split, filter, range, scan)? else { return Ok(()) };
         let mut records = RecordReader::new(split)?;
-        for part in parts(split, &split.rows_in(range)?) {
+        for part in parts(split, &rows) {
             filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {
                 scan.touch(0, 0)?;
                 if self.template(split, window, &hits, &part)? {

@@ -61,14 +61,7 @@ impl<F: Fold> Work for FoldWork<'_, F> {
     ) -> Result<(), Stop> {
         /// Rows between two looks at the budget: each may cost a few microseconds.
         const ROWS_PER_TOUCH: u64 = 256;
-        let rows = split.rows_in(range)?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let filter = SplitFilter::new(split, filter, scan)?;
-        if filter.possible().next_at_or_after(0).is_none() {
-            return Ok(());
-        }
+        let Some((filter, rows)) = SplitFilter::of_rows_in(split, filter, range, scan)? else { return Ok(()) };
         let mut records = RecordReader::of(split, self.fields)?;
         for part in parts(split, &rows) {
             filter.visit(SplitFilter::superblocks_of(&part), &mut |window, hits| {

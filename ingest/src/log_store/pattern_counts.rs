@@ -236,11 +236,7 @@ impl Work for PatternWork {
         range: TimeRange,
         scan: &Scan,
     ) -> Result<(), Stop> {
-        let filter = SplitFilter::new(split, filter, scan)?;
-        let rows = split.rows_in(range)?;
-        if rows.is_empty() || filter.possible().next_at_or_after(0).is_none() {
-            return Ok(());
-        }
+        let Some((filter, rows)) = SplitFilter::of_rows_in(split, filter, range, scan)? else { return Ok(()) };
         let steps = RowCells::new(split, rows.clone(), &self.question, scan)?;
         let table = split.table()?;
         // The newest and the oldest row of each pattern.

@@ -17,7 +17,7 @@ use super::split_reader::SplitReader;
 use super::template_conditions;
 use super::template_table;
 use crate::byte_cursor::Malformed;
-use crate::scan::{Scan, StopReason};
+use crate::scan::{Scan, StopReason, TimeRange};
 
 /// A filter, planned for one split.
 pub struct SplitFilter<'a> {
@@ -127,6 +127,21 @@ impl<'a> SplitFilter<'a> {
     pub fn new(split: &'a SplitReader, filter: &'a CompiledFilter, scan: &'a Scan) -> Result<SplitFilter<'a>, Stop> {
         let root = template_conditions::node(split, &filter.root, scan)?;
         Ok(SplitFilter { split, scan, root })
+    }
+
+    /// Plans the filter for the split's rows of a time range; none when none of them can match.
+    pub fn of_rows_in(
+        split: &'a SplitReader,
+        filter: &'a CompiledFilter,
+        range: TimeRange,
+        scan: &'a Scan,
+    ) -> Result<Option<(SplitFilter<'a>, Range<u32>)>, Stop> {
+        let rows = split.rows_in(range)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let filter = SplitFilter::new(split, filter, scan)?;
+        Ok(filter.possible().next_at_or_after(0).is_some().then_some((filter, rows)))
     }
 
     /// The templates that decide everything: all of their rows match, and none of others; none where rows must be asked.
