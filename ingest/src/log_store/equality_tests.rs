@@ -44,7 +44,8 @@ fn test() -> impl Strategy<Value = Test> {
         5 => typed.clone().prop_map(|typed| Test::Text(TextMatch::Phrase(words(&typed).map(fold).collect()), typed)),
         3 => (text_match(), typed.clone()).prop_map(|(text, typed)| Test::Text(text, typed)),
         3 => typed.prop_map(Test::Equals),
-        2 => (bound.clone(), bound).prop_map(|(low, high)| Test::Number { low, high }),
+        2 => (bound.clone(), bound.clone()).prop_map(|(low, high)| Test::Number { low, high }),
+        1 => (bound.clone(), bound).prop_map(|(low, high)| Test::Length { low, high }),
         1 => (text_bound(), text_bound()).prop_map(|(low, high)| Test::TextRange { low, high }),
         1 => prop::sample::select(vec![("10.0.0.0", 8), ("::", 64)])
             .prop_map(|(address, prefix)| Test::Network(address.parse().expect("an address"), prefix)),

@@ -83,6 +83,13 @@ pub enum Test {
         /// Upper bound.
         high: Option<(f64, bool)>,
     },
+    /// Text that says a length of time with its unit (`250ms`, `1h30m`), in a range. Bounds are (seconds, included).
+    Length {
+        /// Lower bound.
+        low: Option<(f64, bool)>,
+        /// Upper bound.
+        high: Option<(f64, bool)>,
+    },
     /// Text between two bounds, byte order.
     TextRange {
         /// Lower bound.

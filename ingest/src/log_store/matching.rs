@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::field::Field;
 use super::filter::{Filter, Test, TextMatch};
+use super::length_text;
 use super::pattern::PatternId;
 use super::text_automaton::TextAutomaton;
 use super::words::{self, Wildcard};
@@ -128,6 +129,7 @@ pub(super) enum FieldTest {
     Text(Matcher, String),
     Equals(String),
     Number { low: Option<(f64, bool)>, high: Option<(f64, bool)> },
+    Length { low: Option<(f64, bool)>, high: Option<(f64, bool)> },
     TextRange { low: Option<(String, bool)>, high: Option<(String, bool)> },
     Network(IpAddr, u8),
 }
@@ -223,6 +225,7 @@ impl FieldTest {
             Test::Text(text, typed) => FieldTest::Text(Matcher::compile(text)?, typed.clone()),
             Test::Equals(typed) => FieldTest::Equals(typed.clone()),
             Test::Number { low, high } => FieldTest::Number { low: *low, high: *high },
+            Test::Length { low, high } => FieldTest::Length { low: *low, high: *high },
             Test::TextRange { low, high } => FieldTest::TextRange { low: low.clone(), high: high.clone() },
             Test::Network(address, prefix) => FieldTest::Network(address.to_canonical(), *prefix),
         })
@@ -290,6 +293,9 @@ impl FieldTest {
             FieldTest::Number { low, high } => {
                 text.trim().parse::<f64>().is_ok_and(|number| number.is_finite() && within(number, *low, *high))
             }
+            FieldTest::Length { low, high } => {
+                length_text::seconds(text).is_some_and(|seconds| within(seconds, *low, *high))
+            }
             FieldTest::TextRange { low, high } => within_text(text, low.as_ref(), high.as_ref()),
             FieldTest::Network(network, prefix) => {
                 text.trim().parse::<IpAddr>().is_ok_and(|address| in_network(address.to_canonical(), *network, *prefix))
@@ -304,7 +310,7 @@ impl FieldTest {
             FieldTest::Text(Matcher::Phrase(_), typed) | FieldTest::Equals(typed) => equals_typed(value, typed),
             FieldTest::Text(matcher, _) => matcher.is_in_value(&value.to_string()),
             FieldTest::Number { low, high } => value.as_f64().is_some_and(|number| within(number, *low, *high)),
-            FieldTest::TextRange { .. } | FieldTest::Network(..) => false,
+            FieldTest::Length { .. } | FieldTest::TextRange { .. } | FieldTest::Network(..) => false,
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod fold;
 mod group_counts;
 pub mod head;
 mod id_column;
+mod length_text;
 pub(crate) mod mask;
 pub mod matching;
 mod minute_counts;

@@ -191,27 +191,36 @@ fn checked_regex(pattern: String) -> Result<String, String> {
     }
 }
 
-/// A range of numbers when every bound reads as one, else of text.
+/// A range of numbers when every bound reads as one, of lengths of time where the values must say their units themselves, else of text.
 fn range(name: &str, low: Option<&Bound>, high: Option<&Bound>) -> Result<Test, String> {
-    let number = |bound: Option<&Bound>| {
-        bound.and_then(|bound| number(name, &bound.text).map(|n| n.map(|n| (n, bound.included)))).transpose()
+    let quantity = |bound: Option<&Bound>| {
+        let bound = bound?;
+        quantity::read(&bound.text).map(|quantity| (quantity, bound.included))
     };
-    let (low_number, high_number) = (number(low)?, number(high)?);
+    let quantities = (quantity(low), quantity(high));
+    if quantity::unit_of(name).is_none()
+        && [quantities.0, quantities.1]
+            .into_iter()
+            .flatten()
+            .any(|(bound, _)| matches!(bound, Quantity::Nanoseconds(_)))
+    {
+        let seconds = |bound: Option<&Bound>, read: Option<(Quantity, bool)>| match (bound, read) {
+            (None, _) => Ok(None),
+            (Some(_), Some((Quantity::Nanoseconds(nanos), included))) => Ok(Some((nanos / 1e9, included))),
+            (Some(bound), _) => Err(format!("write {} with its unit, as in 5m: the other bound has one", bound.text)),
+        };
+        return Ok(Test::Length { low: seconds(low, quantities.0)?, high: seconds(high, quantities.1)? });
+    }
+    let number = |read: Option<(Quantity, bool)>| {
+        read.map(|(quantity, included)| match quantity {
+            Quantity::Number(number) => (number, included),
+            Quantity::Nanoseconds(nanos) => (nanos / quantity::unit_of(name).unwrap_or(1e9), included),
+        })
+    };
+    let (low_number, high_number) = (number(quantities.0), number(quantities.1));
     if low_number.is_some() == low.is_some() && high_number.is_some() == high.is_some() {
         return Ok(Test::Number { low: low_number, high: high_number });
     }
     let text = |bound: Option<&Bound>| bound.map(|bound| (bound.text.clone(), bound.included));
     Ok(Test::TextRange { low: text(low), high: text(high) })
-}
-
-/// The number that the text is, spans (`5m`) in the unit that the field's name ends with; none when it is no number.
-fn number(field: &str, text: &str) -> Option<Result<f64, String>> {
-    Some(match quantity::read(text)? {
-        Quantity::Number(number) => Ok(number),
-        Quantity::Nanoseconds(nanos) => quantity::unit_of(field).map(|width| nanos / width).ok_or_else(|| {
-            format!(
-                "the name {field:?} does not end with its unit (_ms, _seconds …), so {text} says nothing: write the bare number"
-            )
-        }),
-    })
 }

@@ -122,7 +122,7 @@ fn errors_point_at_the_place_and_say_how_to_write_it() {
     check("x trace_id:xyz", 12, "no trace id");
     check("span_id:0", 9, "no span id");
     check("time:>soon", 6, "is no moment");
-    check("took:>5m", 6, "does not end with its unit");
+    check("took:[5 TO 5m]", 6, "write 5 with its unit");
     check("\"\"", 1, "nothing to look for");
     check("_exists_:", 10, "_exists_:field");
     check(&"(".repeat(200), NESTING_MAX + 1, "nest");
@@ -317,6 +317,9 @@ fn values_become_the_filter_that_answers_fastest() {
     check("host:Web-*", field("host", Test::Text(TextMatch::Prefix("web-".to_owned()), "Web-*".to_owned())));
     check("level:error", Filter::SeverityBetween(Severity::ERROR, Severity::from_number(20).unwrap()));
     check("status:>=500", field("status", Test::Number { low: Some((500.0, true)), high: None }));
+    check("took:>5m", field("took", Test::Length { low: Some((300.0, false)), high: None }));
+    check("took:[250ms TO 1.5s}", field("took", Test::Length { low: Some((0.25, true)), high: Some((1.5, false)) }));
+    check("took_ms:>5m", field("took_ms", Test::Number { low: Some((300_000.0, false)), high: None }));
     check("v:>a", field("v", Test::TextRange { low: Some(("a".to_owned(), false)), high: None }));
     check("elapsedSeconds:<1.5m", field("elapsedSeconds", Test::Number { low: None, high: Some((90.0, false)) }));
     check(

@@ -85,6 +85,7 @@ mod tests {
         check("service:web | where -user:* took_ms:>50ms", &["GET 7 404"]);
         check("* | where level:error OR took:2s | head 2", &["GET 9 500", "GET 4 500"]);
         check("* | stats count() by service | where count:>5", &["service=web count=10"]);
+        check("* | where took:>2500ms | fields took", &["took=4s", "took=3s"]);
         check("* | stats count() by level | where level:>=info", &["level=error count=2", "level=info count=8"]);
         check(
             "service:db | stats count() by time:5m | where time:<2024-11-21T07:05:00Z",
