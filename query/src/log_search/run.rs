@@ -273,7 +273,7 @@ fn enough(halt: Halt) -> Result<bool, Halt> {
 }
 
 /// What was found until the budget ended is still told; not so when nobody listens.
-fn only_cancelled(reason: StopReason) -> Flow {
+pub(super) fn only_cancelled(reason: StopReason) -> Flow {
     match reason {
         StopReason::Cancelled => Err(Halt::Stopped(reason)),
         StopReason::OutOfTime | StopReason::OutOfRows => Ok(()),

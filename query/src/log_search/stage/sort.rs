@@ -3,13 +3,14 @@
 //! Rows that wait stand in a heap of as many as are wanted behind this stage, so that `sort … | head 100` keeps a hundred. Records by
 //! time alone come from the store in that order.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use taffrail_ingest::log_store::{Field, Order};
 
 use super::super::ParseError;
 use super::super::row::{Row, SortKey};
+use super::super::run::only_cancelled;
 use super::arguments::Arguments;
 use super::head::First;
 use super::shape::{Fields, Shape};
@@ -21,6 +22,9 @@ pub(super) const SYNTAX: Syntax = Syntax {
     purpose: "orders rows; numbers by size, what is missing last",
     parse,
 };
+
+/// Rows that are sorted between two looks at whether anybody still listens: a few milliseconds' work.
+const RUN_ROWS: usize = 8 << 10;
 
 #[derive(Debug)]
 struct Sort {
@@ -126,9 +130,23 @@ impl Operator for Sorter<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, _: &Run<'_>, emit: &mut dyn FnMut(Row) -> Flow) -> Flow {
-        let rows = std::mem::take(&mut self.rows).into_sorted_vec();
-        rows.into_iter().map(|waiting| waiting.row).try_for_each(emit)
+    /// Sorts short runs and merges them, so that nobody who went away keeps a thread for longer than a run takes.
+    fn finish(&mut self, run: &Run<'_>, emit: &mut dyn FnMut(Row) -> Flow) -> Flow {
+        let mut rows = std::mem::take(&mut self.rows).into_vec();
+        let mut runs = Vec::new();
+        while !rows.is_empty() {
+            run.scan.touch(0, 0).or_else(only_cancelled)?;
+            let mut part = rows.split_off(rows.len().saturating_sub(RUN_ROWS));
+            part.sort_unstable();
+            runs.push(part.into_iter());
+        }
+        let first = |(of, run): (usize, &mut std::vec::IntoIter<Waiting>)| run.next().map(|row| Reverse((row, of)));
+        let mut heads: BinaryHeap<Reverse<(Waiting, usize)>> = runs.iter_mut().enumerate().filter_map(first).collect();
+        while let Some(Reverse((waiting, of))) = heads.pop() {
+            heads.extend(runs[of].next().map(|next| Reverse((next, of))));
+            emit(waiting.row)?;
+        }
+        Ok(())
     }
 }
 
@@ -176,7 +194,18 @@ impl PartialOrd for Sorted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use taffrail_collector::model::Value;
+    use taffrail_ingest::log_store::Filter;
+    use taffrail_ingest::{Scan, StopReason, TimeRange};
+
     use super::super::super::cases::{MORNING, check, check_refused};
+    use super::super::super::memory::Memory;
+    use super::super::super::row::{Cell, TableRow};
+    use super::super::{Gaps, Halt};
+    use super::*;
 
     #[test]
     fn rows_stand_in_the_order_asked_for() {
@@ -198,6 +227,65 @@ mod tests {
             let rows = MORNING.ask(&format!("service:web | sort user{order} | fields user | tail 2"), 100).0;
             assert_eq!(rows, ["user=", "user="], "{order}");
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20) })]
+        #[test]
+        fn more_rows_than_a_run_has_come_in_their_order(
+            numbers in proptest::collection::vec(0..1_000i64, 0..3 * RUN_ROWS), most in prop_oneof![Just(usize::MAX), 0..20_000usize],
+        ) {
+            let by = [(Field::named("n"), true)];
+            let mut sorter = Sorter { by: &by, most, rows: BinaryHeap::new(), taken: 0 };
+            let (memory, gaps, scan) = (Arc::new(Memory::new(1 << 30)), Gaps::default(), Scan::unlimited());
+            let run = Run {
+                store: MORNING.ingest.logs(), filter: &Filter::All, range: TimeRange::ALL, order: Order::OldestFirst,
+                scan: &scan, memory: &memory, gaps: &gaps,
+            };
+            let row = |(at, number): (i64, &i64)| {
+                let cells = [("n", *number), ("at", at)].map(|(name, value)| (name.into(), Cell::Value(value.into())));
+                Row::Table(TableRow(cells.into()))
+            };
+            for row in (0..).zip(&numbers).map(row) {
+                prop_assert!(sorter.take(row, &run, &mut |_| Ok(())).is_ok());
+            }
+            let mut expected: Vec<(i64, i64)> = numbers.iter().copied().zip(0..).collect();
+            expected.sort_by_key(|(number, at)| (Reverse(*number), *at));
+            expected.truncate(most);
+            let mut found = Vec::new();
+            let mut keep = |row: Row| {
+                let Row::Table(row) = row else { panic!("a table") };
+                let number = |name| match row.get(name) {
+                    Some(Cell::Value(Value::Int(number))) => *number,
+                    other => panic!("{other:?}"),
+                };
+                found.push((number("n"), number("at")));
+                Ok(())
+            };
+            prop_assert!(sorter.finish(&run, &mut keep).is_ok());
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn who_went_away_is_sorted_for_no_more() {
+        let by = [(Field::named("n"), false)];
+        let mut sorter = Sorter { by: &by, most: usize::MAX, rows: BinaryHeap::new(), taken: 0 };
+        let (memory, gaps, scan) = (Arc::new(Memory::new(1 << 30)), Gaps::default(), Scan::unlimited());
+        let run = Run {
+            store: MORNING.ingest.logs(),
+            filter: &Filter::All,
+            range: TimeRange::ALL,
+            order: Order::OldestFirst,
+            scan: &scan,
+            memory: &memory,
+            gaps: &gaps,
+        };
+        let row = Row::Table(TableRow(vec![("n".into(), Cell::count(1))]));
+        assert!(sorter.take(row, &run, &mut |_| Ok(())).is_ok());
+        scan.cancel();
+        let ended = sorter.finish(&run, &mut |_| panic!("nobody listens"));
+        assert!(matches!(ended, Err(Halt::Stopped(StopReason::Cancelled))));
     }
 
     #[test]
