@@ -1,13 +1,14 @@
 //! A question: a search and the stages behind it.
 
 use taffrail_collector::model::Timestamp;
-use taffrail_ingest::log_store::Filter;
+use taffrail_ingest::log_store::{Filter, StoredRecord};
 
 use super::ast::Query;
 use super::cursor::Cursor;
+use super::row::Row;
 use super::stage::arguments::Arguments;
 use super::stage::shape::Shape;
-use super::stage::{self, Parsed, Stage};
+use super::stage::{self, Parsed, Stage, Work};
 use super::{ParseError, STAGES_MAX, grammar, plan};
 
 /// A question that was understood.
@@ -26,6 +27,8 @@ pub struct Question {
 #[derive(Debug)]
 pub(super) struct NamedStage {
     pub(super) text: String,
+    /// Whether records come in and rows of a table come out.
+    makes_table: bool,
     pub(super) stage: Box<dyn Stage>,
 }
 
@@ -48,9 +51,10 @@ impl Question {
             let shape = question.shape.clone();
             let mut arguments = Arguments { cursor: &mut cursor, conditions: &mut conditions, shape: &shape, now };
             let Parsed { stage, shape } = stage::parse(&mut arguments)?;
+            let makes_table = question.shape == Shape::Records && shape != Shape::Records;
             question.shape = shape;
             let text = cursor.text(start, cursor.place()).trim_end().to_owned();
-            question.stages.push(NamedStage { text, stage });
+            question.stages.push(NamedStage { text, makes_table, stage });
         }
         Ok(question)
     }
@@ -63,6 +67,23 @@ impl Question {
     /// Its stages, as they were written.
     pub fn stages(&self) -> impl Iterator<Item = &str> {
         self.stages.iter().map(|named| named.text.as_str())
+    }
+
+    /// The first stage that cannot make of each record one or none as it comes, as it was written; none when records can be followed through
+    /// all of them.
+    pub fn first_stage_that_waits(&self) -> Option<&str> {
+        let waits = |named: &&NamedStage| !matches!(named.stage.work(None), Work::Each(_));
+        let of_records = |named: &&NamedStage| self.shape != Shape::Records && named.makes_table;
+        self.stages.iter().find(|named| waits(named) || of_records(named)).map(|named| named.text.as_str())
+    }
+
+    /// What the stages make of a record that the search matches. Of a question with a stage that waits, what those before it make.
+    pub fn each(&self, record: StoredRecord) -> Option<Row> {
+        let each = self.stages.iter().map_while(|named| match named.stage.work(None) {
+            Work::Each(each) => Some(each),
+            Work::Groups(_) | Work::Ordered(_) => None,
+        });
+        each.fold(Some(Row::Record(Box::new(record))), |row, each| each.each(row?))
     }
 
     /// Whether it is a search and nothing else.
@@ -128,6 +149,18 @@ mod tests {
         assert!(!question.is_search());
         assert!(Question::parse_at("a || b", now()).unwrap().is_search());
         assert_eq!(Question::parse_at("| head 5", now()).unwrap().filter, Filter::All);
+    }
+
+    #[test]
+    fn records_are_followed_through_stages_that_take_each_alone() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(Question::parse_at(text, now()).unwrap().first_stage_that_waits(), expected, "{text}");
+        };
+        check("level:error", None);
+        check("* | where a:1 | extract \"x <y>\" | parse_json | parse_logfmt | rename a as b | drop b", None);
+        check("* | where a:1 | sort by a | head", Some("sort by a"));
+        check("* | fields a | where a:1", Some("fields a"));
+        check("* | drop b | stats count()", Some("stats count()"));
     }
 
     const WORDS: &str = concat!(

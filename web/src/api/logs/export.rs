@@ -1,5 +1,6 @@
-//! `/api/v1/logs/export`: every matching record as a file: NDJSON as `/api/v1/logs` takes it again, CSV that no spreadsheet runs, or one JSON
-//! array. Written as it is found and as fast as it is read, so that a file of any size takes no memory.
+//! `/api/v1/logs/export`: every matching record, or row of what stages make of them, as a file: NDJSON as `/api/v1/logs` takes it again,
+//! CSV that no spreadsheet runs, or one JSON array. Written as it is found and as fast as it is read, so that a file of any size takes no
+//! memory; but for stages that gather rows, which have that of any question (`query.memory_bytes_max`).
 //!
 //! A file that could not be written to its end says so in its last line (NDJSON: `{"error":{"message"}}`, CSV: a cell that begins with
 //! `#`, JSON: an `{"error":…}` as the last element).
@@ -16,8 +17,11 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::Scan;
-use taffrail_ingest::log_store::{LogStore, Search, StoredRecord};
-use taffrail_query::log_search;
+use taffrail_ingest::log_store::LogStore;
+use taffrail_query::log_search::question::Question;
+use taffrail_query::log_search::row::Row;
+use taffrail_query::log_search::run::{Asked, run};
+use taffrail_query::log_search::stage::shape::Shape;
 use tokio::sync::mpsc;
 
 use super::search::send;
@@ -25,7 +29,7 @@ use crate::api::App;
 use crate::api::ndjson::NDJSON;
 use crate::api::parameters::Parameters;
 use crate::api::question::{Turn, stop_words, tell_whether_whole};
-use crate::api::record_json::RecordJson;
+use crate::api::row_json::RowJson;
 use crate::api_error::ApiError;
 use crate::csv;
 
@@ -44,16 +48,17 @@ enum Format {
     Json,
 }
 
-/// Answers `q`, `from`, `to`, `order`, `format`, `fields` (of a CSV) and `limit` (all when absent).
+/// Answers `q` with any stages, `from`, `to`, `order`, `format`, `fields` (of a CSV) and `limit` (all when absent).
 pub async fn export(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Response, ApiError> {
-    let format = Format::read(&parameters)?;
+    let question = Question::parse(parameters.get("q").unwrap_or_default())?;
+    let format = Format::read(&parameters, &question.shape)?;
     let limit = parameters.get("limit").map(|_| parameters.count("limit", usize::MAX, usize::MAX)).transpose()?;
-    let search = Search {
-        filter: log_search::parse(parameters.get("q").unwrap_or_default())?,
+    let asked = Asked {
         range: parameters.range()?,
         order: parameters.order()?,
         after: None,
         limit: limit.unwrap_or(usize::MAX),
+        memory_bytes_max: app.questions.settings().memory_bytes_max,
     };
     let headers = format.headers(Timestamp::now());
     let Turn { scan, guard, permit } = app.questions.turn_of_export()?;
@@ -61,7 +66,7 @@ pub async fn export(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
     let logs = app.ingest.logs().clone();
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        write(&logs, &search, &format, &scan, &mut |chunk| send(&chunks, chunk, &scan).map_err(stop_words));
+        write(&logs, (&question, &asked), &format, &scan, &mut |chunk| send(&chunks, chunk, &scan).map_err(stop_words));
     });
     let file = stream::unfold((waiting, Some(guard)), async |(mut waiting, mut guard)| match waiting.recv().await {
         Some(chunk) => Some((Ok::<Bytes, std::convert::Infallible>(chunk), (waiting, guard))),
@@ -77,12 +82,12 @@ pub async fn export(State(app): State<Arc<App>>, parameters: Parameters) -> Resu
 /// Takes a piece of the file, or says why it takes no more.
 type Taker<'a> = dyn FnMut(Bytes) -> Result<(), &'static str> + 'a;
 
-fn write(logs: &LogStore, search: &Search, format: &Format, scan: &Scan, take: &mut Taker<'_>) {
+fn write(logs: &LogStore, (question, asked): (&Question, &Asked), format: &Format, scan: &Scan, take: &mut Taker<'_>) {
     let mut text = format.beginning();
     let mut rows = 0u64;
     let mut refused = None;
-    let found = logs.search(search, scan, &mut |record| {
-        format.write(&record, rows == 0, &mut text);
+    let found = run(question, logs, asked, scan, &mut |row| {
+        format.write(&row, rows == 0, &mut text);
         rows += 1;
         if text.len() >= CHUNK_BYTES
             && let Err(why) = take(std::mem::take(&mut text).into())
@@ -93,17 +98,16 @@ fn write(logs: &LogStore, search: &Search, format: &Format, scan: &Scan, take: &
         ControlFlow::Continue(())
     });
     let partial = match found {
-        Ok(ending) => {
+        Ok(outcome) => {
             let mut said = Value::default();
-            tell_whether_whole(&mut said, scan, refused.or(ending.stopped.map(stop_words)));
-            said["partial"].as_str().map(str::to_owned)
+            tell_whether_whole(&mut said, scan, refused.or(outcome.stopped.map(stop_words)));
+            let stopped = said["partial"].as_str().map(str::to_owned);
+            stopped.or_else(|| outcome.gaps.first().cloned())
         }
         Err(error) => Some(error.to_string()),
     };
     let partial = partial.map(|why| {
-        format!(
-            "this file is not complete: {why}, after {rows} records (query.export_time_max says how long it may take)"
-        )
+        format!("this file is not complete: {why}, after {rows} rows (query.export_time_max says how long it may take)")
     });
     format.end(partial.as_deref(), rows == 0, &mut text);
     // Whoever is gone misses nothing.
@@ -111,11 +115,20 @@ fn write(logs: &LogStore, search: &Search, format: &Format, scan: &Scan, take: &
 }
 
 impl Format {
-    fn read(parameters: &Parameters) -> Result<Format, ApiError> {
+    fn read(parameters: &Parameters, shape: &Shape) -> Result<Format, ApiError> {
         match parameters.get("format") {
             None | Some("ndjson") => Ok(Format::Ndjson),
             Some("json") => Ok(Format::Json),
             Some("csv") => {
+                if let Shape::Table { columns, open } = shape {
+                    if *open {
+                        return Err(ApiError::bad_request(
+                            "the columns of this table are not known before its last row: end the question with `| fields a, b`, or take \
+                             another format",
+                        ));
+                    }
+                    return Ok(Format::Csv(columns.iter().map(|column| column.name.to_string()).collect()));
+                }
                 let (before, after) = COLUMNS;
                 let mut columns: Vec<String> = before.iter().map(|&name| name.to_owned()).collect();
                 let wanted = parameters.list("fields").into_iter().chain(after.iter().map(|&name| name.to_owned()));
@@ -152,8 +165,8 @@ impl Format {
         }
     }
 
-    fn write(&self, record: &StoredRecord, is_first: bool, into: &mut Vec<u8>) {
-        let record = RecordJson::from(record);
+    fn write(&self, row: &Row, is_first: bool, into: &mut Vec<u8>) {
+        let record = RowJson(row);
         match self {
             Format::Csv(columns) => {
                 let record = serde_json::to_value(record).expect("a record has text keys");
@@ -191,7 +204,7 @@ impl Format {
     }
 }
 
-/// A field of a record as a cell shows it: the record's own before an attribute of the same name.
+/// A field of a record, or a column of a row, as a cell shows it: the record's own before an attribute of the same name.
 fn cell(record: &Value, name: &str) -> String {
     let value = match &record[name] {
         Value::Null => &record["attributes"][name],
@@ -212,7 +225,7 @@ mod tests {
     use http_body_util::BodyExt;
     use taffrail_collector::model::Batch;
     use taffrail_ingest::TimeRange;
-    use taffrail_ingest::log_store::{Filter, Order};
+    use taffrail_ingest::log_store::Order;
     use tower::ServiceExt;
 
     const SHOP: &str = "from=2024-11-21T07:00:00Z&to=2024-11-21T08:00:00Z";
@@ -240,6 +253,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_stages_make_is_written_as_records_are() {
+        let world = World::shop().await;
+        let ask = async |question: &str, format: &str| {
+            let question = question.replace(' ', "%20").replace('|', "%7C");
+            world.text(&format!("/api/v1/logs/export?{SHOP}&order=oldest&format={format}&q={question}")).await.1
+        };
+        let changed = ask("* | where n:<2 | rename n as number", "json").await;
+        let changed: Vec<Value> = serde_json::from_str(&changed).unwrap();
+        let numbers: Vec<_> = changed.iter().map(|record| &record["attributes"]["number"]).collect();
+        assert_eq!(numbers, [&json!(0), &json!(1)]);
+        assert_eq!(ask("n:<2 | fields n, service", "csv").await, "n,service\r\n0,web\r\n1,db\r\n");
+        assert_eq!(ask("* | stats count() by level | sort by level", "ndjson").await.lines().count(), 2);
+        let sorted = ask("* | sort by n desc | head 2 | fields n", "ndjson").await;
+        assert_eq!(sorted, "{\"n\":9}\n{\"n\":8}\n");
+        assert!(ask("* | fields message | parse_json", "csv").await.contains("| fields a, b"));
+        assert!(ask("* | haed", "csv").await.contains("did you mean `head`?"));
+    }
+
+    #[tokio::test]
     async fn a_file_has_a_name_and_is_packed_for_who_takes_it() {
         let world = World::empty().await;
         let mut hostile = record(1);
@@ -263,17 +295,18 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_was_cut_says_so_in_its_last_line() {
         let world = World::shop().await;
-        let search = Search {
-            filter: Filter::All,
+        let question = Question::parse("*").unwrap();
+        let asked = Asked {
             range: TimeRange::ALL,
             order: Order::OldestFirst,
             after: None,
             limit: usize::MAX,
+            memory_bytes_max: 1 << 20,
         };
         let cut = |format: Format| {
             let mut file = Vec::new();
             let scan = Scan::new(None, 3);
-            write(world.app.ingest.logs(), &search, &format, &scan, &mut |chunk| {
+            write(world.app.ingest.logs(), (&question, &asked), &format, &scan, &mut |chunk| {
                 file.extend_from_slice(&chunk);
                 Ok(())
             });

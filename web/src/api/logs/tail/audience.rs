@@ -9,7 +9,9 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use taffrail_ingest::live_feed::Passage;
-use taffrail_ingest::log_store::{CompiledFilter, Filter};
+use taffrail_ingest::log_store::{CompiledFilter, StoredRecord};
+use taffrail_query::log_search::question::Question;
+use taffrail_query::log_search::row::Row;
 use tokio::sync::OnceCell;
 
 use super::shape::Shape;
@@ -47,8 +49,8 @@ pub struct Told {
 /// Followers of one question in one form.
 #[derive(Debug)]
 pub struct Group {
-    /// Which records.
-    pub filter: Filter,
+    /// Which records, and what is made of each.
+    pub question: Question,
     compiled: Arc<CompiledFilter>,
     /// How they are told.
     pub shape: Shape,
@@ -98,16 +100,16 @@ impl Audience {
         &self,
         question: &str,
         shape: Shape,
-        parse: impl FnOnce(&str) -> Result<Filter, ApiError>,
+        parse: impl FnOnce(&str) -> Result<Question, ApiError>,
     ) -> Result<Arc<Group>, ApiError> {
         let key = (question.to_owned(), shape);
         if let Some(group) = self.groups.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(group);
         }
-        let filter = parse(question)?;
-        let compiled = filter.compile().map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let question = parse(question)?;
+        let compiled = question.filter.compile().map_err(|error| ApiError::bad_request(error.to_string()))?;
         let group = Arc::new(Group {
-            filter,
+            question,
             compiled: Arc::new(compiled),
             shape,
             kept: Mutex::default(),
@@ -132,8 +134,8 @@ impl Group {
         let cell = self.cell(passage);
         let part = cell.get_or_init(async || {
             let whole = passage.whole();
-            let (group, filter) = (self.clone(), self.compiled.clone());
-            let write = move || Arc::new(Part::write(&whole, &filter, group.shape));
+            let group = self.clone();
+            let write = move || Arc::new(group.write(&whole));
             let records = passage.seqs().end - passage.whole().seqs().start;
             if records <= RECORDS_AT_ONCE as u64 {
                 return write();
@@ -147,6 +149,31 @@ impl Group {
         let part = part.await.clone();
         self.keep(passage, part.bytes.len());
         part
+    }
+
+    fn write(&self, passage: &Passage) -> Part {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for (id, record) in passage.records().filter(|(_, record)| self.compiled.matches(record)) {
+            let is_told = if self.question.is_search() {
+                self.shape.tell("record", &RecordJson { id, record }, Some(id.seq + 1), &mut bytes);
+                true
+            } else {
+                self.tell_each(StoredRecord { id, record: record.clone() }, &mut bytes)
+            };
+            if is_told {
+                ends.push((id.seq, bytes.len()));
+            }
+        }
+        Part { bytes: bytes.into(), ends }
+    }
+
+    /// Writes what the question makes of a record that its search matches; false when that is nothing.
+    pub fn tell_each(&self, stored: StoredRecord, into: &mut Vec<u8>) -> bool {
+        let next_seq = stored.id.seq + 1;
+        let Some(Row::Record(stored)) = self.question.each(stored) else { return false };
+        self.shape.tell("record", &RecordJson::from(&*stored), Some(next_seq), into);
+        true
     }
 
     /// Where the part is, or will be.
@@ -187,16 +214,6 @@ impl Drop for Group {
 }
 
 impl Part {
-    fn write(passage: &Passage, filter: &CompiledFilter, shape: Shape) -> Part {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for (id, record) in passage.records().filter(|(_, record)| filter.matches(record)) {
-            shape.tell("record", &RecordJson { id, record }, Some(id.seq + 1), &mut bytes);
-            ends.push((id.seq, bytes.len()));
-        }
-        Part { bytes: bytes.into(), ends }
-    }
-
     /// Which of its records have this number or a later one.
     pub fn from(&self, seq: u64) -> Range<usize> {
         self.ends.partition_point(|(of_record, _)| *of_record < seq)..self.ends.len()

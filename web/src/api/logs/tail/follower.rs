@@ -16,7 +16,6 @@ use tokio_util::task::AbortOnDropHandle;
 use super::audience::{Group, Place};
 use super::past::{self, Page, Past};
 use crate::api::App;
-use crate::api::record_json::RecordJson;
 use crate::api_error::ApiError;
 
 /// How often a follower is told how it stands.
@@ -210,7 +209,7 @@ impl Follower {
             Past::Newest { .. } => 0,
         };
         self.subscription = feed.subscribe(Some(live.end));
-        let reading = past::read(self.app.clone(), self.group.filter.clone(), past.clone(), from..live.end);
+        let reading = past::read(self.app.clone(), self.group.question.filter.clone(), past.clone(), from..live.end);
         self.stage = Stage::Reading(AbortOnDropHandle::new(tokio::spawn(reading)), past, live.end);
     }
 
@@ -220,10 +219,11 @@ impl Follower {
             Ok(page) => page,
             Err(error) => return self.miss_past(&past, end, &error.message),
         };
-        let rows = arrived.records.len() as u64;
+        let found = arrived.records.len();
         let mut told = Vec::new();
-        for stored in &arrived.records {
-            self.group.shape.tell("record", &RecordJson::from(stored), Some(stored.id.seq + 1), &mut told);
+        let mut rows = 0;
+        for stored in arrived.records {
+            rows += u64::from(self.group.tell_each(stored, &mut told));
         }
         self.counts.past += rows;
         self.app.audience.told.shown.fetch_add(rows, Relaxed);
@@ -244,7 +244,7 @@ impl Follower {
                 }
             }
             Past::Newest { rows: wanted, wants_all, .. } if partial.is_none() => {
-                if arrived.is_cut && (wants_all || arrived.records.len() < wanted) {
+                if arrived.is_cut && (wants_all || found < wanted) {
                     self.past_partial = Some("these are the newest records; a search finds those before".to_owned());
                 }
                 self.after_past(end);

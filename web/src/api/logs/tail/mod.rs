@@ -23,7 +23,8 @@ use futures_util::stream;
 use http::HeaderMap;
 use taffrail_collector::model::Timestamp;
 use taffrail_ingest::TimeRange;
-use taffrail_query::{log_search, time_range};
+use taffrail_query::log_search::question::Question;
+use taffrail_query::time_range;
 
 use crate::api::App;
 use crate::api::parameters::Parameters;
@@ -43,7 +44,7 @@ use shape::Shape;
 /// Records a second that somebody may ask for.
 const RATE_MAX: usize = 1_000_000;
 
-/// Answers `q`, and of the past `from_seq`, `since` or `last` (nothing when absent); `rate` is how many records a second are sent at
+/// Answers `q` with the stages that take each record alone, and of the past `from_seq`, `since` or `last` (nothing when absent); `rate` is how many records a second are sent at
 /// most. Ends when the server stops.
 pub async fn tail(
     State(app): State<Arc<App>>,
@@ -52,7 +53,7 @@ pub async fn tail(
 ) -> Result<Response, ApiError> {
     let shape = Shape::wanted(&headers);
     let question = parameters.get("q").unwrap_or_default();
-    let group = app.audience.group(question, shape, |question| Ok(log_search::parse(question)?))?;
+    let group = app.audience.group(question, shape, followed)?;
     let past = wanted_past(&headers, &parameters)?;
     let rate = parameters.get("rate").map(|_| parameters.count("rate", RATE_MAX, RATE_MAX)).transpose()?;
     let place = app.audience.enter(app.questions.settings().followers_max)?;
@@ -71,6 +72,18 @@ pub async fn tail(
         Some((Ok::<_, std::convert::Infallible>(bytes), follower))
     });
     Ok(shape.response(Body::from_stream(told)))
+}
+
+/// A question whose stages make of each record one or none.
+fn followed(text: &str) -> Result<Question, ApiError> {
+    let question = Question::parse(text)?;
+    match question.first_stage_that_waits() {
+        None => Ok(question),
+        Some(stage) => Err(ApiError::bad_request(format!(
+            "`| {stage}` cannot be followed: behind a search that is followed stand stages that leave records records (where, extract, parse_json, \
+             parse_logfmt, rename, drop)"
+        ))),
+    }
 }
 
 /// The number that a broken stream is gone on with weighs more than what was wanted when it began.

@@ -88,6 +88,23 @@ async fn matching_records_come_as_they_are_stored_until_the_server_stops() {
 }
 
 #[tokio::test]
+async fn records_are_followed_through_stages_that_take_each_alone() {
+    let world = World::empty().await;
+    world.deliver(shop(0..5)).await;
+    let question = "level:error%20%7C%20rename%20n%20as%20number%20%7C%20where%20number:%3E0";
+    let mut reader = Reader::open(&world, &format!("q={question}&last=10")).await;
+    assert_eq!(reader.next().await.unwrap()["record"]["attributes"], json!({ "number": 3 }));
+    assert_eq!(reader.next().await.unwrap()["live"]["rows"], 1);
+    world.deliver(shop(5..10)).await;
+    assert_eq!(reader.next().await.unwrap()["record"]["attributes"], json!({ "number": 6 }));
+    assert_eq!(reader.next().await.unwrap()["record"]["attributes"], json!({ "number": 9 }));
+    for (stages, told) in [("stats%20count()", "stats count()"), ("fields%20n", "fields n")] {
+        let (status, text) = world.text(&format!("/api/v1/logs/tail?q=*%20%7C%20{stages}")).await;
+        assert!(status == 400 && text.contains(&format!("`| {told}` cannot be followed")), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_from_a_number_with_another_question() {
     let world = World::empty().await;
     let mut first = Reader::open(&world, "q=level:error").await;
