@@ -16,14 +16,14 @@ use super::super::select::QUANTILE_LABEL;
 use super::super::selection::matchers;
 use super::super::source::{OfWindows, SourceSeries, Visit, Wanted};
 use super::super::syntax::{At, Expression, Extension, Kind, Length, Selector, Subquery};
-use super::super::{LOOKBACK_MS, PromqlError, Series};
+use super::super::{PromqlError, Series};
 use super::window::Windows;
 use super::{ABSENT, Cell, Evaluator, StepSeries, Steps, is_absent};
 
 /// The step of a subquery that does not say one: Prometheus' default evaluation interval.
 const SUBQUERY_STEP_MS: i64 = 60_000;
 
-/// An instant selector looks back for [`LOOKBACK_MS`] only, so windows must end more often.
+/// An instant selector looks back for some minutes only, so windows must end more often.
 const INSTANT_RESOLUTION_MAX_MS: u32 = 60_000;
 
 /// … so much more often that one of them surely lies in it.
@@ -66,10 +66,11 @@ impl RangeVector<'_> {
                     OfWindows::Lowest | OfWindows::Highest => 0,
                 };
                 let wanted = Wanted { resolution_ms, ..*wanted };
+                let lookback_ms = evaluator.dialect().lookback_ms;
                 let (before, after) = match self.extension {
                     None => (0, 0),
-                    Some(Extension::Anchored) => (LOOKBACK_MS, 0),
-                    Some(Extension::Smoothed) => (LOOKBACK_MS, LOOKBACK_MS),
+                    Some(Extension::Anchored) => (lookback_ms, 0),
+                    Some(Extension::Smoothed) => (lookback_ms, lookback_ms),
                 };
                 let length = windows.range_ms.saturating_add(before);
                 evaluator.fetch(matchers, &windows.ends_ms, (length, after), wanted, &|place, series| {
@@ -155,7 +156,7 @@ impl Evaluator<'_> {
         let resolution_ms = resolution_ms.min(u32::try_from(lookback_ms / WINDOWS_PER_LOOKBACK).unwrap_or(u32::MAX));
         let wanted = Wanted { resolution_ms, histograms: self.reads_histograms(), of_windows: OfWindows::Levels };
         let smoothed = selector.extension == Some(Extension::Smoothed);
-        let reach = (lookback_ms.max(if smoothed { LOOKBACK_MS } else { 0 }), if smoothed { LOOKBACK_MS } else { 0 });
+        let reach = (lookback_ms, if smoothed { lookback_ms } else { 0 });
         self.fetch(&matchers(selector)?, &windows.ends_ms, reach, wanted, &|place, mut series| {
             self.hold(steps.count)?;
             if self.reads_only_totals() {
@@ -180,7 +181,7 @@ impl Evaluator<'_> {
                 }
                 is_there = found.is_anywhere();
             } else if smoothed && !times {
-                found.values = smoothed_values(&without_markers(series), &windows.ends_ms);
+                found.values = smoothed_values(&without_markers(series), &windows.ends_ms, lookback_ms);
                 is_there = found.is_anywhere();
             } else {
                 windows.each(&series, |step, window, _| {
@@ -293,12 +294,12 @@ impl Evaluator<'_> {
 
 /// Values at these moments on straight lines between the points before and after, where both are near enough; without a point
 /// after it that before stands, without one before there is nothing.
-fn smoothed_values(series: &SourceSeries, moments: &[i64]) -> Vec<f64> {
+fn smoothed_values(series: &SourceSeries, moments: &[i64], lookback_ms: i64) -> Vec<f64> {
     let at = |&moment: &i64| {
         let next = series.times.partition_point(|&time| time <= moment);
         let near = |place: usize| {
             let distance = series.times[place].abs_diff(moment);
-            (distance < LOOKBACK_MS as u64).then(|| (series.times[place], series.values[place]))
+            (distance < lookback_ms.unsigned_abs()).then(|| (series.times[place], series.values[place]))
         };
         let before = next.checked_sub(1).and_then(near);
         let after = if next < series.times.len() { near(next) } else { None };

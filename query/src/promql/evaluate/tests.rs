@@ -9,7 +9,9 @@ use taffrail_collector::model::{LabelSet, Timestamp};
 use taffrail_ingest::Scan;
 use taffrail_ingest::series_store::LabelMatcher;
 
-use super::super::{Answer, OfWindows, PromqlError, STALE, Series, SeriesSource, Wanted, instant, range};
+use super::super::{
+    Answer, OfWindows, PromqlError, STALE, Series, SeriesSource, Wanted, instant, instant_looking_back, range,
+};
 
 struct Loaded(Vec<Series>);
 
@@ -238,4 +240,22 @@ fn only_what_windows_that_sum_others_up_can_tell_is_asked_of_them() {
     for function in ["changes", "resets", "irate", "deriv"] {
         check(&format!("{function}(x[1h])"), (0, OfWindows::Each));
     }
+}
+
+#[test]
+fn borders_of_windows_are_looked_for_as_far_as_a_question_looks_back() {
+    let points = vec![(0, 10.0), (240_000, 40.0), (600_000, 100.0)];
+    let source = Loaded(vec![Series::of_numbers(Arc::new(LabelSet::new([("__name__", "x")])), points)]);
+    let check = |query: &str, seconds: i64, lookback_seconds: u64, expected: Option<f64>| {
+        let (at, lookback) = (Timestamp::from_unix_seconds(seconds), Duration::from_secs(lookback_seconds));
+        let answer = instant_looking_back(query, at, Some(lookback), &source, &Scan::unlimited()).unwrap().value;
+        let Answer::Vector(found) = answer else { panic!("{query}") };
+        assert_eq!(found.first().map(|one| one.value), expected, "{query} {lookback_seconds}");
+    };
+    // From 200 s to 260 s: the point before the window lies 200 s before it.
+    check("increase(x[1m] anchored)", 260, 300, Some(30.0));
+    check("increase(x[1m] anchored)", 260, 100, Some(0.0));
+    // At 300 s: the points around are 60 s and 300 s away.
+    check("x smoothed", 300, 400, Some(50.0));
+    check("x smoothed", 300, 100, Some(40.0));
 }

@@ -3,9 +3,9 @@
 //! at a border is that of the point before it, or lies on a straight line between the points around it. Nothing is
 //! extrapolated.
 
+use super::super::PromqlError;
 use super::super::evaluate::RangeVector;
 use super::super::syntax::Extension;
-use super::super::{LOOKBACK_MS, PromqlError};
 use super::{ABSENT, Arguments, SourceSeries, StepSeries, Value, in_order, join_same_labels};
 
 /// What is asked of the points.
@@ -24,6 +24,7 @@ pub(super) fn call(
 ) -> Result<Value, PromqlError> {
     let found = parking_lot::Mutex::new(Vec::new());
     let smoothed = extension == Extension::Smoothed;
+    let lookback_ms = arguments.evaluator.dialect().lookback_ms;
     range.visit(&|place, series| {
         arguments.evaluator.hold(arguments.steps.count)?;
         // Histograms have no extended ranges.
@@ -31,7 +32,7 @@ pub(super) fn call(
             None => series,
             Some(histograms) => SourceSeries { histograms: None, ..series.retained(|at| histograms[at].is_none()) },
         };
-        let of_step = |&end: &i64| of_window(&series, (end, range.windows.range_ms), smoothed, asked);
+        let of_step = |&end: &i64| of_window(&series, (end, range.windows.range_ms, lookback_ms), smoothed, asked);
         let values: Vec<f64> = range.windows.ends_ms.iter().map(|end| of_step(end).unwrap_or(ABSENT)).collect();
         let mut folded = StepSeries::of_numbers(series.labels.clone(), values);
         if folded.is_anywhere() {
@@ -47,14 +48,19 @@ pub(super) fn call(
     join_same_labels(found).map(Value::Vector)
 }
 
-fn of_window(series: &SourceSeries, (end, range_ms): (i64, i64), smoothed: bool, asked: Asked) -> Option<f64> {
+fn of_window(
+    series: &SourceSeries,
+    (end, range_ms, lookback_ms): (i64, i64, i64),
+    smoothed: bool,
+    asked: Asked,
+) -> Option<f64> {
     let start = end.saturating_sub(range_ms);
     let within = |from: i64, to: i64| {
         let first = series.times.partition_point(|&time| time <= from);
         first..series.times.partition_point(|&time| time <= to).max(first)
     };
-    let after = if smoothed { LOOKBACK_MS } else { 0 };
-    let near = within(start.saturating_sub(LOOKBACK_MS), end.saturating_add(after));
+    let after = if smoothed { lookback_ms } else { 0 };
+    let near = within(start.saturating_sub(lookback_ms), end.saturating_add(after));
     let (times, values) = (&series.times[near.clone()], &series.values[near]);
     if times.is_empty() {
         return None;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::run_script;
+use crate::promql::syntax::function_table::FUNCTIONS as FUNCTION_TABLE;
 
 /// (file, evals that pass, that fail).
 const WRITTEN_DOWN: [(&str, usize, usize); 6] = [
@@ -14,8 +15,12 @@ const WRITTEN_DOWN: [(&str, usize, usize); 6] = [
     ("selectors.test", 31, 0),
 ];
 
+/// A block for each function.
+const FUNCTIONS: &str = include_str!("scripts/functions.test");
+
 /// Our own scripts, for what those files do not ask.
-const OWN: [(&str, &str); 5] = [
+const OWN: [(&str, &str); 6] = [
+    ("functions", FUNCTIONS),
     ("counters", include_str!("scripts/counters.test")),
     ("windows", include_str!("scripts/windows.test")),
     ("values", include_str!("scripts/values.test")),
@@ -32,6 +37,18 @@ fn our_own_scripts_pass() {
             report.failures.iter().map(|f| format!("{name}:{}: {}\n    {}", f.line, f.query, f.reason)).collect();
         assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
+}
+
+#[test]
+fn every_function_has_a_case() {
+    let is_asked = |name: &str| {
+        let mut asked = FUNCTIONS.lines().filter(|line| line.starts_with("eval"));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        asked.any(|line| line.match_indices(&format!("{name}(")).any(|(at, _)| !line[..at].ends_with(is_name)))
+    };
+    let missing: Vec<&str> =
+        FUNCTION_TABLE.iter().map(|function| function.name).filter(|name| !is_asked(name)).collect();
+    assert!(missing.is_empty(), "write a block for {missing:?}");
 }
 
 /// The directory of shared test material: `TAFFRAIL_SHARED`, or `shared` beside the repository.

@@ -29,7 +29,7 @@ const fn flexible(name: &'static str, takes: &'static [ValueType], optional: i32
 }
 
 /// By name.
-static FUNCTIONS: [Function; 89] = [
+pub(crate) static FUNCTIONS: [Function; 89] = [
     plain("abs", &[Vector], Vector),
     plain("absent", &[Vector], Vector),
     plain("absent_over_time", &[Matrix], Vector),

@@ -10,7 +10,7 @@
 mod check;
 mod display;
 mod expression;
-mod function_table;
+pub(crate) mod function_table;
 mod grammar;
 mod outline;
 mod quoted;
