@@ -8,7 +8,7 @@
 //! Reading order: [`model`] (the data), [`delivery`] (the wall to whoever takes it), [`source`] (the ways in),
 //! [`enrich`] (what a line says about itself), [`frame`] and [`journal`] (the bytes on wire and disk),
 //! [`stored_range`] and [`ship`] (an agent's sender), [`file_system`] and [`simulated_file_system`] (the disk, and one that loses power),
-//! [`crash_point`] (where tests let a process die), [`broken_on_purpose`] (promises that tests break, to see that they notice).
+//! [`http_server`] (serves the routes of sources, and those of other rooms), [`crash_point`] (where tests let a process die), [`broken_on_purpose`] (promises that tests break, to see that they notice).
 
 pub mod broken_on_purpose;
 pub mod config;
@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod enrich;
 pub mod file_system;
 pub mod frame;
+pub mod http_server;
 pub mod journal;
 pub mod model;
 pub mod random;

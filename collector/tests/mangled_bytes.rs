@@ -50,6 +50,11 @@ fn mangled_otlp_input_is_no_panic() {
 }
 
 #[test]
+fn mangled_otlp_records_input_is_no_panic() {
+    mangled(&seeds("otlp_records"), 1_000, otlp_records);
+}
+
+#[test]
 fn mangled_graphite_input_is_no_panic() {
     mangled(&seeds("graphite"), 1_000, graphite);
 }

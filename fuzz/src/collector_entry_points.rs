@@ -1,7 +1,7 @@
 //! Everything in the collector room that reads bytes from outside: any bytes may come, and nothing may panic.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use taffrail_collector::config::Config;
@@ -167,6 +167,19 @@ pub fn otlp(bytes: &[u8]) {
     }
 }
 
+/// Bytes as export requests of OpenTelemetry's logs and spans in both forms, up to the records they give.
+pub fn otlp_records(bytes: &[u8]) {
+    use otlp::{MessageForm, Signal};
+    let mut enricher = Enricher::default();
+    for signal in [Signal::Logs, Signal::Traces] {
+        for form in [MessageForm::Protobuf, MessageForm::Json] {
+            if let Ok(taken) = otlp::read_records(signal, bytes, form, &mut enricher, ARRIVAL) {
+                taken.batches.into_iter().for_each(check_records);
+            }
+        }
+    }
+}
+
 /// Bytes as lines of Graphite.
 pub fn graphite(bytes: &[u8]) {
     let lines = graphite::line::LineReader::new(20, 300);
@@ -227,13 +240,17 @@ pub fn json_lines(bytes: &[u8]) {
 
 /// Bytes as lines of a file, in every way of reading them.
 pub fn enrich(bytes: &[u8]) {
+    // Compiling the patterns takes a thousand times as long as reading a line with them.
+    static ENRICHERS: LazyLock<Vec<Enricher>> = LazyLock::new(|| {
+        let own =
+            [Parse::Grok("%{COMBINEDAPACHELOG}|%{SYSLOGLINE}".to_owned()), Parse::Regex("(?<message>.*)=".to_owned())];
+        let formats =
+            [Parse::Auto, Parse::Json, Parse::Logfmt, Parse::None, Parse::Nginx, Parse::Apache, Parse::Syslog];
+        let with_parse = |parse| Enricher::new(Zone::UTC).with_parse(&parse, "parse").expect("these patterns compile");
+        formats.into_iter().chain(own).map(with_parse).collect()
+    });
     let resource = Arc::new(Resource::default());
-    let own =
-        [Parse::Grok("%{COMBINEDAPACHELOG}|%{SYSLOGLINE}".to_owned()), Parse::Regex("(?<message>.*)=".to_owned())];
-    let formats = [Parse::Auto, Parse::Json, Parse::Logfmt, Parse::None, Parse::Nginx, Parse::Apache, Parse::Syslog];
-    for parse in formats.into_iter().chain(own) {
-        let enricher = Enricher::new(Zone::UTC).with_parse(&parse, "parse");
-        let mut enricher = enricher.expect("these patterns compile");
+    for mut enricher in ENRICHERS.iter().cloned() {
         let lines = bytes.split(|&byte| byte == b'\n');
         check_records(
             lines.filter_map(|line| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource))).collect(),
@@ -243,13 +260,16 @@ pub fn enrich(bytes: &[u8]) {
 
 /// Bytes as a line, in the formats of web servers, with everything on that changes lines; what is redacted once stays so.
 pub fn shape(bytes: &[u8]) {
-    let rules = r#"[{"where":{"level":"<info","message":"*a*"},"sample":0.5},{"copy":{"m":"message"},"rename":{"a":"level","b":"trace_id"},"drop":"c*","add":{"service":"x"}}]"#;
-    let rules = serde_json::from_str(rules).expect("good rules");
-    let config = Config { shape: rules, ..Config::default() };
+    static ENRICHERS: LazyLock<Vec<Enricher>> = LazyLock::new(|| {
+        let rules = r#"[{"where":{"level":"<info","message":"*a*"},"sample":0.5},{"copy":{"m":"message"},"rename":{"a":"level","b":"trace_id"},"drop":"c*","add":{"service":"x"}}]"#;
+        let rules = serde_json::from_str(rules).expect("good rules");
+        let config = Config { shape: rules, ..Config::default() };
+        let with_parse =
+            |parse| config.enricher().and_then(|enricher| enricher.with_parse(&parse, "parse")).expect("good settings");
+        [Parse::Auto, Parse::Nginx, Parse::Apache].map(with_parse).into()
+    });
     let resource = Arc::new(Resource::default());
-    for parse in [Parse::Auto, Parse::Nginx, Parse::Apache] {
-        let enricher = config.enricher().and_then(|enricher| enricher.with_parse(&parse, "parse"));
-        let mut enricher = enricher.expect("good settings");
+    for mut enricher in ENRICHERS.iter().cloned() {
         let mut read = |line: &[u8]| enricher.enrich(ReceivedLine::plain(line, ARRIVAL, &resource));
         let records: Vec<_> = bytes.split(|&byte| byte == b'\n').filter_map(&mut read).collect();
         for record in &records {
@@ -321,6 +341,11 @@ pub fn seeds(entry_point: &str) -> Vec<Vec<u8>> {
             "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeMetrics\":[{\"metrics\":[{\"name\":\"took\",\"exponentialHistogram\":{\"aggregationTemporality\":2,\"dataPoints\":[{\"timeUnixNano\":\"20\",\"count\":\"3\",\"scale\":3,\"positive\":{\"offset\":-1,\"bucketCounts\":[\"1\",\"2\"]}}]}}]}]}]}",
             "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"h\",\"histogram\":{\"aggregationTemporality\":1,\"dataPoints\":[{\"startTimeUnixNano\":\"1\",\"timeUnixNano\":\"2\",\"count\":\"1\",\"sum\":2.5,\"bucketCounts\":[\"1\",\"0\"],\"explicitBounds\":[0.5]}]}},{\"name\":\"s\",\"sum\":{\"aggregationTemporality\":2,\"isMonotonic\":true,\"dataPoints\":[{\"asInt\":\"7\",\"flags\":1}]}}]}]}]}",
             "\n\x1d\x12\x1b\x12\x19\n\x01g*\x14\n\x12\x19\0\0\0\0\0\0\0\x011\x07\0\0\0\0\0\0\0",
+        ],
+        "otlp_records" => &[
+            "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeLogs\":[{\"scope\":{\"name\":\"l\"},\"logRecords\":[{\"timeUnixNano\":\"20\",\"severityNumber\":17,\"body\":{\"stringValue\":\"a b\"},\"attributes\":[{\"key\":\"m\",\"value\":{\"kvlistValue\":{\"values\":[{\"key\":\"n\",\"value\":{\"intValue\":\"1\"}}]}}}],\"traceId\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"spanId\":\"00f067aa0ba902b7\"},{\"body\":{\"stringValue\":\"level=info a=1\"}}]}]}]}",
+            "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"spanId\":\"00f067aa0ba902b7\",\"parentSpanId\":\"00f067aa0ba902b8\",\"name\":\"GET /\",\"kind\":2,\"startTimeUnixNano\":\"5\",\"endTimeUnixNano\":\"9\",\"status\":{\"code\":2,\"message\":\"no\"},\"events\":[{\"name\":\"exception\",\"timeUnixNano\":\"6\",\"attributes\":[{\"key\":\"exception.type\",\"value\":{\"stringValue\":\"E\"}}]}],\"links\":[{\"traceId\":\"4bf92f3577b34da6a3ce929d0e0e4736\"}]}]}]}]}",
+            "\n\x19\x12\x17\x12\x15\x09\x01\0\0\0\0\0\0\0\x10\x09\x1a\x01i*\x05\n\x03a=b",
         ],
         "graphite" => &[
             "a.b.c;dc=x;rack=1 1.5 1700000000\na.b -1 N\nup +Inf -1\nt;trace_id=4bf92f3577b34da6a3ce929d0e0e4736 1e3 1.5",

@@ -1,8 +1,10 @@
 //! An agent seen from outside: its own log and metrics at the server, its status on this host, and what the server knows of it.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::agent::Agent;
@@ -29,6 +31,32 @@ fn an_agents_own_log_and_metrics_reach_its_server() {
     agent.stop();
     // The last window is sent while stopping: what came after the figures before is in it.
     assert_eq!(server.promql(&read)[0].1, 2.0);
+}
+
+#[test]
+fn an_agent_reads_the_pipe_that_a_program_writes_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("data"));
+    let mut command = taffrail();
+    command.args([
+        "collect",
+        "--no-host",
+        "--statsd",
+        "off",
+        "--syslog",
+        "off",
+        "--to",
+        &server.url(""),
+        "--state-dir",
+    ]);
+    command.arg(directory.path().join("state")).current_dir(directory.path());
+    let mut agent = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    agent.stdin.take().unwrap().write_all(b"level=warn msg=\"the disk is full\" free=3\nno end of line").unwrap();
+    let record = server.wait_for_records("\"disk is full\"", 1).remove(0);
+    assert_eq!((&record["level"], &record["attributes"]["free"]), (&"warn".into(), &3.into()));
+    server.wait_for_records("\"no end of line\"", 1);
+    kill_process(Pid::from_child(&agent), Signal::TERM).unwrap();
+    assert!(wait_for("the agent to stop", || agent.try_wait().unwrap()).success());
 }
 
 #[test]

@@ -102,6 +102,71 @@ provider.shutdown()
 }
 
 #[test]
+fn opentelemetrys_python_sdk_speaks_grpc_to_the_server_and_to_a_port_of_its_own() {
+    let Some(python) = client("bin/python") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = taffrail();
+    command.args(["serve", "--no-host"]).env("TAFFRAIL_COLLECTOR_OTLP_GRPC_ADDRESS", "127.0.0.1:0");
+    let server = Server::start_command(&mut command, &directory.path().join("data"), &[]);
+    let script = r#"
+import logging, sys
+from grpc import Compression
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+to = dict(endpoint=sys.argv[1], insecure=True, compression=Compression.Gzip)
+resource = Resource({"service.name": "shop", "door": sys.argv[2]})
+traces = TracerProvider(resource=resource)
+traces.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(**to)))
+logs = LoggerProvider(resource=resource)
+logs.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(**to)))
+log = logging.getLogger("cart")
+log.addHandler(LoggingHandler(logger_provider=logs))
+tracer = traces.get_tracer("tests")
+with tracer.start_as_current_span("checkout") as span:
+    span.set_attribute("order.id", 7)
+    with tracer.start_as_current_span("pay"):
+        log.warning("card %s declined", "4111")
+    print(format(span.get_span_context().trace_id, "032x"))
+reader = PeriodicExportingMetricReader(OTLPMetricExporter(**to), export_interval_millis=3_600_000)
+meters = MeterProvider([reader], resource)
+meters.get_meter("tests").create_counter("orders." + sys.argv[2]).add(3)
+for provider in (traces, logs, meters): provider.shutdown()
+"#;
+    for (door, address) in [("http", server.http), ("own", server.otlp_grpc.expect("it is switched on"))] {
+        let output = Command::new(&python).args(["-c", script, &address.to_string(), door]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(output.status.success() && said.len() == 32, "{said}: {}", String::from_utf8_lossy(&output.stderr));
+        let trace = wait_for(door, || {
+            let (status, trace) = server.get(&format!("/api/v1/traces/{said}"));
+            (status == 200 && trace["records"].as_array().is_some_and(|records| records.len() == 3)).then_some(trace)
+        });
+        let spans: Vec<_> = trace["spans"].as_array().unwrap().iter().map(|span| &span["name"]).collect();
+        assert_eq!(spans, ["checkout", "pay"], "{trace}");
+        assert_eq!(trace["spans"][1]["parent_span_id"], trace["spans"][0]["span_id"]);
+        assert_eq!(trace["spans"][0]["known_by"], "ends");
+        let mut messages: Vec<_> =
+            trace["records"].as_array().unwrap().iter().map(|record| &record["message"]).collect();
+        messages.sort_by_key(|message| message.to_string());
+        assert_eq!(messages, ["card 4111 declined", "checkout", "pay"]);
+        assert_eq!(value(&server, &format!("{{\"orders.{door}\"}}")), 3.0);
+    }
+    let (_, ingest) = server.get("/api/v1/ingest");
+    let otlp = ingest["sources"].as_array().unwrap().iter().filter(|source| source["kind"] == "otlp");
+    let counts: Vec<_> = otlp.map(|source| (&source["name"], &source["records"], &source["problems"])).collect();
+    let none = serde_json::json!([]);
+    assert_eq!(counts.len(), 3, "{counts:?}");
+    assert!(counts.iter().all(|(_, _, problems)| **problems == none), "{counts:?}");
+}
+
+#[test]
 fn graphyte_is_understood() {
     let Some(python) = client("bin/python") else { return };
     let directory = tempfile::tempdir().unwrap();

@@ -23,6 +23,7 @@ pub struct Server {
     pub syslog: SocketAddr,
     /// Where Graphite's lines are taken, where that is switched on.
     pub graphite: Option<SocketAddr>,
+    pub otlp_grpc: Option<SocketAddr>,
     log: PathBuf,
 }
 
@@ -86,9 +87,10 @@ impl Server {
             )
         });
         let address = |name: &str| addresses[name].as_str().expect(name).parse().expect(name);
+        let otlp_grpc = addresses["otlp_grpc"].as_str().map(|address| address.parse().expect("otlp_grpc"));
         let graphite = addresses["graphite"].as_str().map(|address| address.parse().expect("graphite"));
         let (http, statsd, syslog) = (address("http"), address("statsd"), address("syslog"));
-        Server { process, http, statsd, syslog, graphite, log }
+        Server { process, http, statsd, syslog, graphite, otlp_grpc, log }
     }
 
     /// The URL of a path.

@@ -17,7 +17,6 @@ pub mod dashboards;
 pub mod default_rules;
 pub mod demo;
 pub mod http_guard;
-mod http_server;
 pub mod known_agents;
 mod local_sources;
 pub mod notify;

@@ -85,7 +85,7 @@ pub fn receivers(
     Ok(Router::new()
         .merge(json_lines::routes(config.json_lines.clone(), context.clone()))
         .merge(prometheus_write::routes(config.prometheus_write.clone(), context.clone()))
-        .merge(otlp::routes(config.otlp.clone(), context.clone()))
+        .merge(otlp::routes(config.otlp.clone(), context))
         .merge(agent::routes(context.clone(), Arc::new(known))))
 }
 
@@ -132,6 +132,7 @@ fn start_each_listener(config: &Config, context: &SourceContext, running: &mut V
     running.push(statsd::start(config.statsd.clone(), context.of_source("statsd"))?);
     running.push(syslog::start(config.syslog.clone(), context.of_source("syslog"))?);
     running.push(graphite::start(config.graphite.clone(), context.of_source("graphite"))?);
+    running.extend(otlp::start(&config.otlp, &context.of_source("otlp"))?);
     running.push(prometheus_scrape::start(&config.scrape, context.of_source("scrape"))?);
     running.push(stdin::start(config.stdin.clone(), context.of_source("stdin"))?);
     if config.host_metrics.enabled && !config.no_host {

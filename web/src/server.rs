@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use taffrail_collector::http_server;
 use taffrail_collector::model::{AgentId, Resource, Timestamp};
 use taffrail_collector::source::{Running, SourceContext, Tallies};
 use taffrail_ingest::Ingest;
@@ -23,7 +24,6 @@ use crate::checks;
 use crate::config::Settings;
 use crate::dashboards::Library;
 use crate::http_guard::Guard;
-use crate::http_server;
 use crate::known_agents::KnownAgents;
 use crate::local_sources;
 use crate::own_metrics;
@@ -127,6 +127,8 @@ impl Server {
                 statsd: address_of("statsd"),
                 syslog: address_of("syslog"),
                 graphite: address_of("graphite"),
+                otlp_grpc: address_of("otlp_grpc"),
+                otlp_http: address_of("otlp_http"),
             },
             started,
             stopping: CancellationToken::new(),

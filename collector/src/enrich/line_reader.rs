@@ -341,6 +341,16 @@ impl Enricher {
         if self.shaper.is_idle() { Some(record) } else { self.shaped(record, line.arrival) }
     }
 
+    /// The record as redaction and the rules leave it; none when one drops it. For what comes as a record, and not as a line.
+    pub fn take(&mut self, mut record: LogRecord) -> Option<LogRecord> {
+        if !record.severity_text.is_empty() {
+            record.severity_text = self.words.of(&record.severity_text);
+        }
+        self.redactor.redact_record(&mut record, &mut self.notes);
+        let arrival = record.observed_timestamp;
+        if self.shaper.is_idle() { Some(record) } else { self.shaped(record, arrival) }
+    }
+
     /// The record as the rules leave it.
     fn shaped(&mut self, record: LogRecord, arrival: Timestamp) -> Option<LogRecord> {
         let setting = Setting { zone: &self.zone, arrival };

@@ -4,8 +4,8 @@
 //! what it needs, reports what is wrong at once, and then runs as a task until [`SourceContext::stop`] is cancelled: it
 //! stops taking, delivers what it holds, and ends. What it refuses, cuts or drops it counts in its [`Tally`], by reason.
 //!
-//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`], [`graphite`], [`otlp`],
-//! [`prometheus_write`], [`prometheus_scrape`].
+//! Lines: [`file_tail`], [`journald`], [`stdin`], [`syslog`], [`json_lines`]. Metrics: [`statsd`], [`host_metrics`], [`graphite`],
+//! [`prometheus_write`], [`prometheus_scrape`]. Both, and spans: [`otlp`].
 //! Batches of other agents: [`agent`]. Line sources share [`line_splitter`] (bytes become lines), [`multiline`] (lines
 //! become groups) and [`feeder`] (records become batches). What rules drop is said by [`shape_reports`]. What readings of the
 //! Prometheus world measure is told by [`series_type`], what senders say of their metrics is kept by [`descriptions`];
@@ -26,6 +26,7 @@ use crate::model::{Batch, Resource};
 
 pub mod agent;
 pub mod bucket_counts;
+mod cut_record;
 pub mod descriptions;
 mod exemplar_trace;
 pub mod feeder;
@@ -41,6 +42,7 @@ pub mod otlp;
 pub mod prometheus_scrape;
 pub mod prometheus_write;
 pub mod protobuf;
+mod record_batches;
 pub mod running_histograms;
 mod sample_feeder;
 mod series_cache;

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use super::SourceContext;
 use super::descriptions::DESCRIPTION_SERIES;
 use crate::delivery::{self, Outcome};
-use crate::model::Sample;
+use crate::model::{LogRecord, Sample};
 
 /// See the module's documentation.
 pub struct SmallStore {
@@ -20,6 +20,8 @@ pub struct SmallStore {
     pub context: SourceContext,
     /// The samples it was given, but for descriptions.
     pub samples: Arc<Mutex<Vec<Sample>>>,
+    /// The records it was given.
+    pub logs: Arc<Mutex<Vec<LogRecord>>>,
     /// Descriptions of metrics: `metric type unit help`, without what is not said.
     pub descriptions: Arc<Mutex<Vec<String>>>,
 }
@@ -29,9 +31,11 @@ impl SmallStore {
     pub fn answering(outcome: Outcome) -> SmallStore {
         let (outlet, mut deliveries) = delivery::channel(4);
         let (samples, descriptions) = (Arc::<Mutex<Vec<Sample>>>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (keep, keep_descriptions) = (Arc::clone(&samples), Arc::clone(&descriptions));
+        let logs = Arc::<Mutex<Vec<LogRecord>>>::default();
+        let (keep, keep_descriptions, keep_logs) = (Arc::clone(&samples), Arc::clone(&descriptions), Arc::clone(&logs));
         tokio::spawn(async move {
             while let Some(delivery) = deliveries.recv().await {
+                keep_logs.lock().extend(delivery.batch.logs);
                 for sample in delivery.batch.samples {
                     if sample.labels.name() == DESCRIPTION_SERIES {
                         let said = ["metric", "type", "unit", "help"].map(|name| sample.labels.get(name).to_owned());
@@ -45,7 +49,7 @@ impl SmallStore {
                 delivery.receipt.answer(outcome.clone());
             }
         });
-        SmallStore { context: SourceContext::bare(outlet), samples, descriptions }
+        SmallStore { context: SourceContext::bare(outlet), samples, logs, descriptions }
     }
 }
 

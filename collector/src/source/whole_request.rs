@@ -1,7 +1,7 @@
-//! Stores the samples of one request whole, or says why not, before it is answered.
+//! Stores the samples or the records of one request whole, or says why not, before it is answered.
 
 use crate::delivery::{Outcome, Outlet, Refusal, RefusalReason};
-use crate::model::{Batch, Sample, SampleKind};
+use crate::model::{Batch, LogRecord, Sample, SampleKind};
 
 /// Samples that are stored in one piece, so that one request leaves room for others.
 const BATCH_SAMPLES_MAX: usize = 100_000;
@@ -21,17 +21,46 @@ pub(super) async fn store_whole(outlet: &Outlet, mut samples: Vec<Sample>) -> Re
         match outlet.deliver(Batch { samples, ..Batch::local() }).await {
             Outcome::Stored { .. } | Outcome::Duplicate { .. } => {}
             Outcome::Refused(refusal) => return Err(refusal),
-            Outcome::Gap { .. } => {
-                return Err(Refusal {
-                    reason: RefusalReason::WriteFailed,
-                    message: "the store took a batch without a place for one with a place".to_owned(),
-                    retry_after: None,
-                });
-            }
+            Outcome::Gap { .. } => return Err(taken_for_placed()),
         }
         samples = rest;
     }
     Ok(())
+}
+
+/// Hands the batches over, waits for all of them, and says why one was refused if any was.
+pub(super) async fn store_records(outlet: &Outlet, batches: Vec<Vec<LogRecord>>) -> Result<(), Refusal> {
+    let mut pending = Vec::new();
+    let mut refused = None;
+    for logs in batches {
+        match outlet.send(Batch { logs, ..Batch::local() }).await {
+            Ok(answer) => pending.push(answer),
+            Err(refusal) => {
+                refused = Some(refusal);
+                break;
+            }
+        }
+    }
+    for answer in pending {
+        match answer.outcome().await {
+            Outcome::Stored { .. } | Outcome::Duplicate { .. } => {}
+            Outcome::Refused(refusal) => {
+                refused.get_or_insert(refusal);
+            }
+            Outcome::Gap { .. } => {
+                refused.get_or_insert_with(taken_for_placed);
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+fn taken_for_placed() -> Refusal {
+    Refusal {
+        reason: RefusalReason::WriteFailed,
+        message: "the store took a batch without a place for one with a place".to_owned(),
+        retry_after: None,
+    }
 }
 
 #[cfg(test)]

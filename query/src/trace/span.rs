@@ -1,8 +1,8 @@
 //! Spans from log lines: what the lines of one span id say of its begin and end.
 //!
 //! A line that tells how long something took is said at its end, so that the span began that much earlier; of these the longest counts.
-//! Lines with both ends (`start_time_unix_nano`, `end_time_unix_nano`) say it exactly. Without either a span lasts from its first line to
-//! its last.
+//! Lines with both ends (`start_time_unix_nano`, `end_time_unix_nano`) say it exactly, and so does what was sent as a span (`span.kind`): that
+//! stands at its begin. Without either a span lasts from its first line to its last.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ const DURATIONS: [(&str, f64); 13] = [
     ("time_ms", 1e6),
 ];
 const PARENTS: [&str; 3] = ["parent_span_id", "parent_id", "parentSpanId"];
+/// Stands on what was sent as a span, as OpenTelemetry's are, with [`LENGTH`].
+const KIND: &str = "span.kind";
+const LENGTH: &str = "duration_ms";
 const ENDS: (&str, &str) = ("start_time_unix_nano", "end_time_unix_nano");
 
 /// How its ends are known.
@@ -48,6 +51,10 @@ pub struct Span {
     pub span_id: SpanId,
     /// The span that it is a part of, if a line says so.
     pub parent: Option<SpanId>,
+    /// What it was sent as; none when there are only lines of it.
+    pub name: Option<String>,
+    /// `server`, `client` …, if it was sent as a span.
+    pub kind: Option<String>,
     /// Whose it is.
     pub service: Arc<str>,
     /// Where it ran.
@@ -74,6 +81,8 @@ pub fn spans(records: &[StoredRecord]) -> Vec<Span> {
         let span = spans.entry(span_id).or_insert_with(|| Span {
             span_id,
             parent: None,
+            name: None,
+            kind: None,
             service: record.resource.service.clone(),
             host: record.resource.host.clone(),
             start,
@@ -83,6 +92,12 @@ pub fn spans(records: &[StoredRecord]) -> Vec<Span> {
             errors: 0,
         });
         span.parent = span.parent.or_else(|| parent(record));
+        if let Some(kind) = kind(record) {
+            // Lines of others may carry the id of the span that called them.
+            span.name = Some(record.body.clone());
+            span.kind = Some(kind.to_owned());
+            (span.service, span.host) = (record.resource.service.clone(), record.resource.host.clone());
+        }
         span.records += 1;
         span.errors += u64::from(is_error(record));
         if known > span.known {
@@ -109,6 +124,12 @@ pub fn extent(record: &LogRecord) -> (Timestamp, Timestamp, Known) {
     {
         return (start, end, Known::Ends);
     }
+    if kind(record).is_some()
+        && let Some(length) = number(record, LENGTH).filter(|length| *length >= 0.0)
+    {
+        let length = Duration::from_nanos((length * 1e6).round() as u64);
+        return (record.timestamp, record.timestamp.saturating_add(length), Known::Ends);
+    }
     let lengths = DURATIONS.iter().filter_map(|(name, unit)| Some(number(record, name)? * unit));
     let longest = lengths.filter(|nanos| nanos.is_finite() && *nanos >= 0.0).reduce(f64::max);
     match longest {
@@ -125,6 +146,10 @@ fn parent(record: &LogRecord) -> Option<SpanId> {
         Value::String(text) => SpanId::from_hex(text),
         _ => None,
     })
+}
+
+fn kind(record: &LogRecord) -> Option<&str> {
+    attribute(record, KIND)?.as_str()
 }
 
 fn number(record: &LogRecord, name: &str) -> Option<f64> {

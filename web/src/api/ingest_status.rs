@@ -47,7 +47,9 @@ mod tests {
         assert_eq!(status["store"]["samples"], 2);
         assert_eq!(
             status["listeners"],
-            json!({"http": "127.0.0.1:1", "statsd": null, "syslog": null, "graphite": null})
+            json!({
+                "http": "127.0.0.1:1", "statsd": null, "syslog": null, "graphite": null, "otlp_grpc": null, "otlp_http": null
+            })
         );
         let source = &status["sources"][0];
         assert_eq!((&source["kind"], &source["records"], &source["bytes"]), (&json!("statsd"), &json!(2), &json!(20)));

@@ -99,6 +99,10 @@ pub struct Listeners {
     pub syslog: Option<String>,
     /// Graphite's lines.
     pub graphite: Option<String>,
+    /// OpenTelemetry's protocol over gRPC, on a port of its own.
+    pub otlp_grpc: Option<String>,
+    /// And over HTTP.
+    pub otlp_http: Option<String>,
 }
 
 /// Everything that is served: the API, the pages, and the collector's `receivers`.

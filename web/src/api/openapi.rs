@@ -178,10 +178,14 @@ const OPERATIONS: &[Operation] = &[
     ),
     operation(
         "POST",
-        "/v1/metrics",
-        "Takes metrics by OpenTelemetry's protocol, protobuf or JSON, plain or gzip; answers after the fsync",
+        "/v1/logs",
+        "Takes log records by OpenTelemetry's protocol, protobuf or JSON, plain, gzip, zstd or deflate; answers after the fsync. gRPC's \
+         Export of logs, metrics and traces is answered on this port too",
         &[],
     ),
+    operation("POST", "/otlp/v1/logs", "The same as /v1/logs, where senders to Loki look for it", &[]),
+    operation("POST", "/v1/metrics", "Takes metrics by OpenTelemetry's protocol, as /v1/logs takes records", &[]),
+    operation("POST", "/v1/traces", "Takes spans by OpenTelemetry's protocol, as /v1/logs takes records", &[]),
     operation("POST", "/api/v1/ship", "Takes a frame of an agent; answers after the fsync", &[]),
     operation("GET", "/api/v1/streams", "What is known of an agent", &[("agent", "32 hexadecimal digits")]),
     operation(
@@ -422,6 +426,12 @@ const OPERATIONS: &[Operation] = &[
         "/api/v1/settings",
         "Every setting with its value, its default and where the value came from; secrets are not told",
         &[],
+    ),
+    operation(
+        "GET POST",
+        "/api/v1/series/count",
+        "How many series match, and how many samples of them are stored: what delete_series would delete",
+        &[MATCH, ("start", "as elsewhere; default the beginning"), ("end", "as elsewhere, included; default the end")],
     ),
     operation("GET", "/api/v1/series/deletions", "Deletions of series and what became of them, the newest first", &[]),
     operation("GET", "/api/v1/status/tsdb", "Prometheus' figures of what is in memory", &[LIMIT]),

@@ -111,6 +111,9 @@ pub fn answer(path: &str) -> Option<Answer> {
             ),
             ("partial", partial()),
         ])),
+        "/api/v1/series/count" => {
+            Answer::Json(object(&[("series", integer()), ("samples", integer()), ("summary", summary())]))
+        }
         "/api/v1/metrics" => Answer::Json(object(&[("metrics", list(object(&[("name", text())])))])),
         "/api/v1/dashboards" => {
             let listed = [("slug", text()), ("title", text()), ("origin", text()), ("version", text())];
@@ -178,7 +181,7 @@ pub fn answer(path: &str) -> Option<Answer> {
                 ("summary", summary()),
             ]))
         }
-        "/api/v1/ship" | "/v1/metrics" => {
+        "/api/v1/ship" | "/v1/logs" | "/otlp/v1/logs" | "/v1/metrics" | "/v1/traces" => {
             Answer::File(&["application/json", "application/octet-stream", "application/x-protobuf"])
         }
         "/api/v1/write" | "/api/v1/admin/tsdb/delete_series" | "/api/v1/admin/tsdb/clean_tombstones" => Answer::Nothing,
@@ -221,7 +224,9 @@ fn prometheus_data(path: &str) -> Option<Value> {
 /// In whose words errors of a path are told.
 pub fn errors(path: &str) -> Errors {
     match path {
-        "/api/v1/write" | "/api/v1/ship" | "/api/v1/logs" | "/v1/metrics" | "/api/v1/streams" => Errors::Protocol,
+        "/api/v1/write" | "/api/v1/ship" | "/api/v1/logs" | "/api/v1/streams" => Errors::Protocol,
+        "/v1/logs" | "/otlp/v1/logs" | "/v1/metrics" | "/v1/traces" => Errors::Protocol,
+        "/api/v1/series/count" => Errors::Prometheus,
         path if prometheus_data(path).is_some() || path.starts_with("/api/v1/admin/") => Errors::Prometheus,
         _ => Errors::Native,
     }
@@ -240,7 +245,7 @@ pub fn body(path: &str) -> Option<Value> {
         }
         "/api/v1/dashboards/import" => Some(json!({ "application/json": { "schema": { "type": "object" } } })),
         "/api/v1/write" => Some(json!({ "application/x-protobuf": bytes() })),
-        "/v1/metrics" => {
+        "/v1/logs" | "/otlp/v1/logs" | "/v1/metrics" | "/v1/traces" => {
             Some(json!({ "application/json": { "schema": { "type": "object" } }, "application/x-protobuf": bytes() }))
         }
         "/api/v1/ship" => Some(json!({ "application/octet-stream": bytes() })),
@@ -271,7 +276,7 @@ pub fn is_required(path: &str, name: &str) -> bool {
         "before_from" | "before_to" | "after_from" | "after_to" => true,
         "text" => path == "/api/v1/logs/pattern",
         "id" => path.starts_with("/api/v1/logs/"),
-        "match[]" => path == "/api/v1/series" || path.ends_with("delete_series"),
+        "match[]" => matches!(path, "/api/v1/series" | "/api/v1/series/count") || path.ends_with("delete_series"),
         "agent" => path == "/api/v1/streams",
         "reason" | "q" => path == "/api/v1/logs/delete",
         _ => false,

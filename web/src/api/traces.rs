@@ -1,7 +1,7 @@
 //! `/api/v1/traces/{id}`: everything of one trace: its log lines across hosts and services in order, what they say of its spans, the
 //! exemplars that point to it, and how its hosts were doing. `/api/v1/traces`: which traces there are.
 //!
-//! There are only lines: a span begins with its first line and ends with its last, unless a line says how long it took (`duration_ms`,
+//! Spans that were sent as such (OpenTelemetry's) say what they are. Of all others there are only lines: a span begins with its first line and ends with its last, unless a line says how long it took (`duration_ms`,
 //! `took_ms`, `http.server.request.duration` …, see [`span`](taffrail_query::trace::span)) or when it began and ended; a trace lasts from
 //! the first begin to the last end. The list counts what lies in its range.
 
@@ -164,6 +164,8 @@ fn span_json(span: &Span) -> Value {
     json!({
         "span_id": span.span_id.to_string(),
         "parent_span_id": span.parent.map(|id| id.to_string()),
+        "name": span.name,
+        "kind": span.kind,
         "service": &*span.service,
         "host": &*span.host,
         "start": span.start.to_string(),

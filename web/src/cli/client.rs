@@ -111,6 +111,11 @@ impl Client {
         Self::read_whole(self.send_with(method, path, &[], &headers, body.into()).await?).await
     }
 
+    /// Asks for a change that has no answer but that it is made.
+    pub async fn tell(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.send(Method::POST, path, parameters, "application/json").await.map(drop)
+    }
+
     async fn whole(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
         Self::read_whole(self.send(method, path, parameters, "application/json").await?).await
     }

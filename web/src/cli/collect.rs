@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::Args;
+use rustix::fs::FileType;
 use toml::Value;
 
 use super::Outcome;
 use super::logging::start_agent_logging;
 use super::settings_flags::{SettingsFlags, path_value};
 use crate::agent::Agent;
-use crate::config::{Override, Settings};
+use crate::config::{Origin, Override, Settings};
 use crate::service_manager;
 use crate::signals::{self, Signals};
 
@@ -40,6 +41,11 @@ pub struct CollectArguments {
     no_host: bool,
 }
 
+/// Whether some program writes to us, as in `program | taffrail collect`. Service managers give a file or nothing.
+fn stdin_is_a_pipe() -> bool {
+    rustix::fs::fstat(std::io::stdin()).is_ok_and(|stdin| FileType::from_raw_mode(stdin.st_mode) == FileType::Fifo)
+}
+
 /// Opens, collects, waits, stops.
 pub fn run(arguments: CollectArguments) -> Outcome {
     let own_log = start_agent_logging();
@@ -53,7 +59,10 @@ pub fn run(arguments: CollectArguments) -> Outcome {
     let state_dir =
         state_dir.map(|path| Override { key: "collector.state_dir", flag: "--state-dir", value: path_value(&path) });
     overrides.extend(state_dir);
-    let (settings, layers) = Settings::load(flags.file().as_deref(), overrides)?;
+    let (mut settings, layers) = Settings::load(flags.file().as_deref(), overrides)?;
+    if matches!(layers.origin("collector.stdin.enabled"), Origin::Default) {
+        settings.collector.stdin.enabled = stdin_is_a_pipe();
+    }
     for warning in layers.warnings() {
         tracing::warn!("{warning}");
     }

@@ -1,14 +1,16 @@
-//! `taffrail delete`: removes log records for good, after showing how many, and waits until they are off the disk.
+//! `taffrail delete`: removes log records for good, after showing how many, and waits until they are off the disk. `taffrail delete series`
+//! does the same to metrics ([`super::delete_series`]).
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, Subcommand};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::client::Client;
+use super::delete_series::{self, DeleteSeriesArguments};
 use super::query::point_at;
 use super::terminal::{Format, harmless, print_line, print_remark};
 use super::{Ending, Outcome, ServerChoice, until_interrupted};
@@ -19,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// What to delete.
 #[derive(Args, Clone, Debug)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Deletes what matches and was stored before; what comes later stays. No answer shows the records any more once this command has
 been answered; then the files that held them are rewritten. A record of who deleted what, when and why is kept for ever.
 Backups made before still hold what was deleted.
@@ -26,9 +30,12 @@ Backups made before still hold what was deleted.
 Examples:
   taffrail delete 'user:alice' --reason 'request of 3 May'
   taffrail delete 'card_number:*' --from 2026-05-01 --to 2026-05-03 --reason 'logged by mistake' --yes
-  taffrail delete --list"
+  taffrail delete --list
+  taffrail delete series '{__name__=~\"debug.*\"}'"
 )]
 pub struct DeleteArguments {
+    #[command(subcommand)]
+    of_series: Option<OfSeries>,
     /// Which records, as in `taffrail query`
     #[arg(value_name = "QUESTION", required_unless_present = "list")]
     question: Option<String>,
@@ -39,7 +46,7 @@ pub struct DeleteArguments {
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Why, for the record
-    #[arg(long, value_name = "TEXT", required_unless_present = "list")]
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "dry_run"])]
     reason: Option<String>,
     /// Delete without asking
     #[arg(long)]
@@ -53,18 +60,30 @@ pub struct DeleteArguments {
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
+    /// Show how many records match, and delete nothing
+    #[arg(long, conflicts_with_all = ["list", "yes", "no_wait"])]
+    dry_run: bool,
     #[command(flatten)]
     server: ServerChoice,
 }
 
+#[derive(Clone, Debug, Subcommand)]
+enum OfSeries {
+    /// Delete metric series for good
+    Series(DeleteSeriesArguments),
+}
+
 /// Deletes, or lists deletions.
 pub fn run(arguments: DeleteArguments) -> Outcome {
+    if let Some(OfSeries::Series(series)) = arguments.of_series {
+        return delete_series::run(series);
+    }
     until_interrupted(async {
         let client = Client::new(&arguments.server.server)?;
         let format = Format::choose(arguments.json);
-        match (&arguments.question, &arguments.reason) {
-            (Some(question), Some(reason)) => delete(&client, &arguments, (question, reason), format).await,
-            _ => list(&client, format).await,
+        match &arguments.question {
+            Some(question) => delete(&client, &arguments, question, format).await,
+            None => list(&client, format).await,
         }
     })
 }
@@ -77,12 +96,7 @@ async fn list(client: &Client, format: Format) -> Outcome {
     Ok(())
 }
 
-async fn delete(
-    client: &Client,
-    arguments: &DeleteArguments,
-    (question, reason): (&str, &str),
-    format: Format,
-) -> Outcome {
+async fn delete(client: &Client, arguments: &DeleteArguments, question: &str, format: Format) -> Outcome {
     let mut parameters = vec![("q", question)];
     parameters.extend(arguments.from.as_deref().map(|from| ("from", from)));
     parameters.extend(arguments.to.as_deref().map(|to| ("to", to)));
@@ -91,15 +105,11 @@ async fn delete(
     let matching = preview["matching"].as_u64().context("the answer has no count")?;
     let whole = preview["summary"]["partial"] == false;
     let count = format!("{}{} records match", if whole { "" } else { "at least " }, HumanCount(matching));
+    let Some(reason) = arguments.reason.as_deref().filter(|_| !arguments.dry_run) else {
+        return Ok(print_line(&count)?);
+    };
     if !arguments.yes {
-        if !std::io::stdin().is_terminal() {
-            let message = format!("{count}; nothing was deleted: nobody can be asked here, so say --yes");
-            return Err(anyhow!(message).into());
-        }
-        if !confirmed(&format!("{count}. Delete them for good? [y/N] ")).await? {
-            print_remark("nothing was deleted");
-            return Err(Ending::Interrupted);
-        }
+        confirm(&count).await?;
     }
     let user = std::env::var("USER").unwrap_or_default();
     parameters.push(("reason", reason));
@@ -132,6 +142,18 @@ async fn finished(client: &Client, mut deletion: Value) -> anyhow::Result<Value>
     }
     bar.finish_and_clear();
     Ok(deletion)
+}
+
+/// Asks whoever sits at the terminal; what is counted so is not deleted unless they say yes.
+pub(super) async fn confirm(count: &str) -> Outcome {
+    if !std::io::stdin().is_terminal() {
+        return Err(anyhow!("{count}; nothing was deleted: nobody can be asked here, so say --yes").into());
+    }
+    if !confirmed(&format!("{count}. Delete them for good? [y/N] ")).await? {
+        print_remark("nothing was deleted");
+        return Err(Ending::Interrupted);
+    }
+    Ok(())
 }
 
 /// Reads on a thread that nobody waits for, so that Ctrl-C ends the question too.

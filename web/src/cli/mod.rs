@@ -23,6 +23,7 @@ mod client;
 mod collect;
 mod dashboards;
 mod delete;
+mod delete_series;
 mod demo;
 mod deploys;
 mod doctor;
@@ -80,7 +81,7 @@ enum Command {
     Top(top::TopArguments),
     /// Show log records as they pass an agent
     Tap(tap::TapArguments),
-    /// Delete log records for good
+    /// Delete log records, or metric series, for good
     Delete(delete::DeleteArguments),
     /// Write down that something happened: a deploy, an incident, a note
     Annotate(annotate::AnnotateArguments),

@@ -281,16 +281,25 @@ const KEYS: &[Key] = &[
          processor time; nothing is lost.",
     ),
     key(
+        "collector.otlp.grpc_address",
+        "An address of its own for OpenTelemetry's protocol over gRPC (127.0.0.1:4317 is where senders look), or \"off\"; port 0 takes a free \
+         one. server.http takes it too; an agent has no other.",
+    ),
+    key("collector.otlp.http_address", "The same over HTTP (127.0.0.1:4318 is where senders look)."),
+    key(
         "collector.otlp.resource_labels",
         "Attributes of the resource that become labels of all its series, beside service, instance and host. All others are labels of \
          target_info.",
     ),
-    key("collector.otlp.body_bytes_max", "Largest body of POST /v1/metrics as it is sent; a larger one gets 413."),
+    key("collector.otlp.body_bytes_max", "Largest body of a request as it is sent; a larger one gets 413, or INVALID_ARGUMENT over gRPC."),
     key(
         "collector.otlp.decompressed_bytes_max",
         "Largest body once decompressed; it bounds the memory that one request can take.",
     ),
     key("collector.otlp.samples_max", "Most samples that one request may give, one for each bucket of a histogram; more get 413."),
+    key("collector.otlp.records_max", "Most log records, or spans and events of spans, that one request may hold; more get 413."),
+    key("collector.otlp.line_bytes_max", "Longest text of one record; what is beyond is cut and the record marked."),
+    key("collector.otlp.redact", "Replace secrets in log records and spans as well: on or off, as for collector.json_lines."),
     key(
         "collector.otlp.labels_bytes_max",
         "Longest labels of one series, names and values together; a point beyond is rejected and its neighbours are stored.",
@@ -312,7 +321,11 @@ const KEYS: &[Key] = &[
         "collector.graphite.udp_buffer_bytes",
         "The UDP receive buffer to ask the kernel for; net.core.rmem_max is its upper limit.",
     ),
-    key("collector.stdin.enabled", "Read lines of standard input (`program | taffrail collect`)."),
+    key(
+        "collector.stdin.enabled",
+        "Read lines of standard input. Without a word here an agent does when that is a pipe (`program | taffrail collect`), and a server \
+         does not.",
+    ),
     key("collector.stdin.service", "The service that lines belong to which name none."),
     key("collector.stdin.parse", "How lines are read, as in [[collector.files]]."),
     key(

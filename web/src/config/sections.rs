@@ -318,6 +318,9 @@ impl File {
             ("collector.statsd.address", collector.statsd.address.address()),
             ("collector.statsd.admin_address", collector.statsd.admin_address.address()),
             ("collector.syslog.address", collector.syslog.address.address()),
+            ("collector.graphite.address", collector.graphite.address.address()),
+            ("collector.otlp.grpc_address", collector.otlp.grpc_address.address()),
+            ("collector.otlp.http_address", collector.otlp.http_address.address()),
         ];
         for (key, address) in addresses {
             if let Some(address) = address.filter(|address| !address.ip().is_loopback() && !server.insecure) {

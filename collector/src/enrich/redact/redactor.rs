@@ -96,6 +96,15 @@ impl Redactor {
     }
 }
 
+impl Redactor {
+    /// Replaces the secrets in a record that was no line, by its text, its values and their names, and counts them.
+    pub(in crate::enrich) fn redact_record(&self, record: &mut LogRecord, notes: &mut Notes) {
+        if let Some(rules) = &self.0 {
+            rules.redact(record, notes);
+        }
+    }
+}
+
 /// Whether a value may hold a card number, or, when the line did not show it, anything else.
 #[inline]
 fn suspects_value(value: &Value, is_of_line: bool) -> bool {

@@ -1,9 +1,7 @@
 //! `POST /api/v1/logs`: log records as JSON, one object a line (NDJSON) or all in one array.
 //!
-//! Reading order: `parse` (a body becomes records and rejections; pure), `batches` (what the store takes in one piece), [`body`]
-//! (decompression with a cap), `routes` (HTTP: limits, the answer after everything is stored).
+//! Reading order: `parse` (a body becomes records and rejections; pure), [`body`] (decompression with a cap), `routes` (HTTP: limits, the answer after everything is stored).
 
-mod batches;
 pub mod body;
 mod config;
 mod parse;

@@ -18,9 +18,10 @@ use thiserror::Error;
 
 use super::body::{self, BodyError};
 use super::{BodyReader, Config, Parsed};
-use crate::delivery::{Outcome, Refusal, RefusalReason};
+use crate::delivery::{Refusal, RefusalReason};
 use crate::enrich::Switch;
-use crate::model::{Batch, LogRecord, Resource, Timestamp};
+use crate::model::{Resource, Timestamp};
+use crate::source::whole_request::store_records;
 use crate::source::{SourceContext, Tally};
 
 /// As much of a body is parsed at once as keeps a thread busy for a millisecond …
@@ -86,7 +87,7 @@ async fn receive(
         return answer_parsed(StatusCode::BAD_REQUEST, 0, &parsed);
     }
     let Parsed { batches, dropped, rejected, rejected_count } = parsed;
-    match receiver.store(batches).await {
+    match store_records(&receiver.context.outlet, batches).await {
         Ok(()) => {
             receiver.tally.took(kept as u64, received_bytes as u64);
             let parsed = Parsed { batches: Vec::new(), dropped, rejected, rejected_count };
@@ -149,37 +150,6 @@ impl Receiver {
         let resource = reader.enricher().resource(&self.nobody, host.unwrap_or_default(), service.unwrap_or_default());
         reader.begin(resource, Timestamp::now());
         reader
-    }
-
-    /// Hands the batches over and waits for all of them.
-    async fn store(&self, batches: Vec<Vec<LogRecord>>) -> Result<(), Refusal> {
-        let mut pending = Vec::new();
-        let mut refused = None;
-        for logs in batches {
-            match self.context.outlet.send(Batch { logs, ..Batch::local() }).await {
-                Ok(answer) => pending.push(answer),
-                Err(refusal) => {
-                    refused = Some(refusal);
-                    break;
-                }
-            }
-        }
-        for answer in pending {
-            match answer.outcome().await {
-                Outcome::Stored { .. } | Outcome::Duplicate { .. } => {}
-                Outcome::Refused(refusal) => {
-                    refused.get_or_insert(refusal);
-                }
-                Outcome::Gap { .. } => {
-                    refused.get_or_insert(Refusal {
-                        reason: RefusalReason::WriteFailed,
-                        message: "the store took a batch without a place for one with a place".to_owned(),
-                        retry_after: None,
-                    });
-                }
-            }
-        }
-        refused.map_or(Ok(()), Err)
     }
 
     fn answer_read_error(&self, error: &ReadError) -> Response {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::Config;
+use super::attributes::value_text;
 use crate::model::LabelSet;
 use crate::model::label_set::NAME_LABEL;
 
@@ -60,40 +58,6 @@ pub fn label_set(name: &str, labels: &[&[Label]], bytes_max: usize) -> Option<Ar
 /// An attribute as a label.
 pub fn label(attribute: &KeyValue) -> Label {
     (attribute.key.clone(), value_text(attribute.value.as_ref()))
-}
-
-/// A value as text: lists and maps as JSON, bytes in base64.
-fn value_text(value: Option<&AnyValue>) -> String {
-    match value.and_then(|value| value.value.as_ref()) {
-        Some(Value::StringValue(text)) => text.clone(),
-        Some(Value::BytesValue(bytes)) => STANDARD.encode(bytes),
-        value => match json(value) {
-            serde_json::Value::Null => String::new(),
-            other => other.to_string(),
-        },
-    }
-}
-
-fn json(value: Option<&Value>) -> serde_json::Value {
-    let inner = |value: &AnyValue| json(value.value.as_ref());
-    match value {
-        None => serde_json::Value::Null,
-        Some(Value::StringValue(text)) => text.clone().into(),
-        Some(Value::BoolValue(truth)) => (*truth).into(),
-        Some(Value::IntValue(number)) => (*number).into(),
-        Some(Value::DoubleValue(number)) => match serde_json::Number::from_f64(*number) {
-            Some(number) => number.into(),
-            None => number.to_string().into(),
-        },
-        Some(Value::ArrayValue(array)) => array.values.iter().map(inner).collect(),
-        Some(Value::KvlistValue(map)) => {
-            let pair = |pair: &KeyValue| (pair.key.clone(), pair.value.as_ref().map_or(serde_json::Value::Null, inner));
-            map.values.iter().map(pair).collect::<serde_json::Map<_, _>>().into()
-        }
-        Some(Value::BytesValue(bytes)) => STANDARD.encode(bytes).into(),
-        // References to strings stand in profiles only.
-        Some(_) => serde_json::Value::Null,
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A request to samples. Pure, but for what is remembered of cumulative exponential histograms.
+//! A request of metrics to samples. Pure, but for what is remembered of cumulative exponential histograms.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,34 +12,21 @@ use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Exemplar as WrittenExemplar, ExponentialHistogramDataPoint, HistogramDataPoint, Metric,
     NumberDataPoint, SummaryDataPoint, exemplar, number_data_point,
 };
-use prost::Message;
-use thiserror::Error;
 
 use super::Config;
 use super::labels::{Label, ResourceLabels, TARGET_INFO, label, label_set};
+use super::message::{MessageForm, ReadError, decoded};
+use super::records::{moment, span_id, trace_id};
 use crate::frame;
-use crate::model::{Exemplar, LabelSet, STALE, Sample, SampleValue, SpanId, Timestamp, TraceId};
+use crate::model::{Exemplar, LabelSet, STALE, Sample, SampleValue, Timestamp};
 use crate::source::bucket_counts::{BucketCounts, INDICES, Layout, SCALES};
 use crate::source::descriptions::{Description, Descriptions, TooMany};
-use crate::source::protobuf::fields_within;
 use crate::source::running_histograms::{Pending, Reading, RunningHistograms, Step, nothing_pending, window_of};
 use crate::source::series_type::reading;
 use crate::source::statsd::trace_tags::TraceTags;
 
-/// Fields that a request may have, all levels together: each can take some hundred bytes once it is read.
-const FIELDS_MAX: usize = 1 << 22;
-
 /// The flag of a point that says: there is no value (any more).
 const NO_RECORDED_VALUE: u32 = 1;
-
-/// How a request is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageForm {
-    /// Protobuf.
-    Protobuf,
-    /// JSON as protobuf maps to it, ids in hexadecimal.
-    Json,
-}
 
 /// Reads requests; remembers exponential histograms between them.
 #[derive(Debug)]
@@ -59,20 +46,6 @@ pub struct Taken {
     pending: Pending,
 }
 
-/// Why nothing of a request can be taken.
-#[derive(Debug, Error)]
-pub enum ReadError {
-    /// It is no such message.
-    #[error("the body is not an ExportMetricsServiceRequest: {0}")]
-    Malformed(String),
-    /// It would give more samples than the limit, which this is.
-    #[error("the request gives more than {0} samples")]
-    TooManySamples(usize),
-    /// It has more fields than anybody needs.
-    #[error("the request has more than {FIELDS_MAX} fields")]
-    TooManyFields,
-}
-
 impl Intake {
     /// One with the section's settings.
     pub fn new(config: Config) -> Intake {
@@ -84,21 +57,7 @@ impl Intake {
     /// # Errors
     /// When nothing of it can be taken.
     pub fn read(&self, body: &[u8], form: MessageForm, now: Timestamp) -> Result<Taken, ReadError> {
-        let fields = match form {
-            MessageForm::Protobuf => fields_within(body, FIELDS_MAX),
-            MessageForm::Json => memchr::memchr_iter(b'{', body).count(),
-        };
-        if fields > FIELDS_MAX {
-            return Err(ReadError::TooManyFields);
-        }
-        let request = match form {
-            MessageForm::Protobuf => {
-                ExportMetricsServiceRequest::decode(body).map_err(|error| ReadError::Malformed(error.to_string()))?
-            }
-            MessageForm::Json => {
-                serde_json::from_slice(body).map_err(|error| ReadError::Malformed(error.to_string()))?
-            }
-        };
+        let request: ExportMetricsServiceRequest = decoded(body, form, "ExportMetricsServiceRequest")?;
         self.take(&request, now)
     }
 
@@ -414,25 +373,19 @@ impl Point<'_> {
     /// Those of the point, and the trace that its own labels name, with the point's value.
     fn exemplars(&self, written: &[WrittenExemplar], value: Option<f64>) -> Vec<Exemplar> {
         let read = |one: &WrittenExemplar| {
-            let trace_id = TraceId::new(u128::from_be_bytes(one.trace_id.as_slice().try_into().ok()?))?;
-            let span = one.span_id.as_slice().try_into().ok().map(u64::from_be_bytes);
+            let trace_id = trace_id(&one.trace_id)?;
             let value = match one.value.as_ref()? {
                 exemplar::Value::AsDouble(value) => *value,
                 exemplar::Value::AsInt(value) => *value as f64,
             };
             let timestamp = moment(one.time_unix_nano).unwrap_or(self.at);
-            Some(Exemplar { timestamp, value, trace_id, span_id: span.and_then(SpanId::new) })
+            Some(Exemplar { timestamp, value, trace_id, span_id: span_id(&one.span_id) })
         };
         let (timestamp, span_id) = (self.at, self.trace.span_id);
         let of_labels = value.zip(self.trace.trace_id);
         let of_labels = of_labels.map(|(value, trace_id)| Exemplar { timestamp, value, trace_id, span_id });
         written.iter().filter_map(read).chain(of_labels).collect()
     }
-}
-
-/// Zero is no time, and neither is what lies behind the year 2262.
-fn moment(nanos: u64) -> Option<Timestamp> {
-    i64::try_from(nanos).ok().filter(|&nanos| nanos > 0).map(Timestamp::from_unix_nanos)
 }
 
 /// OpenTelemetry's bucket `i` begins where ours ends.

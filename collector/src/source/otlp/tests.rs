@@ -23,7 +23,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 
 fn router(config: Config, outcome: Outcome) -> (Router, SourceContext, Arc<Mutex<Vec<Sample>>>) {
     let SmallStore { context, samples, .. } = SmallStore::answering(outcome);
-    (routes(config, context.clone()), context, samples)
+    (routes(config, &context), context, samples)
 }
 
 async fn post(router: &Router, content_type: &str, encoding: &str, body: Vec<u8>) -> (StatusCode, HeaderMap, Vec<u8>) {
@@ -219,7 +219,8 @@ async fn what_cannot_be_taken_is_told_and_costs_no_other_point() {
         answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("2 unknown_temporality, such as of when")
     );
     assert_eq!(said(&stored), ["good @20 1", "target_info os.type=linux @20 1"]);
-    let problems: Vec<_> = context.tallies.snapshot()[0].problems.iter().map(|one| (one.reason, one.count)).collect();
+    let problems = context.tallies.of("otlp", "/v1/metrics").snapshot().problems;
+    let problems: Vec<_> = problems.iter().map(|one| (one.reason, one.count)).collect();
     let expected = [
         ("labels_too_long", 1),
         ("malformed_histogram", 1),
@@ -253,7 +254,7 @@ async fn bodies_are_unpacked_within_limits_that_name_their_setting() {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert_eq!(status, expected, "{answer}");
         assert!(answer.contains(message), "{answer}");
-        let problems = context.tallies.snapshot()[0].problems.len();
+        let problems = context.tallies.of("otlp", "/v1/metrics").snapshot().problems.len();
         assert_eq!(
             (stored.lock().is_empty(), problems),
             (expected != StatusCode::OK, usize::from(expected != StatusCode::OK))
@@ -300,14 +301,14 @@ async fn descriptions_are_told_once_and_again_when_they_were_not_stored() {
     let body = request(metrics).to_string().into_bytes();
     let all = ["jobs counter 1 Jobs done.", "level gauge How full."];
     let store = SmallStore::answering(STORED);
-    let router = routes(Config::default(), store.context.clone());
+    let router = routes(Config::default(), &store.context);
     for _ in 0..2 {
         assert_eq!(post(&router, JSON, "", body.clone()).await.0, StatusCode::OK);
         assert_eq!(*store.descriptions.lock(), all);
     }
     let refusal = Refusal { reason: RefusalReason::Overloaded, message: String::new(), retry_after: None };
     let store = SmallStore::answering(Outcome::Refused(refusal));
-    let router = routes(Config::default(), store.context.clone());
+    let router = routes(Config::default(), &store.context);
     for _ in 0..2 {
         assert_eq!(post(&router, JSON, "", body.clone()).await.0, StatusCode::SERVICE_UNAVAILABLE);
     }

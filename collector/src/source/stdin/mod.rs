@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether standard input is read. Default false.
+    /// Whether standard input is read. Default false; `taffrail collect` reads it all the same when it is a pipe and nothing is said here.
     pub enabled: bool,
     /// The service that lines belong to which name none. Default none.
     pub service: String,

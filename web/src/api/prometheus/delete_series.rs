@@ -1,6 +1,8 @@
 //! `/api/v1/admin/tsdb/{delete_series,clean_tombstones}`
-//! (<https://prometheus.io/docs/prometheus/latest/querying/api/#tsdb-admin-apis>), and `/api/v1/series/deletions`, the record of them.
+//! (<https://prometheus.io/docs/prometheus/latest/querying/api/#tsdb-admin-apis>), `/api/v1/series/deletions`, the record of them, and
+//! `/api/v1/series/count`, what they would delete.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +11,17 @@ use axum::extract::{ConnectInfo, State};
 use axum::{Extension, Json};
 use http::StatusCode;
 use serde_json::{Value, json};
-use taffrail_collector::model::Timestamp;
-use taffrail_ingest::TimeRange;
+use taffrail_collector::model::{LabelSet, SampleKind, Timestamp};
 use taffrail_ingest::series_deletion::{SeriesDeletion, SeriesDeletionError};
+use taffrail_ingest::series_store::{LabelMatcher, SeriesStore, SeriesStoreError};
+use taffrail_ingest::{Scan, TimeRange};
 
 use super::Failure;
+use super::labels::read_selectors;
 use super::notation::read_moment;
 use crate::api::App;
 use crate::api::parameters::Parameters;
+use crate::api::question::{stop_words, summary};
 use crate::api_error::ApiError;
 
 /// The longest selectors and name that are kept, together, in bytes.
@@ -32,12 +37,7 @@ pub async fn delete(
     if selectors.is_empty() {
         return Err(Failure::bad_data("no match[] parameter provided"));
     }
-    let start = read_moment(&parameters, "start")?.unwrap_or(Timestamp::MIN);
-    let end = read_moment(&parameters, "end")?.unwrap_or(Timestamp::MAX);
-    if start > end {
-        return Err(Failure::bad_data(format!("start ({start}) lies after end ({end})")));
-    }
-    let range = TimeRange { start, end: end.saturating_add(Duration::from_nanos(1)) };
+    let range = range(&parameters)?;
     let address =
         peer.map_or_else(|| "an unknown address".to_owned(), |Extension(ConnectInfo(address))| address.to_string());
     let asked_by = parameters.get("by").map_or_else(|| address.clone(), |name| format!("{name}, from {address}"));
@@ -50,6 +50,71 @@ pub async fn delete(
             Err(Failure::bad_data(format!("invalid parameter \"match[]\": {message}")))
         }
         Err(error) => Err(ApiError::internal(error.to_string()).into()),
+    }
+}
+
+/// From `start` to `end`, both included, by default all of time.
+fn range(parameters: &Parameters) -> Result<TimeRange, Failure> {
+    let start = read_moment(parameters, "start")?.unwrap_or(Timestamp::MIN);
+    let end = read_moment(parameters, "end")?.unwrap_or(Timestamp::MAX);
+    if start > end {
+        return Err(Failure::bad_data(format!("start ({start}) lies after end ({end})")));
+    }
+    Ok(TimeRange { start, end: end.saturating_add(Duration::from_nanos(1)) })
+}
+
+/// Answers how many series `match[]` (at least one) selects from `start` to `end`, and how many samples of theirs are stored, each once.
+pub async fn count(State(app): State<Arc<App>>, parameters: Parameters) -> Result<Json<Value>, Failure> {
+    let selectors = read_selectors(&parameters)?;
+    if selectors.is_empty() {
+        return Err(Failure::bad_data("no match[] parameter provided"));
+    }
+    let (range, store) = (range(&parameters)?, app.ingest.series().clone());
+    let work = move |scan: &Scan| {
+        let mut counted = Counted::default();
+        match counted.add_all(&store, &selectors, range, scan) {
+            Ok(()) => Ok((counted, None)),
+            Err(SeriesStoreError::Stopped(reason)) => Ok((counted, Some(reason))),
+            Err(error) => Err(Failure::from(error)),
+        }
+    };
+    let (found, scan) = app.questions.ask(work).await?;
+    let (Counted { series, samples }, stopped) = found;
+    let summary = summary(&scan, stopped.map(stop_words));
+    Ok(Json(json!({ "series": series.len(), "samples": samples, "summary": summary })))
+}
+
+/// Series that were counted, and their samples.
+#[derive(Default)]
+struct Counted {
+    series: HashSet<(Arc<LabelSet>, SampleKind)>,
+    samples: u64,
+}
+
+impl Counted {
+    fn add_all(
+        &mut self,
+        store: &SeriesStore,
+        selectors: &[Vec<LabelMatcher>],
+        range: TimeRange,
+        scan: &Scan,
+    ) -> Result<(), SeriesStoreError> {
+        for matchers in selectors {
+            let selection = store.selection(matchers, range, 0, scan)?;
+            let mut reader = selection.reader();
+            for place in 0..selection.len() {
+                let (labels, kind) = selection.series(place);
+                let series = (labels.clone(), kind);
+                if self.series.contains(&series) {
+                    continue;
+                }
+                if let Some(data) = reader.read(place, scan)? {
+                    self.samples += data.points.len() as u64;
+                    self.series.insert(series);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +184,24 @@ mod tests {
         assert_eq!(world.get(&hits).await["data"]["result"], json!([]));
         let names = world.get("/api/v1/metrics").await["metrics"].clone();
         assert_eq!((names.as_array().map(Vec::len), &names[0]["name"]), (Some(1), &json!("request.time")));
+    }
+
+    #[tokio::test]
+    async fn what_would_be_deleted_is_counted_once() {
+        let world = World::shop().await;
+        let check = async |parameters: &str, expected: (u64, u64)| {
+            let found = world.get(&format!("/api/v1/series/count?{parameters}")).await;
+            let count = |name: &str| found[name].as_u64().unwrap();
+            assert_eq!((count("series"), count("samples")), expected, "{parameters}: {found}");
+            assert_eq!(found["summary"]["partial"], false);
+        };
+        check("match[]=%7B%22web.hits%22%7D", (1, 1)).await;
+        check("match[]=%7B%22web.hits%22%7D&match[]=%7B__name__%3D~%22.%2B%22%7D", (2, 2)).await;
+        check(&format!("match[]=%7B%22web.hits%22%7D&end={}", START - 1), (0, 0)).await;
+        check("match[]=%7B%22nothing%22%7D", (0, 0)).await;
+        for bad in ["", "?match[]=a%2Bb", "?match[]=a&start=20&end=10"] {
+            assert_eq!(world.text(&format!("/api/v1/series/count{bad}")).await.0, 400, "{bad}");
+        }
     }
 
     #[tokio::test]

@@ -51,6 +51,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/v1/status/flags", get(status::flags))
         .route("/api/v1/admin/tsdb/delete_series", post(delete_series::delete).put(delete_series::delete))
         .route("/api/v1/admin/tsdb/clean_tombstones", post(delete_series::clean).put(delete_series::clean))
+        .route("/api/v1/series/count", get(delete_series::count).post(delete_series::count))
         .route("/api/v1/series/deletions", get(delete_series::deletions))
 }
 

@@ -22,6 +22,9 @@ export interface TraceExemplar {
 export interface TraceSpan {
   readonly span_id: string;
   readonly parent_span_id: string | null;
+  /** What it was sent as, when it was sent as a span. */
+  readonly name: string | null;
+  readonly kind: string | null;
   readonly service: string;
   readonly host: string;
   readonly start: string;

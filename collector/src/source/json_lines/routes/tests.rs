@@ -5,10 +5,11 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tower::ServiceExt;
 
-use super::super::batches::BATCH_RECORDS_MAX;
 use super::*;
-use crate::delivery;
+use crate::delivery::{self, Outcome};
 use crate::enrich::Enricher;
+use crate::model::Batch;
+use crate::source::record_batches::BATCH_RECORDS_MAX;
 
 /// A router whose batches are answered with `outcome` and kept.
 fn router(config: Config, outcome: Outcome) -> (Router, SourceContext, Arc<Mutex<Vec<Batch>>>) {

@@ -8,7 +8,7 @@ const spansMax = 100;
 const knownBy = {
   lines: "from its first line to its last",
   duration: "a line says how long it took",
-  ends: "a line says when it began and ended",
+  ends: "it was sent as a span, or a line says when it began and ended",
 };
 
 export function TraceSpans({ spans, began }: { readonly spans: readonly TraceSpan[]; readonly began: number }) {
@@ -41,7 +41,12 @@ export function TraceSpans({ spans, began }: { readonly spans: readonly TraceSpa
             <tr key={span.span_id}>
               <td>{span.service}</td>
               <td>{span.host}</td>
-              <td class="mono">{span.span_id}</td>
+              <td class="mono">
+                {span.name !== null && (
+                  <span title={span.kind === null ? undefined : `${span.kind} span`}>{span.name} </span>
+                )}
+                <span class={span.name === null ? undefined : "muted"}>{span.span_id}</span>
+              </td>
               <td class="mono">{span.parent_span_id ?? ""}</td>
               <td class="number">{formatSpan(Math.max(0, Date.parse(span.start) - began))}</td>
               <td class="number" title={knownBy[span.known_by]}>

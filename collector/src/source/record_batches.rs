@@ -4,9 +4,9 @@ use crate::model::{LogRecord, Value};
 
 /// A batch holds at most this many records and, about, this many bytes: what the store takes in one piece. Each batch is
 /// compressed by itself and names its senders anew, so that small ones cost more.
-pub const BATCH_RECORDS_MAX: usize = 20_000;
+pub(super) const BATCH_RECORDS_MAX: usize = 20_000;
 /// See [`BATCH_RECORDS_MAX`].
-pub const BATCH_BYTES_MAX: usize = 4 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Records in the making, batch by batch.
 ///
