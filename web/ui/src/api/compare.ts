@@ -71,5 +71,5 @@ export function fetchComparison(q: string, sides: TwoStretches, signal: AbortSig
 }
 
 export function fetchMoves(sides: TwoStretches, signal: AbortSignal): Promise<Answer<MetricMoves>> {
-  return getJson("/api/v1/metrics/moved", { ...sides }, signal);
+  return getJson("/api/v1/metrics/moved", { ...sides, limit: 1000 }, signal);
 }

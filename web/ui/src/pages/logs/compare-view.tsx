@@ -19,6 +19,7 @@ import { createRemote } from "../../api/remote";
 import { hrefOf } from "../../app/address";
 import { count, value } from "../../app/number-format";
 import { zone } from "../../app/preferences";
+import { Clamped } from "../../list/clamped";
 import { plainLine } from "../../list/line-text";
 import { LineView } from "../../list/line-view";
 import { include } from "../../query/query-edit";
@@ -165,13 +166,15 @@ function Patterns({ patterns, total }: { readonly patterns: readonly ChangedPatt
                 <td class="number">{value(pattern.before.rate * 3600)}</td>
                 <td class="number">{value(pattern.after.rate * 3600)}</td>
                 <td class="pattern-cell">
-                  <a class="mono" href={rowsOf(pattern.change, "pattern", pattern.id)}>
-                    <LineView
-                      text={pattern.pattern === "" ? "an empty message" : pattern.pattern}
-                      terms={undefined}
-                      oneLine
-                    />
-                  </a>
+                  <Clamped length={pattern.pattern.length}>
+                    <a class="mono" href={rowsOf(pattern.change, "pattern", pattern.id)}>
+                      <LineView
+                        text={pattern.pattern === "" ? "an empty message" : pattern.pattern}
+                        terms={undefined}
+                        oneLine
+                      />
+                    </a>
+                  </Clamped>
                 </td>
               </tr>
             ))}
@@ -247,17 +250,22 @@ function FieldTable({ field }: { readonly field: ChangedField }) {
   );
 }
 
+/** More than these are moved by the same cause. */
+const metricsShown = 40;
+
 function Metrics({ moves }: { readonly moves: MetricMoves }) {
   const { before, after } = sides.value;
+  // A count of something that did not happen comes with the program that counts it, and is no news.
+  const told = moves.metrics.filter(({ before: a, after: b }) => (a ?? 0) !== 0 || (b ?? 0) !== 0);
   const whole = absoluteRange({ from: Math.min(before.from, after.from), to: Math.max(before.to, after.to) });
   return (
     <section aria-label="Metrics">
       <h2>
         Metrics{" "}
-        <span class="muted">that moved most, measured by how much each always wavers: {count(moves.total)}</span>
+        <span class="muted">that moved most, measured by how much each always wavers: {count(told.length)}</span>
       </h2>
       {moves.summary.partial !== false && <p class="warning-text">Not all: {moves.summary.partial}</p>}
-      {moves.metrics.length === 0 ? (
+      {told.length === 0 ? (
         <p class="muted">No metric moved.</p>
       ) : (
         <table class="table compare-table">
@@ -272,7 +280,7 @@ function Metrics({ moves }: { readonly moves: MetricMoves }) {
             </tr>
           </thead>
           <tbody>
-            {moves.metrics.map((metric) => (
+            {told.slice(0, metricsShown).map((metric) => (
               <tr key={metric.name}>
                 <ChangeCell change={metric.change} score={metric.deviations ?? 0} />
                 <td>

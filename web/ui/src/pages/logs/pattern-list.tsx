@@ -7,6 +7,7 @@ import { amend, parameter } from "../../app/location";
 import { MinusIcon } from "../../app/icons";
 import { count, value } from "../../app/number-format";
 import { zone } from "../../app/preferences";
+import { Clamped } from "../../list/clamped";
 import { plainLine } from "../../list/line-text";
 import { LineView } from "../../list/line-view";
 import { serverNow } from "../../time/clock";
@@ -115,9 +116,11 @@ function PatternRow({ pattern }: { readonly pattern: Pattern }) {
       <Seen time={pattern.last_seen} />
       <Seen time={pattern.first_seen} />
       <td class="pattern-cell">
-        <button type="button" class="pattern-button mono" title="Show its rows" onClick={show}>
-          <PatternText text={pattern.pattern} />
-        </button>
+        <Clamped length={pattern.pattern.length}>
+          <button type="button" class="pattern-button mono" title="Show its rows" onClick={show}>
+            <PatternText text={pattern.pattern} />
+          </button>
+        </Clamped>
         <button
           type="button"
           class="icon-button"

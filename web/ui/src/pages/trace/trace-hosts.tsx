@@ -80,7 +80,7 @@ function Strip({ metric: { metric, values = [] }, range }: { readonly metric: Ho
   const line = points.map(
     ([time, number], at) => `${at === 0 ? "M" : "L"}${x(time).toFixed(1)} ${y(number).toFixed(1)}`,
   );
-  const { __name__: name = "", ...labels } = metric;
+  const { __name__: name = "", host: _, env: __, ...labels } = metric;
   const around = absoluteRange({ from: range.from - 15 * minute, to: range.to + 15 * minute });
   return (
     <div class="lane strip">
