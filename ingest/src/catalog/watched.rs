@@ -80,7 +80,7 @@ mod tests {
         let annotation = Annotation { id: "x".to_owned(), ..Annotation::default() };
         let watched = Watched {
             next_seq: Some(u64::MAX),
-            annotations: &[annotation.clone()],
+            annotations: std::slice::from_ref(&annotation),
             annotations_max: 5,
             groups: &[group("a", "1"), group("b", "2")],
             groups_removed: &[],
