@@ -33,16 +33,19 @@ if ! installed | cmp -s - "$clients/installed.txt" 2>/dev/null; then
     installed >"$clients/installed.txt"
 fi
 
-# Prometheus is only unpacked (19 MB, Debian's): installed it would start a service of its own. Where that cannot be had, its test is
-# skipped visibly.
-if [ ! -x "$clients/prometheus/usr/bin/prometheus" ] && command -v dpkg-deb >/dev/null; then
+# Prometheus and its Alertmanager are only unpacked (19 and 8 MB, Debian's): installed they would start services of their own. Where
+# they cannot be had, their tests are skipped visibly.
+unpack() {
+    if [ -x "$clients/$1/usr/bin/$1" ] || ! command -v dpkg-deb >/dev/null; then return; fi
     package=$(mktemp -d)
-    if (cd "$package" && apt-get download -qq prometheus >/dev/null 2>&1) && dpkg-deb -x "$package"/prometheus_*.deb "$package/unpacked"; then
-        rm -rf "$clients/prometheus"
-        mv "$package/unpacked" "$clients/prometheus"
+    if (cd "$package" && apt-get download -qq "$1" >/dev/null 2>&1) && dpkg-deb -x "$package/$1"_*.deb "$package/unpacked"; then
+        rm -rf "${clients:?}/$1"
+        mv "$package/unpacked" "$clients/$1"
     fi
     rm -rf "$package"
-fi
+}
+unpack prometheus
+unpack prometheus-alertmanager
 
 # 0.20 is checked against; any newer one does.
 command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny

@@ -26,6 +26,7 @@
 //! - [`errors`]: error groups, resolved and back, deploys with what they changed, checks and hosts.
 //! - [`annotations`]: deploys from the command line, StatsD events and lines, kept over a kill and in a backup.
 //! - [`dashboards`]: files checked and read again, Grafana's imported, exported from the command line.
+//! - [`notify`]: every channel, bad sinks, silences, Debian's Alertmanager and its tool.
 //! - [`log_metrics`]: errors in the log divided by requests in StatsD, recorded and alerted on; patterns on the command line.
 //! - [`browser`]: the pages in a real Chromium.
 //!
@@ -61,6 +62,7 @@ mod kill;
 mod live_tail;
 mod log_metrics;
 mod metric_senders;
+mod notify;
 mod openapi;
 mod oracle;
 mod process;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use taffrail_collector::model::Resource;
 use taffrail_ingest::Ingest;
@@ -13,13 +12,11 @@ use taffrail_query::alert::schedule::{Config, Manager};
 use taffrail_query::promql::StoreSource;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{AlertSettings, Settings};
 use crate::default_rules;
-use crate::notify::catalog_state::CatalogState;
+use crate::notify::catalog_state::{CatalogDocuments, CatalogState};
+use crate::notify::evidence::gather::{Budget, FactsOf, Gatherer, RuleFacts};
 use crate::notify::{self, Notifier, Surroundings};
-
-/// How long a webhook may take to answer, as in Alertmanager's default.
-const WEBHOOK_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Everything that is wrong with the rules files.
 #[derive(Clone, Debug)]
@@ -34,7 +31,8 @@ pub fn check(patterns: &[String]) -> Result<(), BadRules> {
 pub struct Running {
     /// The rules.
     pub rules: Manager,
-    notifier: Notifier,
+    /// Who is told.
+    pub notifier: Notifier,
 }
 
 impl Running {
@@ -63,23 +61,8 @@ impl Running {
         let store = Arc::new(CatalogState::of_rules(ingest.catalog().clone()));
         let start = || Manager::start(config, source, ingest.outlet().clone(), store, stop.clone());
         let rules = tokio::task::block_in_place(start).map_err(BadRules)?;
-        let surroundings = Surroundings {
-            alerts: Arc::new({
-                let rules = rules.clone();
-                move || rules.alerts()
-            }),
-            changes: rules.changes(),
-            store: Arc::new(CatalogState::of_notifications(ingest.catalog().clone())),
-            outlet: ingest.outlet().clone(),
-            resource: Arc::new(Resource { service: "taffrail".into(), ..resource.clone() }),
-        };
-        let config = notify::Config {
-            webhooks: settings.alerts.webhooks.clone(),
-            external_url,
-            repeat_interval: settings.alerts.repeat_interval,
-            timeout: WEBHOOK_TIME_MAX,
-        };
-        let notifier = Notifier::start(&config, surroundings, stop).map_err(anyhow::Error::msg)?;
+        let notifier =
+            tokio::task::block_in_place(|| start_notifier(settings, ingest, resource, &rules, external_url, stop))?;
         Ok(Running { rules, notifier })
     }
 
@@ -88,6 +71,56 @@ impl Running {
         self.rules.stopped().await;
         self.notifier.stopped().await;
     }
+}
+
+/// What the settings say of notifications.
+pub fn notify_config(settings: &AlertSettings, external_url: String) -> notify::Config {
+    notify::Config {
+        routing: settings.routing.clone(),
+        webhooks: settings.webhooks.clone(),
+        repeat_interval: settings.repeat_interval,
+        alertmanagers: settings.alertmanagers.clone(),
+        external_url,
+    }
+}
+
+fn start_notifier(
+    settings: &Settings,
+    ingest: &Ingest,
+    resource: &Resource,
+    rules: &Manager,
+    external_url: String,
+    stop: &CancellationToken,
+) -> anyhow::Result<Notifier> {
+    let facts_of: FactsOf = Arc::new({
+        let rules = rules.clone();
+        move |file, group, rule| {
+            let group = rules.snapshot().into_iter().find(|one| one.file == file && one.name == group)?;
+            let rule = group.rules.into_iter().find(|one| one.name == rule && one.alerting.is_some())?;
+            let alerting = rule.alerting?;
+            Some(RuleFacts { comparison: alerting.comparison, log_lines: alerting.log_lines, logs: rule.logs })
+        }
+    });
+    let budget = Budget {
+        time_max: settings.alerts.evidence_time_max,
+        rows_max: settings.alerts.evidence_rows_max,
+        memory_bytes_max: settings.query.memory_bytes_max,
+    };
+    let series = Arc::new(StoreSource::new(ingest.series().clone()).with_logs(ingest.logs().clone()));
+    let gatherer = Gatherer::new(ingest.logs().clone(), series, facts_of, budget, external_url.clone(), Arc::default());
+    let surroundings = Surroundings {
+        alerts: Arc::new({
+            let rules = rules.clone();
+            move || rules.alerts()
+        }),
+        changes: rules.changes(),
+        told: Arc::new(CatalogDocuments::of_told(ingest.catalog().clone())),
+        silences: Arc::new(CatalogDocuments::of_silences(ingest.catalog().clone())),
+        explain: Some(Arc::new(gatherer)),
+        outlet: ingest.outlet().clone(),
+        resource: Arc::new(Resource { service: "taffrail".into(), ..resource.clone() }),
+    };
+    Notifier::start(&notify_config(&settings.alerts, external_url), surroundings, stop).map_err(anyhow::Error::msg)
 }
 
 impl fmt::Display for BadRules {

@@ -95,12 +95,15 @@ impl Server {
             }
         };
         let alerts = alerting.rules.clone();
+        let notifier = alerting.notifier.clone();
         let dashboards = Arc::new(Library::new(settings.dashboards.files.clone(), ingest.catalog().clone()));
         reload.set_take_rules({
             let (alerts, ingest, dashboards) = (alerts.clone(), ingest.clone(), dashboards.clone());
+            let notifier = notifier.clone();
             Arc::new(move |settings: &Settings| {
                 dashboards.set_files(settings.dashboards.files.clone());
                 alerts.reload(settings.alerts.rules.clone()).map_err(BadRules)?;
+                notifier.reload().map_err(|problem| anyhow!("{problem}"))?;
                 let store = &settings.store;
                 let rules = RetentionRules { rules: store.retention_rules.clone(), keep_rest: store.retention_age };
                 ingest.set_retention(rules, store.retention_bytes)?;
@@ -133,6 +136,7 @@ impl Server {
             started,
             stopping: CancellationToken::new(),
             alerts,
+            notifier,
             reload,
             watch,
             dashboards,

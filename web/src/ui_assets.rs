@@ -22,6 +22,7 @@ pub const PAGE_ROUTES: &[&str] = &[
     "/trace",
     "/trace/{id}",
     "/alerts",
+    "/alerts/{id}",
     "/errors",
     "/errors/{id}",
     "/hosts",

@@ -141,7 +141,8 @@ impl Manager {
     /// Every alert that is pending, firing, or was resolved within the last quarter of an hour.
     pub fn alerts(&self) -> Vec<NamedAlert> {
         let loaded = self.inner.loaded.lock();
-        loaded.groups.iter().flat_map(|running| running.status.lock().alerts(&running.group)).collect()
+        let default = self.inner.config.interval;
+        loaded.groups.iter().flat_map(|running| running.status.lock().alerts(&running.group, default)).collect()
     }
 
     /// The groups at work, in the order of their files.

@@ -94,6 +94,8 @@ pub struct NamedAlert {
     pub expr: String,
     /// Whether that is a question over logs; else it is PromQL.
     pub is_logs: bool,
+    /// How often the group is evaluated.
+    pub interval: Duration,
     /// The alert.
     pub alert: Alert,
 }

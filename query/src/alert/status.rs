@@ -103,7 +103,7 @@ impl Status {
         }
     }
 
-    pub(super) fn alerts(&self, group: &Group) -> Vec<NamedAlert> {
+    pub(super) fn alerts(&self, group: &Group, default_interval: Duration) -> Vec<NamedAlert> {
         let rules = group.rules.iter().zip(&self.rules);
         rules
             .flat_map(|(rule, status)| {
@@ -113,6 +113,7 @@ impl Status {
                     rule: rule.name.clone(),
                     expr: rule.expr.clone(),
                     is_logs: rule.logs.is_some(),
+                    interval: group.interval.unwrap_or(default_interval),
                     alert: alert.clone(),
                 })
             })

@@ -2,7 +2,7 @@
 //!
 //! Subjects: [`logs`], [`traces`], [`prometheus`], [`metrics_catalog`], [`metrics_moved`], [`views`], [`cardinality`], [`dashboards`], [`settings`],
 //! [`ingest_status`], [`agents`], [`annotations`], [`errors`], [`deploys`], [`hosts`], [`health`], [`self_metrics`],
-//! [`admin`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
+//! [`admin`], [`alerts`], [`alertmanager`], [`notifications`], [`openapi`]. What they share: [`parameters`] (a request's parameters), [`question`] (how a question is run),
 //! [`record_json`] and [`ndjson`] (how answers look). The HTTP receivers are routers of the collector, merged in.
 
 use std::sync::Arc;
@@ -21,12 +21,15 @@ use crate::api_error::ApiError;
 use crate::dashboards::Library;
 use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
+use crate::notify::Notifier;
 use crate::reload::Reload;
 use crate::ui_assets;
 use crate::watch::Watch;
 
 pub mod admin;
 pub mod agents;
+pub mod alertmanager;
+pub mod alerts;
 pub mod annotations;
 pub mod cardinality;
 pub mod dashboards;
@@ -40,6 +43,7 @@ pub mod logs;
 pub mod metrics_catalog;
 pub mod metrics_moved;
 pub mod ndjson;
+pub mod notifications;
 pub mod openapi;
 mod openapi_schemas;
 pub mod parameters;
@@ -80,6 +84,8 @@ pub struct App {
     pub stopping: CancellationToken,
     /// Alert rules at work.
     pub alerts: Manager,
+    /// Who is told of alerts.
+    pub notifier: Notifier,
     /// Reads what can be read again.
     pub reload: Reload,
     /// What is noted of records as they come.
@@ -120,6 +126,9 @@ pub fn router(app: Arc<App>, receivers: Router, guard: Guard) -> Router {
         .merge(rules_replay::routes())
         .merge(ingest_status::routes())
         .merge(agents::routes())
+        .merge(alertmanager::routes())
+        .merge(alerts::routes())
+        .merge(notifications::routes())
         .merge(annotations::routes())
         .merge(errors::routes())
         .merge(deploys::routes())

@@ -133,6 +133,24 @@ pub fn answer(path: &str) -> Option<Answer> {
         "/api/v1/agents" => Answer::Json(object(&[("agents", list(object(&[])))])),
         "/-/seal" => Answer::Json(object(&[("log_rows", integer()), ("samples", integer()), ("bytes", integer())])),
         "/-/reload" => Answer::Json(object(&[("needs_restart", list(text()))])),
+        "/api/v1/alerts/{id}" => {
+            Answer::Json(object(&[("id", text()), ("labels", map(text())), ("evidence", object(&[]))]))
+        }
+        "/api/v1/alerts/pictures/{name}" => Answer::File(&["image/png"]),
+        "/api/v1/notifications" => {
+            let notification = object(&[("id", text()), ("time", text()), ("message", text())]);
+            Answer::Json(object(&[("notifications", list(notification)), ("summary", summary())]))
+        }
+        "/api/v1/notify/receivers" => {
+            Answer::Json(object(&[("receivers", list(object(&[("name", text())]))), ("route", object(&[]))]))
+        }
+        "/api/v1/notify/test" => Answer::Json(object(&[("receiver", text()), ("channels", list(object(&[])))])),
+        // A list of silences, or the id of the one that was made.
+        "/api/v2/silences" => Answer::Json(json!({ "type": ["array", "object"] })),
+        // Ended: nothing is said.
+        "/api/v2/silence/{id}" => Answer::Json(json!({})),
+        "/api/v2/status" => Answer::Json(object(&[("uptime", text())])),
+        "/api/v2/alerts" | "/api/v2/alerts/groups" | "/api/v2/receivers" => Answer::Json(list(object(&[]))),
         "/api/v1/logs/delete"
         | "/api/v1/streams"
         | "/api/v1/ingest"
@@ -227,6 +245,7 @@ pub fn errors(path: &str) -> Errors {
         "/api/v1/write" | "/api/v1/ship" | "/api/v1/logs" | "/api/v1/streams" => Errors::Protocol,
         "/v1/logs" | "/otlp/v1/logs" | "/v1/metrics" | "/v1/traces" => Errors::Protocol,
         "/api/v1/series/count" => Errors::Prometheus,
+        path if path.starts_with("/api/v2/") => Errors::Protocol,
         path if prometheus_data(path).is_some() || path.starts_with("/api/v1/admin/") => Errors::Prometheus,
         _ => Errors::Native,
     }
@@ -244,6 +263,7 @@ pub fn body(path: &str) -> Option<Value> {
             Some(json!({ "application/yaml": bytes(), "application/json": { "schema": { "type": "object" } } }))
         }
         "/api/v1/dashboards/import" => Some(json!({ "application/json": { "schema": { "type": "object" } } })),
+        "/api/v2/silences" => Some(json!({ "application/json": { "schema": { "type": "object" } } })),
         "/api/v1/write" => Some(json!({ "application/x-protobuf": bytes() })),
         "/v1/logs" | "/otlp/v1/logs" | "/v1/metrics" | "/v1/traces" => {
             Some(json!({ "application/json": { "schema": { "type": "object" } }, "application/x-protobuf": bytes() }))
@@ -261,7 +281,7 @@ pub fn parameter(name: &str) -> Value {
         }
         "order" => json!({ "enum": ["newest", "oldest"] }),
         "format" => json!({ "enum": ["ndjson", "csv", "json"] }),
-        "preview" | "exclude_alerts" | "error" => json!({ "type": "boolean" }),
+        "preview" | "exclude_alerts" | "error" | "active" | "silenced" | "inhibited" => json!({ "type": "boolean" }),
         name if name.ends_with("[]") => json!({ "type": "array", "items": { "type": "string" } }),
         _ => json!({ "type": "string" }),
     }
@@ -278,6 +298,7 @@ pub fn is_required(path: &str, name: &str) -> bool {
         "id" => path.starts_with("/api/v1/logs/"),
         "match[]" => matches!(path, "/api/v1/series" | "/api/v1/series/count") || path.ends_with("delete_series"),
         "agent" => path == "/api/v1/streams",
+        "receiver" => path == "/api/v1/notify/test",
         "reason" | "q" => path == "/api/v1/logs/delete",
         _ => false,
     }

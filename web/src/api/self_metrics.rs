@@ -16,6 +16,7 @@ use taffrail_ingest::series_store::DamagedBlock;
 
 use super::App;
 use super::question::DAMAGED_NAMED_MAX;
+use crate::notify::routing::silence::SilenceState;
 
 /// Agents that are shown one by one, those in trouble first.
 const AGENTS_SHOWN_MAX: usize = 1_000;
@@ -231,6 +232,7 @@ fn render(app: &App, damaged: &[DamagedSplit], blocks: &[DamagedBlock]) -> Strin
     }
 
     agents(&mut text, app);
+    notifications(&mut text, app);
 
     let questions = app.questions.counts();
     let mut single = |name: &str, kind: &str, help: &str, value: u64| {
@@ -280,6 +282,24 @@ fn rules(text: &mut Exposition, app: &App) {
     }
     text.family("taffrail_rule_files_bad", "gauge", "Problems of rules files that keep them from being taken up.");
     text.value(&[], app.alerts.problems().len() as u64);
+}
+
+/// Attempts to tell people of alerts, and how long silences last.
+fn notifications(text: &mut Exposition, app: &App) {
+    text.family(
+        "taffrail_notifications_total",
+        "counter",
+        "Attempts to tell people of alerts, by channel and outcome.",
+    );
+    for ((channel, outcome), count) in app.notifier.counts() {
+        text.value(&[("channel", &channel), ("outcome", outcome)], count);
+    }
+    let now = Timestamp::now();
+    text.family("taffrail_silence_ends_seconds", "gauge", "Seconds until a silence at work ends.");
+    for silence in app.notifier.silences().all().iter().filter(|one| one.state(now) == SilenceState::Active) {
+        let labels = [("id", silence.id.as_str()), ("author", &silence.created_by)];
+        text.value(&labels, silence.ends_at.saturating_since(now).as_secs());
+    }
 }
 
 /// How long ago agents were heard of, and how far they are behind.

@@ -28,6 +28,8 @@ use crate::config::{Layers, QuerySettings};
 use crate::dashboards::Library;
 use crate::http_guard::Guard;
 use crate::known_agents::KnownAgents;
+use crate::notify::catalog_state::CatalogDocuments;
+use crate::notify::{self, Notifier, Surroundings};
 use crate::reload::Reload;
 use crate::watch::Watch;
 
@@ -86,6 +88,7 @@ impl World {
         let source = Arc::new(StoreSource::new(ingest.series().clone()).with_logs(ingest.logs().clone()));
         let alerts =
             Manager::start(rules, source, ingest.outlet().clone(), Arc::new(Forgetful), stopping.clone()).unwrap();
+        let notifier = notifier(&ingest, &alerts, &stopping);
         let agents = Arc::new(KnownAgents::load(ingest.catalog().clone()));
         let watch = Watch::open(settings.watch, &ingest).unwrap();
         let dashboards = Arc::new(Library::new(Vec::new(), ingest.catalog().clone()));
@@ -93,6 +96,7 @@ impl World {
             agents,
             ingest,
             alerts,
+            notifier,
             tallies: Arc::new(Tallies::default()),
             questions: Questions::new(QuerySettings::default()),
             audience: Arc::default(),
@@ -166,6 +170,31 @@ impl World {
         assert_eq!(status, StatusCode::OK, "{uri}: {text}");
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// Notifications that are only written down.
+fn notifier(ingest: &Ingest, alerts: &Manager, stop: &CancellationToken) -> Notifier {
+    let catalog = ingest.catalog();
+    let surroundings = Surroundings {
+        alerts: Arc::new({
+            let alerts = alerts.clone();
+            move || alerts.alerts()
+        }),
+        changes: alerts.changes(),
+        told: Arc::new(CatalogDocuments::of_told(catalog.clone())),
+        silences: Arc::new(CatalogDocuments::of_silences(catalog.clone())),
+        explain: None,
+        outlet: ingest.outlet().clone(),
+        resource: Arc::new(Resource { host: "h1".into(), service: "taffrail".into(), attributes: Vec::new() }),
+    };
+    let config = notify::Config {
+        routing: None,
+        webhooks: Vec::new(),
+        repeat_interval: notify::REPEAT_INTERVAL,
+        alertmanagers: Vec::new(),
+        external_url: "http://127.0.0.1:1".to_owned(),
+    };
+    Notifier::start(&config, surroundings, stop).unwrap()
 }
 
 /// The world's record number `n`.

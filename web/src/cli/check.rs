@@ -25,6 +25,11 @@ pub fn run(arguments: CheckArguments) -> Outcome {
     }
     rules(&settings.alerts.rules)?;
     super::dashboards::check_files(&settings.dashboards.files)?;
+    let notifications = crate::notify::check(&crate::alert_rules::notify_config(&settings.alerts, String::new()));
+    let routing = notifications.map_err(|mistake| Ending::WrongSettings(vec![mistake]))?;
+    for remark in routing.remarks {
+        print_remark(&format!("alerts.routing: {remark}"));
+    }
     if arguments.print {
         print_line(reference::print(&layers).trim_end())?;
     } else {

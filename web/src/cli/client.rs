@@ -249,10 +249,11 @@ impl Lines {
     }
 }
 
-/// The server's own sentence, in either of its two forms, or else the status.
+/// The server's own sentence, in any of its forms, or else the status.
 fn refused(status: StatusCode, body: &[u8]) -> anyhow::Error {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let message = answer["error"]["message"].as_str().or_else(|| answer["error"].as_str());
+    // Alertmanager's paths answer with a bare sentence.
+    let message = answer["error"]["message"].as_str().or_else(|| answer["error"].as_str()).or_else(|| answer.as_str());
     match message {
         Some(message) if status.is_client_error() => {
             let column = answer["error"]["column"].as_u64().and_then(|column| usize::try_from(column).ok());

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what an ending means to a shell.
 //!
 //! One file per command: [`serve`] (also what `taffrail` alone does), [`collect`], [`query`], [`tail`], [`top`], [`tap`], [`delete`], [`annotate`], [`deploys`], [`check`], [`demo`],
-//! [`promql_test`], [`rules`], [`dashboards`], [`doctor`], [`backup`] (and restore).
+//! [`promql_test`], [`rules`], [`dashboards`], [`doctor`], [`backup`] (and restore), [`notify`], [`silence`].
 //! [`client`] asks a server, [`output`] and [`promql_answer`] show answers in the form that `-o` asks for, [`terminal`] writes for people and for pipes, [`settings_flags`] turns flags into settings, [`logging`] is
 //! our own log.
 //!
@@ -32,6 +32,7 @@ mod following;
 mod keyboard;
 mod live_screen;
 mod logging;
+mod notify;
 mod output;
 mod patterns;
 mod promql_answer;
@@ -41,6 +42,7 @@ mod query;
 mod rules;
 mod serve;
 mod settings_flags;
+mod silence;
 mod tail;
 mod tail_console;
 mod tap;
@@ -101,6 +103,12 @@ enum Command {
     /// Dashboards as files: list, export, import (also from Grafana), check
     #[command(subcommand)]
     Dashboards(dashboards::DashboardsCommand),
+    /// Who is told of alerts
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
+    /// Promises not to be told of some alerts for a while
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// PromQL without a server
     #[command(subcommand)]
     Promql(PromqlCommand),
@@ -194,6 +202,8 @@ pub fn run() -> ExitCode {
         Some(Command::Restore(restore)) => backup::restore(restore),
         Some(Command::Rules(command)) => rules::run(command),
         Some(Command::Dashboards(command)) => dashboards::run(command),
+        Some(Command::Notify(command)) => notify::run(command),
+        Some(Command::Silence(command)) => silence::run(command),
         Some(Command::Promql(PromqlCommand::Test(test))) => promql_test::run(&test),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "taffrail", &mut io::stdout());

@@ -127,9 +127,17 @@ const KEYS: &[Key] = &[
          that has become bad keeps what it said. A file's name is the dashboard's. A reload changes the patterns.",
     ),
     key("alerts.rules", "Prometheus rules files to evaluate; they are read again when they change.").flag("--rules"),
-    key("alerts.webhooks", "URLs that get every alert notification (Alertmanager's webhook format, version 4)."),
+    key(
+        "alerts.routing",
+        "Who is told of which alerts, when and how: a file in the format of Alertmanager's configuration (route, receivers, \
+         inhibit_rules, time_intervals), read again when it changes. Without one, alerts.webhooks are told of everything.",
+    ),
+    key("alerts.webhooks", "URLs that get every alert notification at once (Alertmanager's webhook format, version 4)."),
+    key(
+        "alerts.alertmanagers",
+        "URLs of Alertmanagers that get all alerts as Prometheus would send them, beside everything else.",
+    ),
     key("alerts.evaluation_interval", "How often rules are evaluated whose group names no interval."),
-    key("alerts.repeat_interval", "How often people are reminded of what still fires."),
     key(
         "alerts.per_rule_max",
         "The most alerts that one rule may have at once; beyond it the rule says so and its alerts stay as they were. Lower it \
@@ -140,6 +148,13 @@ const KEYS: &[Key] = &[
         "Whether the rules that come with the program watch this server (by server.own_metrics), its agents and the log; `taffrail \
          rules default` prints them.",
     ),
+    key("alerts.repeat_interval", "How often alerts.webhooks are reminded of what still fires; alerts.routing has its own."),
+    key(
+        "alerts.evidence_time_max",
+        "How long a notification waits for the log lines, traces and curve of each alert that it tells; without them it goes \
+         out when that is over, and says so.",
+    ),
+    key("alerts.evidence_rows_max", "Log records and samples that may be looked at for the evidence of one alert."),
     key("alerts.external_url", "The address by which people reach this server, for links in notifications."),
     key(
         "annotations.count_max",

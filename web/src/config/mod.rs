@@ -86,8 +86,16 @@ pub struct QuerySettings {
 pub struct AlertSettings {
     /// Names or patterns of rules files.
     pub rules: Vec<String>,
-    /// Where notifications are posted.
+    /// Who is told of what: a file in Alertmanager's format.
+    pub routing: Option<std::path::PathBuf>,
+    /// Where notifications are posted when there is none.
     pub webhooks: Vec<String>,
+    /// Alertmanagers that get all alerts.
+    pub alertmanagers: Vec<String>,
+    /// How long evidence for one alert may be looked for.
+    pub evidence_time_max: Duration,
+    /// How many rows may be looked at for it.
+    pub evidence_rows_max: u64,
     /// How often rules are evaluated whose group says nothing.
     pub evaluation_interval: Duration,
     /// How often people are reminded of what still fires.

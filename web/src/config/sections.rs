@@ -132,11 +132,16 @@ pub struct Query {
 #[expect(missing_docs, reason = "each key is explained in config/reference.rs, where its users see it")]
 pub struct Alerts {
     pub rules: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<PathBuf>,
     pub webhooks: Vec<String>,
+    pub alertmanagers: Vec<String>,
     pub evaluation_interval: Span,
     pub repeat_interval: Span,
     pub per_rule_max: usize,
     pub default_rules: bool,
+    pub evidence_time_max: Span,
+    pub evidence_rows_max: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
 }
@@ -275,11 +280,15 @@ impl Default for Alerts {
     fn default() -> Alerts {
         Alerts {
             rules: Vec::new(),
+            routing: None,
             webhooks: Vec::new(),
+            alertmanagers: Vec::new(),
             evaluation_interval: Span(Duration::from_secs(60)),
             repeat_interval: Span(REPEAT_INTERVAL),
             per_rule_max: 10_000,
             default_rules: true,
+            evidence_time_max: Span(Duration::from_secs(3)),
+            evidence_rows_max: 20_000_000,
             external_url: None,
         }
     }
@@ -362,7 +371,12 @@ impl File {
         }
         collector.check().map_err(|error| Mistake::of_setting(error.setting, error.message))?;
         let retention = retention.iter().map(RetentionRule::check).collect::<Result<_, _>>()?;
+        if alerts.routing.is_some() && !alerts.webhooks.is_empty() {
+            let message = "alerts.routing says who is told: write these URLs there, as webhook_configs of a receiver";
+            return Err(Mistake::of_setting("alerts.webhooks", message.to_owned()));
+        }
         let urls = alerts.webhooks.iter().map(|url| ("alerts.webhooks", url));
+        let urls = urls.chain(alerts.alertmanagers.iter().map(|url| ("alerts.alertmanagers", url)));
         let urls = urls.chain(alerts.external_url.iter().map(|url| ("alerts.external_url", url)));
         let urls = urls.chain(collector.to.iter().map(|url| ("collector.to", url)));
         for (key, url) in urls {
@@ -382,7 +396,11 @@ impl File {
             query: query.check(),
             alerts: AlertSettings {
                 rules: alerts.rules,
+                routing: alerts.routing,
                 webhooks: alerts.webhooks,
+                alertmanagers: alerts.alertmanagers,
+                evidence_time_max: alerts.evidence_time_max.0,
+                evidence_rows_max: alerts.evidence_rows_max,
                 evaluation_interval: alerts.evaluation_interval.0,
                 repeat_interval: alerts.repeat_interval.0,
                 per_rule_max: alerts.per_rule_max,

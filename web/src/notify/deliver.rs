@@ -1,165 +1,165 @@
-//! A receiver's task: wakes when alerts may have changed, tells what is due, tries again with growing pauses.
+//! A channel's task: wakes when the plan changes, tells what is due, tries again with growing pauses. It waits for no other.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use taffrail_collector::delivery::Outcome;
-use taffrail_collector::model::{Batch, Timestamp};
+use taffrail_collector::model::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{Due, GroupKey, Ledgers};
-use super::payload::Payload;
-use super::record::record;
-use super::webhook::{Failure, Webhook};
-use super::{Config, Surroundings};
-
-/// The first pause after a failure; each next is twice as long.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-
-/// The longest pause: what fires is told at most so late once the receiver is back.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+use super::Desk;
+use super::catalog_state::Documents;
+use super::channel::message::Message;
+use super::channel::{Channel, Failure};
+use super::evidence::Evidence;
+use super::ledger::{Due, Ledger, Told};
+use super::planner::Planned;
+use super::record::Attempt;
+use super::routing::plan::GroupKey;
 
 /// The pause after a refusal that trying again will hardly change: Alertmanager's group interval.
 const PAUSE_REFUSED: Duration = Duration::from_secs(300);
 
+/// The longest pause that a receiver may ask for.
+const PAUSE_ASKED_MAX: Duration = Duration::from_secs(300);
+
 /// The longest sleep, in case the wall clock was set.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
-/// How long the log record of a notification may take to be stored: a full disk must not keep people from being told.
-const RECORD_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Who is told, and everything that telling needs.
-pub(super) struct Receiver {
-    /// None: notifications are only written down.
-    pub webhook: Option<Webhook>,
-    pub config: Config,
-    pub surroundings: Arc<Surroundings>,
-    pub ledgers: Arc<Ledgers>,
+/// What a channel's task works with.
+pub(super) struct Task {
+    pub channel: Channel,
+    pub desk: Arc<Desk>,
+    pub plans: watch::Receiver<Arc<Planned>>,
     pub stop: CancellationToken,
 }
 
-/// When a group may be tried again.
-struct Pause {
-    failures: u32,
-    until: Timestamp,
-}
-
 /// Tells until it is stopped.
-pub(super) async fn run(receiver: Receiver) {
-    let mut changes = receiver.surroundings.changes.clone();
-    let mut pauses: HashMap<GroupKey, Pause> = HashMap::new();
+pub(super) async fn run(mut task: Task) {
+    let (documents, name) = (task.desk.told.clone(), task.channel.name.clone());
+    let load = tokio::task::spawn_blocking(move || load(&*documents, &name));
+    let mut ledger = Ledger::new(load.await.unwrap_or_default());
     loop {
-        // Seen before the alerts are read: a change that comes meanwhile wakes us again.
-        changes.borrow_and_update();
-        receiver.tell(&mut pauses).await;
-        let sleep = receiver.sleep(&pauses);
+        let plan = task.plans.borrow_and_update().clone();
+        task.tell(&plan, &mut ledger).await;
+        let now = Timestamp::now();
+        let sleep = ledger.next(now).map_or(SLEEP_MAX, |next| next.saturating_since(now));
+        let sleep = sleep.clamp(Duration::from_millis(10), SLEEP_MAX);
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() {
-                receiver.stop.cancelled().await;
+            changed = task.plans.changed() => if changed.is_err() {
+                task.stop.cancelled().await;
             },
             () = tokio::time::sleep(sleep) => {}
-            () = receiver.stop.cancelled() => {}
+            () = task.stop.cancelled() => {}
         }
-        if receiver.stop.is_cancelled() {
+        if task.stop.is_cancelled() {
             return;
         }
     }
 }
 
-impl Receiver {
-    /// The receiver's name in the ledgers.
-    fn name(&self) -> &str {
-        self.webhook.as_ref().map_or("", Webhook::url)
-    }
-
-    async fn tell(&self, pauses: &mut HashMap<GroupKey, Pause>) {
-        let alerts = (self.surroundings.alerts)();
-        let due = self.ledgers.of(self.name()).due(&alerts, Timestamp::now(), self.config.repeat_interval);
-        pauses.retain(|key, _| due.iter().any(|due| due.key == *key));
+impl Task {
+    async fn tell(&self, plan: &Planned, ledger: &mut Ledger) {
+        let groups: Vec<_> = plan.groups.iter().filter(|group| group.receiver == self.channel.receiver).collect();
+        let due = ledger.due(&groups, self.channel.send_resolved, Timestamp::now());
+        let mut away = false;
         for due in due {
-            if self.stop.is_cancelled() {
-                return;
-            }
-            if pauses.get(&due.key).is_some_and(|pause| Timestamp::now() < pause.until) {
+            // The others would wait for the same silence: they are looked at again as soon as this one is.
+            if away {
+                ledger.failed(&due.key, None, Timestamp::now());
                 continue;
             }
-            let Some(result) = self.post(&due).await else { return };
+            let number = ledger.failures(&due.key) + 1;
+            let evidence =
+                if self.channel.shows_evidence() { self.desk.explain(&due).await } else { Evidence::default() };
+            let began = Instant::now();
+            let Some(result) = self.send(&due, &evidence).await else { return };
             let now = Timestamp::now();
-            match result {
+            match &result {
                 Ok(()) => {
-                    pauses.remove(&due.key);
-                    self.note(due.clone(), now).await;
-                    self.write_down(&due, None, now).await;
+                    let told = ledger.told(&due, now);
+                    self.remember(&due.key, told).await;
                 }
-                Err(failure) => {
-                    let failures = pauses.get(&due.key).map_or(0, |pause| pause.failures);
-                    let (message, pause, away) = match failure {
-                        Failure::Away(message) => (message, pause_after(failures, now), true),
-                        Failure::Later(message, wait) => (
-                            message,
-                            wait.unwrap_or_default().min(PAUSE_REFUSED).max(pause_after(failures, now)),
-                            false,
-                        ),
-                        Failure::Refused(message) => (message, PAUSE_REFUSED, false),
-                    };
-                    if failures == 0 {
-                        self.write_down(&due, Some(&message), now).await;
-                    }
-                    pauses.insert(due.key, Pause { failures: failures + 1, until: now.saturating_add(pause) });
-                    // The others would wait for the same silence.
-                    if away {
-                        return;
-                    }
+                Err(Failure::Away(_)) => {
+                    ledger.failed(&due.key, None, now);
+                    away = true;
                 }
+                Err(Failure::Later(_, wait)) => {
+                    ledger.failed(&due.key, wait.map(|wait| wait.min(PAUSE_ASKED_MAX)), now);
+                }
+                Err(Failure::Refused(_)) => ledger.failed(&due.key, Some(PAUSE_REFUSED), now),
             }
+            let attempt =
+                Attempt { due: &due, channel: &self.channel, result: &result, number, duration: began.elapsed() };
+            if let Err(failure) = &result {
+                tracing::warn!(
+                    "alerts: {} was not told of {}: {}; trying again",
+                    self.channel.name,
+                    due.key,
+                    failure.message()
+                );
+            }
+            self.desk.count(&self.channel.name, attempt.outcome());
+            self.desk.write_down(attempt.record(&self.desk.surroundings.resource, now)).await;
         }
     }
 
     /// None when stopping; what was not taken is told after the restart.
-    async fn post(&self, due: &Due) -> Option<Result<(), Failure>> {
-        let Some(webhook) = &self.webhook else { return Some(Ok(())) };
-        let payload = Payload::new(due, &webhook.origin(), &self.config.external_url).to_json();
+    async fn send(&self, due: &Due, evidence: &Evidence) -> Option<Result<(), Failure>> {
+        let message = Message {
+            due,
+            receiver: &self.channel.receiver,
+            external_url: &self.desk.external_url,
+            evidence,
+            now: Timestamp::now(),
+        };
         tokio::select! {
-            result = webhook.post(payload) => Some(result),
+            result = self.channel.tell(&self.desk.post, &message) => Some(result),
             () = self.stop.cancelled() => None,
         }
     }
 
-    async fn note(&self, due: Due, now: Timestamp) {
-        let (ledgers, name) = (self.ledgers.clone(), self.name().to_owned());
-        // Saving waits for the disk. A panic there was logged, and costs one repeated notification.
-        let _ = tokio::task::spawn_blocking(move || ledgers.note(&name, &due, now)).await;
-    }
-
-    async fn write_down(&self, due: &Due, error: Option<&str>, now: Timestamp) {
-        let origin = self.webhook.as_ref().map(Webhook::origin).unwrap_or_default();
-        if let Some(error) = error {
-            tracing::warn!("alerts: {origin} could not be told of {}: {error}; trying again", due.key.alert);
-        }
-        let logs = vec![record(due, &origin, error, &self.surroundings.resource, now)];
-        let stored = self.surroundings.outlet.deliver(Batch { logs, ..Batch::local() });
-        let reason = match tokio::time::timeout(RECORD_PATIENCE, stored).await {
-            Ok(Outcome::Refused(refusal)) => refusal.message,
-            Ok(Outcome::Stored { .. } | Outcome::Duplicate { .. } | Outcome::Gap { .. }) => return,
-            Err(_) => format!("the store gave no answer within {RECORD_PATIENCE:?}"),
-        };
-        tracing::warn!("alerts: the notification of {} is not kept as a log record: {reason}", due.key.alert);
-    }
-
-    /// Until the next reminder or the end of a pause.
-    fn sleep(&self, pauses: &HashMap<GroupKey, Pause>) -> Duration {
-        let now = Timestamp::now();
-        let repeat = self.ledgers.of(self.name()).next_repeat(self.config.repeat_interval);
-        let moments = pauses.values().map(|pause| pause.until).chain(repeat.filter(|repeat| *repeat > now));
-        let next = moments.map(|moment| moment.saturating_since(now)).min().unwrap_or(SLEEP_MAX);
-        next.clamp(Duration::from_millis(10), SLEEP_MAX)
+    /// Saving waits for the disk. A panic there was logged, and costs one repeated notification.
+    async fn remember(&self, key: &GroupKey, told: Option<Told>) {
+        let (documents, document) = (self.desk.told.clone(), document_key(&self.channel.name, key));
+        let _ = tokio::task::spawn_blocking(move || {
+            let kept = match told {
+                None => documents.remove(&document),
+                Some(told) => {
+                    let text = serde_json::to_string(&told).expect("names, texts and numbers are always JSON");
+                    documents.put(&document, &text)
+                }
+            };
+            if let Err(error) = kept {
+                tracing::warn!("alerts: what was told cannot be saved, a restart will tell it again: {error}");
+            }
+        })
+        .await;
     }
 }
 
-/// Twice as long with every failure, up to a quarter less so that receivers do not come back in step.
-fn pause_after(failures: u32, now: Timestamp) -> Duration {
-    let pause = PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
-    let share = now.unix_nanos().rem_euclid(1_000) as u32;
-    pause - pause / 4_000 * share
+/// The key of the document that says what a channel was told of a group.
+fn document_key(channel: &str, key: &GroupKey) -> String {
+    let key = serde_json::to_string(key).expect("texts are always JSON");
+    format!("{channel}\n{key}")
+}
+
+/// The channel that a document belongs to.
+pub(super) fn channel_of_document(document: &str) -> &str {
+    document.split('\n').next().unwrap_or_default()
+}
+
+/// What the channel was told, as far as it can be read: what cannot is told again.
+fn load(documents: &dyn Documents, channel: &str) -> BTreeMap<GroupKey, Told> {
+    let all = documents.all().unwrap_or_else(|error| {
+        tracing::warn!("what was told about alerts cannot be read, all that fires is told again: {error}");
+        Vec::new()
+    });
+    let read = all.into_iter().filter(|(document, _)| channel_of_document(document) == channel);
+    read.filter_map(|(document, text)| {
+        let key = serde_json::from_str(document.split_once('\n')?.1).ok()?;
+        Some((key, serde_json::from_str(&text).ok()?))
+    })
+    .collect()
 }

@@ -57,8 +57,8 @@ export function failureOf(cause: unknown): Failure {
   return { kind: "network", message: "The server cannot be reached" };
 }
 
-/** The server's own sentence, from our envelope, from Prometheus' or from plain text. */
-async function refusalOf(response: Response): Promise<Failure> {
+/** The server's own sentence, from our envelope, from Prometheus', from Alertmanager's bare string or from plain text. */
+export async function refusalOf(response: Response): Promise<Failure> {
   const fallback = `${response.status} ${response.statusText}`.trim();
   let text = "";
   try {
@@ -67,7 +67,9 @@ async function refusalOf(response: Response): Promise<Failure> {
     return { kind: "refused", status: response.status, message: fallback };
   }
   try {
-    const { error } = JSON.parse(text) as { error?: string | { message?: string; column?: number } };
+    const parsed = JSON.parse(text) as string | { error?: string | { message?: string; column?: number } };
+    if (typeof parsed === "string") return { kind: "refused", status: response.status, message: parsed };
+    const { error } = parsed;
     if (typeof error === "string") return { kind: "refused", status: response.status, message: error };
     if (typeof error?.message === "string") {
       const column = typeof error.column === "number" ? { column: error.column } : {};

@@ -9,6 +9,7 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { agents } from "./agents.mjs";
+import { answerSilences, detail, notifications, rehearsal, routed } from "./alerts.mjs";
 import { errorRoutes } from "./errors.mjs";
 import { exemplarsOf, metricIn, metrics, rangeOf, rules, seriesOf } from "./metrics.mjs";
 import { compile, fieldText, patternOf } from "./search.mjs";
@@ -323,6 +324,17 @@ function routes(world, followers, counts, started, slowMs, address) {
         ),
     ],
     ["/api/v1/rules", (_, __, response) => prometheus(response, rules(Date.now(), world))],
+    ["/api/v2/alerts", (_, __, response) => json(response, 200, routed(Date.now()))],
+    [/^\/api\/v2\/silences?(\/|$)/, (url, request, response) => answerSilences(url, request, response, json)],
+    ["/api/v1/rules/replay", (_, __, response) => json(response, 200, rehearsal(Date.now()))],
+    ["/api/v1/notifications", (_, __, response) => json(response, 200, notifications(Date.now()))],
+    [
+      /^\/api\/v1\/alerts\//,
+      (url, _, response) => {
+        const found = detail(url.pathname.split("/").at(-1), Date.now(), world);
+        json(response, found === undefined ? 404 : 200, found ?? { error: { message: "no such alert fired" } });
+      },
+    ],
     ["/api/v1/logs", (_, request, response) => receive(world, followers, request, response)],
     ["/api/v1/ingest", (_, __, response) => json(response, 200, ingest(world, counts, started, address))],
     ["/api/v1/annotations", (_, __, response) => json(response, 200, { annotations: [], partial: false })],
