@@ -67,7 +67,8 @@ impl Email {
         let tls = match (self.implicit_tls, self.require_tls) {
             (true, _) => Tls::Wrapper(parameters()?),
             (false, true) => Tls::Required(parameters()?),
-            (false, false) => Tls::Opportunistic(parameters()?),
+            // Without certificates nobody can be checked, and nobody is asked to.
+            (false, false) => parameters().map_or(Tls::None, Tls::Opportunistic),
         };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host)
             .port(self.port)
