@@ -327,6 +327,7 @@ function routes(world, followers, counts, started, slowMs, address) {
     ["/api/v2/alerts", (_, __, response) => json(response, 200, routed(Date.now()))],
     [/^\/api\/v2\/silences?(\/|$)/, (url, request, response) => answerSilences(url, request, response, json)],
     ["/api/v1/rules/replay", (_, __, response) => json(response, 200, rehearsal(Date.now()))],
+    ["/api/v1/annotations", (_, __, response) => json(response, 200, { annotations: [] })],
     ["/api/v1/notifications", (_, __, response) => json(response, 200, notifications(Date.now()))],
     [
       /^\/api\/v1\/alerts\//,

@@ -11,8 +11,11 @@ import { serverNow } from "../../time/clock";
 import { ago, everyZone } from "../../time/format";
 import { formatSpan } from "../../time/span";
 import { isoOf } from "../../time/range";
+import { RuleSparkline } from "./rule-sparkline";
 
 const intervalMs = 5000;
+/** Alerts whose curve is drawn: those that fire come first. */
+const sparklinesMax = 20;
 /** Labels that say whose logs explain an alert. */
 const logLabels = ["service", "host"];
 
@@ -78,10 +81,11 @@ export function RuleList({ filter }: { readonly filter: string }) {
               </tr>
             </thead>
             <tbody>
-              {lines.map((line) => (
+              {lines.map((line, index) => (
                 <RuleLine
                   key={`${line.group.file} ${line.group.name} ${line.rule.name} ${JSON.stringify(line.alert?.labels ?? {})}`}
                   line={line}
+                  withSparkline={index < sparklinesMax}
                 />
               ))}
             </tbody>
@@ -93,7 +97,7 @@ export function RuleList({ filter }: { readonly filter: string }) {
   );
 }
 
-function RuleLine({ line }: { readonly line: Line }) {
+function RuleLine({ line, withSparkline }: { readonly line: Line; readonly withSparkline: boolean }) {
   const { group, rule, alert } = line;
   const state = stateOf(line);
   const told = alert === undefined ? undefined : routedOf(alert.labels);
@@ -147,6 +151,9 @@ function RuleLine({ line }: { readonly line: Line }) {
           valueText(number)
         ) : (
           String(value)
+        )}
+        {alert !== undefined && withSparkline && (
+          <RuleSparkline expression={withoutThreshold(rule.query)} labels={alert.labels} name={rule.name} />
         )}
       </td>
       <td title={alert === undefined ? undefined : everyZone(alert.activeAt)}>
