@@ -46,6 +46,14 @@ unpack() {
 }
 unpack prometheus
 unpack prometheus-alertmanager
+# Alertmanager reads its templates from where the package would have put them.
+templates=/usr/share/prometheus/alertmanager
+if [ -d "$clients/prometheus-alertmanager$templates" ] && [ ! -e "$templates" ]; then
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
+    "${as_root[@]}" mkdir -p "${templates%/*}" && "${as_root[@]}" cp -r "$clients/prometheus-alertmanager$templates" "${templates%/*}" ||
+        echo "Alertmanager's templates cannot be put to $templates: its test is skipped" >&2
+fi
 
 # 0.20 is checked against; any newer one does.
 command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny

@@ -254,6 +254,10 @@ fn debians_alertmanager_pages_once_for_two_servers_and_its_tool_works_with_ours(
         println!("SKIPPED: no Alertmanager (Debian's package prometheus-alertmanager); run tests/prepare.sh");
         return;
     };
+    if !Path::new("/usr/share/prometheus/alertmanager/default.tmpl").exists() {
+        println!("SKIPPED: Debian's Alertmanager does not start without its templates; run tests/prepare.sh as root");
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let (sink, posted) = http_sink();
     let settings = format!(
@@ -300,9 +304,9 @@ receivers: [{{ name: sink, webhook_configs: [{{ url: 'http://{sink}/am' }}] }}]\
         let mut command = Command::new(&amtool);
         let output = command.arg(format!("--alertmanager.url={}", url.trim_end_matches('/'))).args(arguments).output();
         let output = output.unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        said
+        // It warns that we are not of its version.
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let alerts = amtool(&["alert", "query", "severity=page"]);
     assert!(alerts.contains("CheckoutFails") && !alerts.contains("Other"), "{alerts}");

@@ -107,7 +107,8 @@ impl Run<'_> {
     }
 
     fn check_alerts(&mut self, case: &AlertCase, groups: &[Group], states: &[Status]) {
-        let all = groups.iter().zip(states).flat_map(|(group, state)| state.alerts(group));
+        let interval = self.file.interval;
+        let all = groups.iter().zip(states).flat_map(|(group, state)| state.alerts(group, interval));
         let firing = all.filter(|named| named.rule == case.name && named.alert.state == AlertState::Firing);
         let found: Vec<(Labels, Labels)> = firing.map(|named| (named.alert.labels, named.alert.annotations)).collect();
         let outcome = difference::alerts(case.expected.clone(), found);
