@@ -79,11 +79,11 @@ impl Question {
 
     /// What the stages make of a record that the search matches. Of a question with a stage that waits, what those before it make.
     pub fn each(&self, record: StoredRecord) -> Option<Row> {
-        let each = self.stages.iter().map_while(|named| match named.stage.work(None) {
+        let mut each = self.stages.iter().map_while(|named| match named.stage.work(None) {
             Work::Each(each) => Some(each),
             Work::Groups(_) | Work::Ordered(_) => None,
         });
-        each.fold(Some(Row::Record(Box::new(record))), |row, each| each.each(row?))
+        each.try_fold(Row::Record(Box::new(record)), |row, each| each.each(row))
     }
 
     /// Whether it is a search and nothing else.

@@ -131,7 +131,7 @@ async fn list(arguments: &ListArguments) -> Outcome {
         let matchers: Vec<Matcher> = matchers.into_iter().filter_map(|one| Matcher::try_from(one).ok()).collect();
         table.row(vec![
             Cell::new(text("id")),
-            Cell::new(silence["status"]["state"].as_str().unwrap_or_default().to_owned()),
+            Cell::new(silence["status"]["state"].as_str().unwrap_or_default()),
             Cell::new(if left > 0.0 { span(left) } else { String::new() }),
             Cell::new(text("createdBy")),
             Cell::new(write_matchers(&matchers)),

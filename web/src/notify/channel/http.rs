@@ -21,11 +21,13 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 /// A host that does not take the connection by then is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+type TlsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Posts to anybody; connections are kept for a while.
 pub struct Post {
     plain: Client<HttpConnector, Full<Bytes>>,
     /// Made when it is first needed: without TLS no certificates of the system are.
-    tls: OnceLock<Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String>>,
+    tls: OnceLock<Result<TlsClient, String>>,
 }
 
 /// A URL that may be secret as a whole.

@@ -257,7 +257,6 @@ impl Gatherer {
         found
     }
 
-    #[expect(clippy::type_complexity, reason = "three lists of one look, taken apart at once")]
     fn lines(
         &self,
         query: &str,
@@ -405,7 +404,6 @@ impl Gatherer {
     }
 
     /// How often each value of some labels came on either side.
-    #[expect(clippy::type_complexity, reason = "label and value with two counts, iterated at once")]
     fn values(
         &self,
         filter: &Filter,

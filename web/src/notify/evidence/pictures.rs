@@ -17,7 +17,13 @@ pub const PICTURES_MAX: usize = 1_000;
 /// The pictures of this server; a restart forgets them.
 #[derive(Default)]
 pub struct Pictures {
-    kept: Mutex<VecDeque<(String, Timestamp, Arc<Vec<u8>>)>>,
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+struct Kept {
+    name: String,
+    until: Timestamp,
+    picture: Arc<Vec<u8>>,
 }
 
 impl Pictures {
@@ -28,15 +34,15 @@ impl Pictures {
         if kept.len() >= PICTURES_MAX {
             kept.pop_front();
         }
-        kept.push_back((name.clone(), now.saturating_add(KEPT_FOR), picture));
+        kept.push_back(Kept { name: name.clone(), until: now.saturating_add(KEPT_FOR), picture });
         name
     }
 
     /// The picture of this name, while its time lasts.
     pub fn get(&self, name: &str, now: Timestamp) -> Option<Arc<Vec<u8>>> {
         let mut kept = self.kept.lock();
-        kept.retain(|(_, until, _)| now < *until);
-        kept.iter().find(|(known, ..)| known == name).map(|(.., picture)| picture.clone())
+        kept.retain(|kept| now < kept.until);
+        kept.iter().find(|kept| kept.name == name).map(|kept| kept.picture.clone())
     }
 }
 

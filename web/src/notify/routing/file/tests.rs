@@ -152,7 +152,7 @@ fn bytes_from_outside_never_panic() {
     let mut cut = String::new();
     for c in FULL.chars() {
         cut.push(c);
-        if cut.len() % 7 == 0 {
+        if cut.len().is_multiple_of(7) {
             let _ = parse_routing(Path::new("am.yml"), &cut);
         }
     }
