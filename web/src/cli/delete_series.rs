@@ -161,7 +161,7 @@ mod tests {
         });
         assert_eq!(
             line(&deletion, Format::Plain),
-            "3 2026-05-04T00:00:00.000Z pending: {user=\"a\"} b\\n from the beginning to 2026-05-03T00:00:00.000Z, by ann, from 127.0.0.1:9"
+            "3 2026-05-04T00:00:00.000Z pending: {user=\"a\"} b from the beginning to 2026-05-03T00:00:00.000Z, by ann, from 127.0.0.1:9"
         );
         assert_eq!(line(&deletion, Format::Json), deletion.to_string());
     }

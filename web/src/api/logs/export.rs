@@ -256,7 +256,7 @@ mod tests {
     async fn what_stages_make_is_written_as_records_are() {
         let world = World::shop().await;
         let ask = async |question: &str, format: &str| {
-            let question = question.replace(' ', "%20").replace('|', "%7C");
+            let question = question.replace(' ', "%20").replace('|', "%7C").replace('<', "%3C").replace('>', "%3E");
             world.text(&format!("/api/v1/logs/export?{SHOP}&order=oldest&format={format}&q={question}")).await.1
         };
         let changed = ask("* | where n:<2 | rename n as number", "json").await;

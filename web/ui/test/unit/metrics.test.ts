@@ -175,6 +175,8 @@ describe("a trace", () => {
     const span = (span_id: string, milliseconds: number, duration_ms: number) => ({
       span_id,
       parent_span_id: null,
+      name: null,
+      kind: null,
       service: "web",
       host: "a",
       start: new Date(milliseconds).toISOString(),

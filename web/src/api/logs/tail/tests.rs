@@ -93,11 +93,11 @@ async fn records_are_followed_through_stages_that_take_each_alone() {
     world.deliver(shop(0..5)).await;
     let question = "level:error%20%7C%20rename%20n%20as%20number%20%7C%20where%20number:%3E0";
     let mut reader = Reader::open(&world, &format!("q={question}&last=10")).await;
-    assert_eq!(reader.next().await.unwrap()["record"]["attributes"], json!({ "number": 3 }));
+    assert_eq!(reader.next().await.unwrap()["record"]["attributes"]["number"], 3);
     assert_eq!(reader.next().await.unwrap()["live"]["rows"], 1);
     world.deliver(shop(5..10)).await;
-    assert_eq!(reader.next().await.unwrap()["record"]["attributes"], json!({ "number": 6 }));
-    assert_eq!(reader.next().await.unwrap()["record"]["attributes"], json!({ "number": 9 }));
+    assert_eq!(reader.next().await.unwrap()["record"]["attributes"]["number"], 6);
+    assert_eq!(reader.next().await.unwrap()["record"]["attributes"]["number"], 9);
     for (stages, told) in [("stats%20count()", "stats count()"), ("fields%20n", "fields n")] {
         let (status, text) = world.text(&format!("/api/v1/logs/tail?q=*%20%7C%20{stages}")).await;
         assert!(status == 400 && text.contains(&format!("`| {told}` cannot be followed")), "{text}");
