@@ -16,7 +16,7 @@ const LIVE_AGE: Duration = Duration::from_secs(5);
 const LIVE_AGE_KEPT: Duration = Duration::from_secs(1);
 
 /// Streams that take turns at what comes in one lane, where answers take long.
-const LIVE_STREAMS: usize = 3;
+const LIVE_STREAMS: usize = 2;
 
 /// Streams that work off one lane's backlog at once.
 const BACKLOG_STREAMS: usize = 3;

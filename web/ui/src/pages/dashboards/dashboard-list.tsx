@@ -48,7 +48,7 @@ export function DashboardList() {
         title="Dashboards"
         actions={
           <>
-            <button type="button" class="button" onClick={() => file.current?.click()}>
+            <button type="button" class="button board-import" onClick={() => file.current?.click()}>
               Import
             </button>
             <button type="button" class="button button-main" onClick={() => begin(empty, "")}>
